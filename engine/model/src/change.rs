@@ -1,0 +1,344 @@
+//! Changes and plans: what will be done, why, and what has to wait.
+//!
+//! The one decision: a plan is plain data that is complete enough to be reviewed, digested and
+//! checked against a second plan; applying finds everything else (configuration, state) by
+//! planning again and comparing digests. Reasons are for people, never for decisions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::{Address, Path, ResourceAddress, Value, json};
+
+/// What is done to an instance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Nothing; it is as it should be.
+    NoOp,
+    /// A data source is read during apply.
+    Read,
+    /// A new object.
+    Create,
+    /// A change in place.
+    Update,
+    /// The object is deleted, then made anew.
+    Replace,
+    /// A new object is made, then the old one is deleted.
+    ReplaceCreateFirst,
+    /// The object is deleted.
+    Delete,
+    /// Only state forgets it; the object stays.
+    Forget,
+}
+
+impl Action {
+    /// The actions of the machine formats, in order.
+    pub const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::NoOp => &["no-op"],
+            Self::Read => &["read"],
+            Self::Create => &["create"],
+            Self::Update => &["update"],
+            Self::Replace => &["delete", "create"],
+            Self::ReplaceCreateFirst => &["create", "delete"],
+            Self::Delete => &["delete"],
+            Self::Forget => &["forget"],
+        }
+    }
+
+    /// The symbol of plan texts.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::NoOp => " ",
+            Self::Read => "<=",
+            Self::Create => "+",
+            Self::Update => "~",
+            Self::Replace => "-/+",
+            Self::ReplaceCreateFirst => "+/-",
+            Self::Delete => "-",
+            Self::Forget => ".",
+        }
+    }
+
+    /// Whether anything outside is changed.
+    pub const fn is_write(self) -> bool {
+        !matches!(self, Self::NoOp | Self::Read)
+    }
+}
+
+/// Why an action was chosen; for people only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Nothing to explain.
+    None,
+    /// An attribute cannot change in place.
+    CannotUpdate,
+    /// A create failed half way.
+    Tainted,
+    /// Asked for on the command line.
+    Requested,
+    /// `replace_triggered_by`.
+    Triggered,
+    /// The block is gone.
+    NoConfig,
+    /// The module is gone.
+    NoModule,
+    /// Beyond `count`.
+    CountIndex,
+    /// The key is gone from `for_each`.
+    EachKey,
+    /// `count`, `for_each` or neither does not fit the key.
+    WrongRepetition,
+    /// It exists in state but no longer outside.
+    Vanished,
+    /// Its inputs are not known yet.
+    ConfigUnknown,
+    /// Something that it depends on changes first.
+    DependencyPending,
+    /// The whole stack is destroyed.
+    Destroy,
+    /// It exists outside and the configuration says to adopt it.
+    Adopted,
+}
+
+impl Reason {
+    /// The word of the machine formats.
+    pub const fn word(self) -> Option<&'static str> {
+        Some(match self {
+            Self::None | Self::Destroy | Self::Vanished => return None,
+            Self::CannotUpdate => "replace_because_cannot_update",
+            Self::Tainted => "replace_because_tainted",
+            Self::Requested => "replace_by_request",
+            Self::Triggered => "replace_by_triggers",
+            Self::NoConfig => "delete_because_no_resource_config",
+            Self::NoModule => "delete_because_no_module",
+            Self::CountIndex => "delete_because_count_index",
+            Self::EachKey => "delete_because_each_key",
+            Self::WrongRepetition => "delete_because_wrong_repetition",
+            Self::ConfigUnknown => "read_because_config_unknown",
+            Self::DependencyPending => "read_because_dependency_pending",
+            Self::Adopted => "adopted",
+        })
+    }
+}
+
+/// Whether a planned change was shown to the server first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Previewed {
+    /// The type needs no preview.
+    NotNeeded,
+    /// The server answered.
+    Done,
+    /// It could not be: the credentials may not, or what it needs is made by the same plan.
+    Skipped(&'static str),
+}
+
+/// What is done to one instance.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The instance.
+    pub address: Address,
+    /// Where it was before a move.
+    pub previous_address: Option<Address>,
+    /// The key of a deposed object, where the change is about that one.
+    pub deposed: Option<Arc<str>>,
+    /// The provider and its alias: `vault`, `vault.eu`.
+    pub provider: Arc<str>,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// What is there now, in the shape of the schema; null when nothing is.
+    pub before: Value,
+    /// What will be; unknown parts are known after apply. Null for a delete.
+    pub after: Value,
+    /// What forces a new object.
+    pub replace_paths: Vec<Path>,
+    /// The identity of an object that is imported or adopted.
+    pub importing: Option<String>,
+    /// Whether the server has seen it.
+    pub previewed: Previewed,
+    /// Warnings and facts that belong to this change (other field managers, adoption).
+    pub notes: Vec<String>,
+}
+
+impl Change {
+    /// The canonical line that digests are made of; secrets by fingerprint only.
+    fn canonical(&self, fingerprinter: &crate::Fingerprinter) -> String {
+        let value = |v: &Value| json::canonical(&fingerprinter.withhold(v));
+        format!(
+            "{}\u{1}{}\u{1}{:?}\u{1}{}\u{1}{}\u{1}{}",
+            self.address,
+            self.deposed.as_deref().unwrap_or(""),
+            self.action,
+            self.provider,
+            value(&self.before),
+            value(&self.after),
+        )
+    }
+}
+
+/// A block whose instances cannot be decided yet: what they may become is the envelope.
+#[derive(Clone, Debug)]
+pub struct Deferred {
+    /// The block.
+    pub resource: ResourceAddress,
+    /// One instance, or the pattern `x[*]` where keys are unknown.
+    pub pattern: String,
+    /// Which actions a later stage may take.
+    pub actions: Vec<Action>,
+    /// Why it waits, in words: `provider "vault" is configured from vault_mount.x`.
+    pub reason: String,
+    /// A short word for machines: `provider_config_unknown`, `instance_count_unknown`,
+    /// `gate_closed`, `deferred_prereq`, `absent_prereq`.
+    pub reason_code: &'static str,
+    /// What is known of the attributes.
+    pub known: Value,
+}
+
+/// A closed gate.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The gate.
+    pub address: Address,
+    /// What it waits for, one line.
+    pub waiting_for: String,
+    /// What to do, as the configuration says it.
+    pub instructions: String,
+    /// Why what was given does not open it, one line each.
+    pub problems: Vec<String>,
+}
+
+/// Something outside that is not as state remembers it.
+#[derive(Clone, Debug)]
+pub struct Drift {
+    /// The instance.
+    pub address: Address,
+    /// What state remembers.
+    pub before: Value,
+    /// What is there; null when it is gone.
+    pub after: Value,
+    /// Where they differ.
+    pub paths: Vec<Path>,
+}
+
+/// A change of a root output.
+#[derive(Clone, Debug)]
+pub struct OutputChange {
+    /// The value in state; null when there is none.
+    pub before: Value,
+    /// The value to come.
+    pub after: Value,
+    /// What is done.
+    pub action: Action,
+}
+
+/// One reviewed unit of work.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Every instance, no-ops included, in the order of addresses.
+    pub changes: Vec<Change>,
+    /// What has to wait for a later stage.
+    pub deferred: Vec<Deferred>,
+    /// Gates that are closed.
+    pub waiting: Vec<Waiting>,
+    /// What differs from state.
+    pub drift: Vec<Drift>,
+    /// Root outputs.
+    pub outputs: BTreeMap<Arc<str>, OutputChange>,
+    /// Whether the whole stack is destroyed.
+    pub destroy: bool,
+    /// Objects that a destroy leaves because they are protected.
+    pub protected: Vec<Address>,
+}
+
+/// How many of which.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Creates and the create half of replaces.
+    pub add: usize,
+    /// Updates.
+    pub change: usize,
+    /// Deletes and the delete half of replaces.
+    pub destroy: usize,
+    /// Imports and adoptions.
+    pub import: usize,
+    /// Forgotten.
+    pub forget: usize,
+}
+
+impl Plan {
+    /// Changes that do something outside.
+    pub fn writes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|c| c.action.is_write())
+    }
+
+    /// Whether applying would change nothing at all: objects, addresses, outputs.
+    pub fn is_empty(&self) -> bool {
+        self.changes.iter().all(|c| !c.action.is_write() && c.previous_address.is_none() && c.importing.is_none())
+            && self.outputs.values().all(|o| o.action == Action::NoOp)
+    }
+
+    /// Whether nothing has to wait for a later stage.
+    pub fn is_complete(&self) -> bool {
+        self.deferred.is_empty()
+    }
+
+    /// The numbers of the summary line.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for change in &self.changes {
+            counts.import += usize::from(change.importing.is_some());
+            match change.action {
+                Action::NoOp | Action::Read => {}
+                Action::Create => counts.add += 1,
+                Action::Update => counts.change += 1,
+                Action::Replace | Action::ReplaceCreateFirst => {
+                    counts.add += 1;
+                    counts.destroy += 1;
+                }
+                Action::Delete => counts.destroy += 1,
+                Action::Forget => counts.forget += 1,
+            }
+        }
+        counts
+    }
+
+    /// One hash per write, keyed by address: equal hashes mean the identical change.
+    pub fn change_digests(&self, fingerprinter: &crate::Fingerprinter) -> BTreeMap<String, [u8; 32]> {
+        self.writes()
+            .map(|c| {
+                let key = c
+                    .deposed
+                    .as_ref()
+                    .map_or_else(|| c.address.to_string(), |d| format!("{} (deposed {d})", c.address));
+                (key, Sha256::digest(c.canonical(fingerprinter).as_bytes()).into())
+            })
+            .collect()
+    }
+
+    /// The digest that people approve: version 1, SHA-256 over changes and envelopes in the order
+    /// of addresses, without times and serials.
+    pub fn digest(&self, fingerprinter: &crate::Fingerprinter) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"mesh-plan-1\n");
+        for (address, digest) in self.change_digests(fingerprinter) {
+            hash.update(address.as_bytes());
+            hash.update(digest);
+        }
+        let mut envelopes: Vec<String> =
+            self.deferred.iter().map(|d| format!("{}\u{1}{:?}\u{1}{}", d.pattern, d.actions, d.reason_code)).collect();
+        envelopes.sort();
+        for envelope in envelopes {
+            hash.update(envelope.as_bytes());
+            hash.update(b"\n");
+        }
+        for (name, output) in self.outputs.iter().filter(|(_, o)| o.action != Action::NoOp) {
+            hash.update(
+                format!("output.{name}={}\n", json::canonical(&fingerprinter.withhold(&output.after))).as_bytes(),
+            );
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}

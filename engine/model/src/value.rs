@@ -1,0 +1,528 @@
+//! Values: known, unknown and withheld, with their marks.
+//!
+//! The one decision: marks and unknowns belong to the value, not to the printer. `Debug` redacts a
+//! marked value, and [`Value::reveal`] is the one function that takes the marks off. Shared parts
+//! are behind `Arc`, so cloning a value of any size costs a few machine words. Operations of the
+//! language (arithmetic, comparison, conversion of conditions) are in the language crate.
+
+use std::fmt;
+use std::sync::Arc;
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use crate::{Fingerprint, Number, Type};
+
+/// Properties of a value that every operation hands on to its result.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord)]
+pub struct Marks(u8);
+
+impl Marks {
+    /// No mark.
+    pub const NONE: Self = Self(0);
+    /// Never shown, never stored in clear.
+    pub const SENSITIVE: Self = Self(1);
+    /// Never stored at all, in no form.
+    pub const EPHEMERAL: Self = Self(2);
+
+    /// Both sets together.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set without the marks of `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all marks of `other` are in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether there is no mark.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether the value must not be shown.
+    pub const fn sensitive(self) -> bool {
+        self.contains(Self::SENSITIVE)
+    }
+
+    /// Whether the value must not be stored.
+    pub const fn ephemeral(self) -> bool {
+        self.contains(Self::EPHEMERAL)
+    }
+}
+
+/// What a value is, apart from its marks.
+#[derive(Clone, PartialEq)]
+pub enum Kind {
+    /// Nothing, of a type.
+    Null(Type),
+    /// A truth value.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// Text, in normalisation form C.
+    String(Arc<str>),
+    /// A sequence of one element type.
+    List(Type, Arc<[Value]>),
+    /// Distinct elements in the order of [`Value::total_cmp`].
+    Set(Type, Arc<[Value]>),
+    /// A sequence in which each element has a type of its own.
+    Tuple(Arc<[Value]>),
+    /// Keys to values of one element type.
+    Map(Type, Fields),
+    /// Named attributes.
+    Object(Fields),
+    /// A value that is not known yet, of a type (`Dynamic` when not even that is known).
+    Unknown(Type),
+    /// A secret that state remembers but does not hold: equality by fingerprint only.
+    Withheld(Type, Fingerprint),
+}
+
+/// Keys with values, sorted by key, in one shared allocation.
+#[derive(Clone, PartialEq)]
+pub struct Fields(Arc<[(Arc<str>, Value)]>);
+
+impl Fields {
+    /// From entries that are already sorted and distinct (checked in debug builds).
+    pub fn from_sorted(entries: Vec<(Arc<str>, Value)>) -> Self {
+        debug_assert!(entries.windows(2).all(|w| w[0].0 < w[1].0), "keys must be sorted and distinct");
+        Self(entries.into())
+    }
+
+    /// The value under `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|i| &self.0[i].1)
+    }
+
+    /// Entries in the order of their keys.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Arc<str>, &Value)> + ExactSizeIterator {
+        self.0.iter().map(|(k, v)| (k, v))
+    }
+
+    /// Keys in order.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.0.iter().map(|(k, _)| k)
+    }
+
+    /// Values in the order of their keys.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().map(|(_, v)| v)
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A copy in which `key` has `value`.
+    pub fn with(&self, key: &str, value: Value) -> Self {
+        let mut entries = self.0.to_vec();
+        match entries.binary_search_by(|(k, _)| (**k).cmp(key)) {
+            Ok(i) => entries[i].1 = value,
+            Err(i) => entries.insert(i, (Arc::from(key), value)),
+        }
+        Self(entries.into())
+    }
+}
+
+/// Sorts; of equal keys the last wins.
+impl<K: Into<Arc<str>>> FromIterator<(K, Value)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(iter: I) -> Self {
+        let mut entries: Vec<(Arc<str>, Value)> = iter.into_iter().map(|(k, v)| (k.into(), v)).collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        entries.reverse();
+        entries.dedup_by(|a, b| a.0 == b.0);
+        entries.reverse();
+        Self(entries.into())
+    }
+}
+
+/// A value of the language: what it is, and its marks.
+#[derive(Clone, PartialEq)]
+pub struct Value {
+    kind: Kind,
+    marks: Marks,
+}
+
+impl From<Kind> for Value {
+    fn from(kind: Kind) -> Self {
+        Self { kind, marks: Marks::NONE }
+    }
+}
+
+impl Value {
+    /// `null` of any type.
+    pub const NULL: Self = Self { kind: Kind::Null(Type::Dynamic), marks: Marks::NONE };
+
+    /// `null` of a type.
+    pub fn null(ty: Type) -> Self {
+        Kind::Null(ty).into()
+    }
+
+    /// A truth value.
+    pub fn bool(value: bool) -> Self {
+        Kind::Bool(value).into()
+    }
+
+    /// A number.
+    pub fn number(value: impl Into<Number>) -> Self {
+        Kind::Number(value.into()).into()
+    }
+
+    /// Text; brought into normalisation form C.
+    pub fn string(text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        if is_nfc(&text) {
+            Kind::String(text).into()
+        } else {
+            Kind::String(text.nfc().collect::<String>().into()).into()
+        }
+    }
+
+    /// A list; the caller has made all elements of type `element`.
+    pub fn list(element: Type, items: impl Into<Arc<[Self]>>) -> Self {
+        Kind::List(element, items.into()).into()
+    }
+
+    /// A list of strings.
+    pub fn strings<S: Into<Arc<str>>>(items: impl IntoIterator<Item = S>) -> Self {
+        Self::list(Type::String, items.into_iter().map(Self::string).collect::<Vec<_>>())
+    }
+
+    /// A set: sorts and removes duplicates. Marks of elements move to the whole set, since a set's
+    /// order and size could tell about them.
+    pub fn set(element: Type, items: impl IntoIterator<Item = Self>) -> Self {
+        let mut marks = Marks::NONE;
+        let mut items: Vec<Self> = items
+            .into_iter()
+            .map(|v| {
+                let (v, m) = v.reveal_deep();
+                marks = marks.union(m);
+                v
+            })
+            .collect();
+        items.sort_by(Self::total_cmp);
+        items.dedup_by(|a, b| !a.is_unknown() && a.total_cmp(b).is_eq());
+        Self { kind: Kind::Set(element, items.into()), marks }
+    }
+
+    /// A tuple.
+    pub fn tuple(items: impl Into<Arc<[Self]>>) -> Self {
+        Kind::Tuple(items.into()).into()
+    }
+
+    /// A map; the caller has made all values of type `element`.
+    pub fn map(element: Type, fields: Fields) -> Self {
+        Kind::Map(element, fields).into()
+    }
+
+    /// An object.
+    pub fn object<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Self)>) -> Self {
+        Kind::Object(entries.into_iter().collect()).into()
+    }
+
+    /// An object from ready fields.
+    pub fn from_fields(fields: Fields) -> Self {
+        Kind::Object(fields).into()
+    }
+
+    /// A value that is not known yet.
+    pub fn unknown(ty: Type) -> Self {
+        Kind::Unknown(ty).into()
+    }
+
+    /// A secret that is remembered by fingerprint only; always sensitive.
+    pub fn withheld(ty: Type, fingerprint: Fingerprint) -> Self {
+        Self { kind: Kind::Withheld(ty, fingerprint), marks: Marks::SENSITIVE }
+    }
+
+    /// What the value is. Reading a leaf through this is for operations and providers; whoever
+    /// prints goes through [`crate::render`] or `Debug`, which redact.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// The marks of this value itself (elements may have their own).
+    pub fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// The marks of this value and of everything in it.
+    pub fn all_marks(&self) -> Marks {
+        self.children().fold(self.marks, |m, v| m.union(v.all_marks()))
+    }
+
+    /// With `marks` added.
+    #[must_use]
+    pub fn mark(mut self, marks: Marks) -> Self {
+        self.marks = self.marks.union(marks);
+        self
+    }
+
+    /// Marked sensitive.
+    #[must_use]
+    pub fn sensitive(self) -> Self {
+        self.mark(Marks::SENSITIVE)
+    }
+
+    /// The one way to take marks off: the bare value and what it was marked with (elements keep
+    /// theirs).
+    pub fn reveal(&self) -> (Self, Marks) {
+        (Self { kind: self.kind.clone(), marks: Marks::NONE }, self.marks)
+    }
+
+    /// Like [`Value::reveal`], for the value and everything in it.
+    pub fn reveal_deep(&self) -> (Self, Marks) {
+        let marks = self.all_marks();
+        if marks.is_empty() {
+            return (self.clone(), marks);
+        }
+        let bare = self.map_children(&|v| v.reveal_deep().0);
+        (Self { kind: bare.kind, marks: Marks::NONE }, marks)
+    }
+
+    /// The type; a null or unknown value of unknown type gives [`Type::Dynamic`].
+    pub fn ty(&self) -> Type {
+        match &self.kind {
+            Kind::Null(t) | Kind::Unknown(t) | Kind::Withheld(t, _) => t.clone(),
+            Kind::Bool(_) => Type::Bool,
+            Kind::Number(_) => Type::Number,
+            Kind::String(_) => Type::String,
+            Kind::List(t, _) => Type::list(t.clone()),
+            Kind::Set(t, _) => Type::set(t.clone()),
+            Kind::Map(t, _) => Type::map(t.clone()),
+            Kind::Tuple(items) => Type::tuple(items.iter().map(Self::ty)),
+            Kind::Object(fields) => Type::object(fields.iter().map(|(k, v)| (k.clone(), v.ty()))),
+        }
+    }
+
+    /// Whether this is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Null(_))
+    }
+
+    /// Whether this itself is unknown.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.kind, Kind::Unknown(_))
+    }
+
+    /// Whether this itself is withheld.
+    pub fn is_withheld(&self) -> bool {
+        matches!(self.kind, Kind::Withheld(..))
+    }
+
+    /// Whether nothing in this value is unknown.
+    pub fn is_wholly_known(&self) -> bool {
+        !self.is_unknown() && self.children().all(Self::is_wholly_known)
+    }
+
+    /// Whether something in this value is withheld.
+    pub fn has_withheld(&self) -> bool {
+        self.is_withheld() || self.children().any(Self::has_withheld)
+    }
+
+    /// The text of a string value.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Kind::String(s) = &self.kind { Some(s) } else { None }
+    }
+
+    /// The truth of a bool value.
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Kind::Bool(b) = &self.kind { Some(*b) } else { None }
+    }
+
+    /// The number of a number value.
+    pub fn as_number(&self) -> Option<&Number> {
+        if let Kind::Number(n) = &self.kind { Some(n) } else { None }
+    }
+
+    /// The number as an integer, when it is one and fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        self.as_number().and_then(Number::to_i64)
+    }
+
+    /// The fields of an object or map.
+    pub fn as_fields(&self) -> Option<&Fields> {
+        if let Kind::Object(f) | Kind::Map(_, f) = &self.kind { Some(f) } else { None }
+    }
+
+    /// The elements of a list, set or tuple.
+    pub fn as_items(&self) -> Option<&Arc<[Self]>> {
+        if let Kind::List(_, i) | Kind::Set(_, i) | Kind::Tuple(i) = &self.kind { Some(i) } else { None }
+    }
+
+    /// The value of an attribute or map key; `None` where there is none. Marks of the container
+    /// are handed on by the caller.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        self.as_fields().and_then(|f| f.get(name))
+    }
+
+    /// Text of the attribute `name`, when it is a known string.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Self::as_str)
+    }
+
+    /// A copy of an object (or map) in which `name` has `value`; anything else is returned as is.
+    #[must_use]
+    pub fn with(&self, name: &str, value: Self) -> Self {
+        let kind = match &self.kind {
+            Kind::Object(f) => Kind::Object(f.with(name, value)),
+            Kind::Map(t, f) => Kind::Map(t.clone(), f.with(name, value)),
+            _ => return self.clone(),
+        };
+        Self { kind, marks: self.marks }
+    }
+
+    /// Direct parts: elements or attribute values.
+    pub fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
+        match &self.kind {
+            Kind::List(_, i) | Kind::Set(_, i) | Kind::Tuple(i) => Box::new(i.iter()),
+            Kind::Map(_, f) | Kind::Object(f) => Box::new(f.values()),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// A copy in which each direct part went through `f`; leaves come back as they are.
+    #[must_use]
+    pub fn map_children(&self, f: &dyn Fn(&Self) -> Self) -> Self {
+        let items = |i: &Arc<[Self]>| i.iter().map(f).collect::<Arc<[Self]>>();
+        let fields = |x: &Fields| Fields(x.0.iter().map(|(k, v)| (k.clone(), f(v))).collect());
+        let kind = match &self.kind {
+            Kind::List(t, i) => Kind::List(t.clone(), items(i)),
+            Kind::Set(t, i) => Kind::Set(t.clone(), items(i)),
+            Kind::Tuple(i) => Kind::Tuple(items(i)),
+            Kind::Map(t, x) => Kind::Map(t.clone(), fields(x)),
+            Kind::Object(x) => Kind::Object(fields(x)),
+            leaf => leaf.clone(),
+        };
+        Self { kind, marks: self.marks }
+    }
+
+    /// The same value, whatever its marks; unknown values are never the same as anything.
+    pub fn same(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Unknown(_), _) | (_, Kind::Unknown(_)) => false,
+            (Kind::Null(_), Kind::Null(_)) => true,
+            (Kind::Bool(a), Kind::Bool(b)) => a == b,
+            (Kind::Number(a), Kind::Number(b)) => a == b,
+            (Kind::String(a), Kind::String(b)) => a == b,
+            (Kind::Withheld(_, a), Kind::Withheld(_, b)) => a == b,
+            (Kind::List(_, a) | Kind::Tuple(a), Kind::List(_, b) | Kind::Tuple(b))
+            | (Kind::Set(_, a), Kind::Set(_, b)) => {
+                Arc::ptr_eq(a, b) && self.is_wholly_known()
+                    || a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x.same(y))
+            }
+            (Kind::Map(_, a) | Kind::Object(a), Kind::Map(_, b) | Kind::Object(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|((k, x), (l, y))| k == l && x.same(y))
+            }
+            _ => false,
+        }
+    }
+
+    /// A total order over all values, for sets and for deterministic output: by kind, then numbers
+    /// by size, strings by bytes, sequences element by element.
+    pub fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {
+        use std::cmp::Ordering;
+        fn rank(kind: &Kind) -> u8 {
+            match kind {
+                Kind::Null(_) => 0,
+                Kind::Bool(_) => 1,
+                Kind::Number(_) => 2,
+                Kind::String(_) => 3,
+                Kind::List(..) | Kind::Tuple(_) => 4,
+                Kind::Set(..) => 5,
+                Kind::Map(..) | Kind::Object(_) => 6,
+                Kind::Withheld(..) => 7,
+                Kind::Unknown(_) => 8,
+            }
+        }
+        fn items(a: &[Value], b: &[Value]) -> Ordering {
+            a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
+        }
+        match (&self.kind, &other.kind) {
+            (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
+            (Kind::Number(a), Kind::Number(b)) => a.cmp(b),
+            (Kind::String(a), Kind::String(b)) => a.cmp(b),
+            (Kind::List(_, a) | Kind::Tuple(a), Kind::List(_, b) | Kind::Tuple(b))
+            | (Kind::Set(_, a), Kind::Set(_, b)) => items(a, b),
+            (Kind::Map(_, a) | Kind::Object(a), Kind::Map(_, b) | Kind::Object(b)) => a
+                .iter()
+                .zip(b.iter())
+                .map(|((k, x), (l, y))| k.cmp(l).then_with(|| x.total_cmp(y)))
+                .find(|o| o.is_ne())
+                .unwrap_or_else(|| a.len().cmp(&b.len())),
+            (Kind::Withheld(_, a), Kind::Withheld(_, b)) => a.cmp(b),
+            (a, b) => rank(a).cmp(&rank(b)),
+        }
+    }
+}
+
+/// Redacts: a sensitive or ephemeral value shows only that it is one.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::render::inline(self))
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", Value::from(self.clone()))
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(k, v)| (k, v))).finish()
+    }
+}
+
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.sensitive(), self.ephemeral()) {
+            (false, false) => f.write_str("unmarked"),
+            (true, false) => f.write_str("sensitive"),
+            (false, true) => f.write_str("ephemeral"),
+            (true, true) => f.write_str("sensitive, ephemeral"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_redacts_marked_values() {
+        let v = Value::object([("pin", Value::string("1234-canary").sensitive()), ("user", Value::string("bob"))]);
+        let text = format!("{v:?} {:?}", v.as_fields());
+        assert!(!text.contains("canary"), "{text}");
+        assert!(text.contains("bob"), "{text}");
+    }
+
+    #[test]
+    fn a_set_takes_the_marks_of_its_elements_and_drops_duplicates() {
+        let s = Value::set(Type::String, [Value::string("b"), Value::string("a").sensitive(), Value::string("b")]);
+        assert!(s.marks().sensitive());
+        assert_eq!(s.as_items().map(|i| i.len()), Some(2));
+    }
+
+    #[test]
+    fn of_equal_keys_the_last_wins() {
+        let f: Fields = [("a", Value::bool(false)), ("a", Value::bool(true))].into_iter().collect();
+        assert_eq!(f.get("a").and_then(Value::as_bool), Some(true));
+    }
+
+    #[test]
+    fn strings_are_normalised() {
+        assert_eq!(Value::string("e\u{301}").as_str(), Some("\u{e9}"));
+    }
+}

@@ -1,0 +1,149 @@
+//! What the author of a resource type or data source writes: one file each.
+
+use async_trait::async_trait;
+use mesh_model::snapshot::Identity;
+use mesh_model::{Path, ResourceSchema, Value};
+
+use crate::{
+    Observation, ObserveRequest, OperationRequest, Outcome, PlanRequest, PlanResponse, PreviewRequest, PreviewResponse,
+    ProviderError, Services, schema_plan,
+};
+
+/// What is wrong with a configured value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// Where.
+    pub path: Path,
+    /// What is wrong and what would be right; no secret in it.
+    pub reason: String,
+}
+
+impl Problem {
+    /// About one attribute.
+    pub fn at(attribute: &str, reason: impl Into<String>) -> Self {
+        Self { path: Path::attribute(attribute), reason: reason.into() }
+    }
+}
+
+/// What can be said about the identity of an object before it is created.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum IdentityHint {
+    /// This one. The text is relative to the provider's target (`ConfigMap istio-system/vault-tls-cert`)
+    /// and the same for everybody who means that object: two addresses with one identity are an error.
+    Known(Identity),
+    /// It depends on values that are not known yet.
+    Unknown,
+    /// The server assigns it, or the object is nowhere but in state.
+    Assigned,
+}
+
+impl IdentityHint {
+    /// A known identity.
+    pub fn known(text: impl Into<std::sync::Arc<str>>) -> Self {
+        Self::Known(Identity(text.into()))
+    }
+}
+
+/// A gate that does not let anything through yet: the instance and all that depends on it wait for a
+/// later stage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClosedGate {
+    /// What it waits for, one line.
+    pub waiting_for: String,
+    /// What to do.
+    pub instructions: String,
+    /// Why what was given does not open it.
+    pub problems: Vec<String>,
+    /// Whether it is closed for certain; `false` where that is not known before other changes.
+    pub certain: bool,
+}
+
+/// What a type knows without asking anybody: pure functions, without I/O, clock or randomness.
+pub trait Rules: Send + Sync {
+    /// What is wrong with a configuration; parts of it may be unknown. Types and required
+    /// attributes are checked already.
+    fn validate(&self, config: &Value) -> Vec<Problem> {
+        let _ = config;
+        Vec::new()
+    }
+
+    /// The identity that an object with these planned values will have.
+    fn identity(&self, planned: &Value) -> IdentityHint;
+
+    /// Decides between leaving, updating and replacing; see [`schema_plan`] for the usual rules.
+    fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {
+        schema_plan(request)
+    }
+
+    /// Marks what is sensitive because of the content (a manifest of kind Secret); what the schema
+    /// marks is marked already.
+    fn mark(&self, values: Value) -> Value {
+        values
+    }
+
+    /// Whether an object with these planned values is a gate that is still closed. Only gates
+    /// answer here; a closed one is neither created nor updated.
+    fn closed_gate(&self, planned: &Value) -> Option<ClosedGate> {
+        let _ = planned;
+        None
+    }
+
+    /// Ready operations with the same key form one call of [`Resource::apply_batch`].
+    fn batch_key(&self, planned: &Value) -> Option<String> {
+        let _ = planned;
+        None
+    }
+
+    /// Values of an older schema version in today's shape.
+    fn upgrade(&self, version: u32, values: Value) -> Result<Value, String> {
+        let _ = version;
+        Ok(values)
+    }
+}
+
+/// A resource type over a client of type `C`.
+#[async_trait]
+pub trait Resource<C: Send + Sync + 'static>: Rules {
+    /// Name, documentation, example, attributes.
+    fn schema(&self) -> ResourceSchema;
+
+    /// Looks at objects of this type, in bulk where that is possible.
+    async fn observe(&self, client: &C, requests: &[ObserveRequest]) -> Vec<Result<Observation, ProviderError>>;
+
+    /// Asks the server what a change would give; only called where `plan` asked for it.
+    async fn preview(&self, client: &C, request: &PreviewRequest) -> Result<PreviewResponse, ProviderError> {
+        let _ = (client, request);
+        Ok(PreviewResponse::Skipped("this type has no preview"))
+    }
+
+    /// Makes the object. Conditional on its absence (where the API allows, else after a look-up)
+    /// unless the request says to adopt.
+    async fn create(&self, client: &C, request: &OperationRequest) -> Outcome;
+
+    /// Changes the object in place.
+    async fn update(&self, client: &C, request: &OperationRequest) -> Outcome;
+
+    /// Deletes the object; one that is gone already is a success.
+    async fn delete(&self, client: &C, request: &OperationRequest) -> Outcome;
+
+    /// Does several operations with one batch key at once; `None` when this type has no batches.
+    async fn apply_batch(&self, client: &C, requests: &[OperationRequest]) -> Option<Vec<Outcome>> {
+        let _ = (client, requests);
+        None
+    }
+}
+
+/// A data source over a client of type `C`.
+#[async_trait]
+pub trait DataSource<C: Send + Sync + 'static>: Send + Sync {
+    /// Name, documentation, example, attributes.
+    fn schema(&self) -> ResourceSchema;
+
+    /// Reads it: the whole object in the shape of the schema.
+    async fn read(&self, client: &C, config: &Value, services: &Services) -> Result<Value, ProviderError>;
+
+    /// Marks what is sensitive because of the content.
+    fn mark(&self, values: Value) -> Value {
+        values
+    }
+}

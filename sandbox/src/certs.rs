@@ -1,0 +1,58 @@
+//! The cluster's own CA, the apiserver's certificate and the service accounts' key.
+//!
+//! A CA of its own with a proper server certificate, and not the one that the apiserver makes for itself: that one is
+//! a CA certificate, which rustls refuses for a server.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Result, at};
+use crate::process::run;
+
+pub(crate) struct Certs {
+    pub(crate) ca: PathBuf,
+    pub(crate) ca_key: PathBuf,
+    pub(crate) serving: PathBuf,
+    pub(crate) serving_key: PathBuf,
+    pub(crate) accounts_key: PathBuf,
+}
+
+/// Our own, so that the distribution's `openssl.cnf` decides nothing.
+const CONFIG: &str = "\
+[req]
+distinguished_name = dn
+prompt = no
+[dn]
+[ca]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign, digitalSignature
+subjectKeyIdentifier = hash
+[serving]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature, keyEncipherment
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+subjectAltName = IP:127.0.0.1, IP:10.96.0.1, DNS:localhost, DNS:kubernetes, DNS:kubernetes.default, \
+DNS:kubernetes.default.svc, DNS:kubernetes.default.svc.cluster.local
+";
+
+/// Makes all files in `folder`.
+pub(crate) fn make(openssl: &Path, folder: &Path) -> Result<Certs> {
+    let config = folder.join("openssl.cnf");
+    at(&config, std::fs::write(&config, CONFIG))?;
+    let key = ["-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"];
+    let certificate = |rest: &[&str]| run(openssl, &[&["req", "-x509"], &key[..], rest].concat(), &[], folder);
+    certificate(&["-subj", "/CN=sandbox-ca", "-extensions", "ca", "-keyout", "ca.key", "-out", "ca.pem"])?;
+    let issuer = ["-CA", "ca.pem", "-CAkey", "ca.key"];
+    let serving = ["-subj", "/CN=kube-apiserver", "-extensions", "serving", "-keyout", "serving.key", "-out", "serving.pem"];
+    certificate(&[&issuer[..], &serving[..]].concat())?;
+    let accounts = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "accounts.key"];
+    run(openssl, &accounts, &[], folder)?;
+    Ok(Certs {
+        ca: folder.join("ca.pem"),
+        ca_key: folder.join("ca.key"),
+        serving: folder.join("serving.pem"),
+        serving_key: folder.join("serving.key"),
+        accounts_key: folder.join("accounts.key"),
+    })
+}
