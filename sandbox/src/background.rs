@@ -168,7 +168,9 @@ pub fn down(folder: &Path) -> Result<Down> {
             std::thread::sleep(STEP);
         }
         // While the lock is held, the process id belongs to its holder.
-        if let (true, Some(pid)) = (folder::is_owned(folder), pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?))) {
+        if let (true, Some(pid)) =
+            (folder::is_owned(folder), pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)))
+        {
             let _ = kill_process(pid, Signal::KILL);
             while folder::is_owned(folder) && asked.elapsed() < Duration::from_secs(20) {
                 std::thread::sleep(STEP);
@@ -225,7 +227,8 @@ fn state_of(sandbox: &Sandbox, options: &Options, alive: &[bool]) -> State {
 /// By a rename, so that a reader never sees half of it.
 fn save(file: &Path, state: &State) -> Result<()> {
     let new = file.with_extension("new");
-    let text = serde_json::to_string_pretty(state).map_err(|error| Error::NotThere(format!("the state cannot be written: {error}")))?;
+    let text = serde_json::to_string_pretty(state)
+        .map_err(|error| Error::NotThere(format!("the state cannot be written: {error}")))?;
     write_private(&new, &text)?;
     at(file, fs::rename(&new, file))
 }
@@ -236,7 +239,9 @@ fn read(folder: &Path) -> Option<State> {
 
 /// Beside the folder, which is emptied at the start and removed at the end.
 fn log_of(folder: &Path) -> PathBuf {
-    folder.with_extension("log")
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".log");
+    PathBuf::from(name)
 }
 
 fn ended(child: &mut Child) -> bool {

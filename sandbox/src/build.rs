@@ -26,7 +26,8 @@ pub(crate) type Programs = BTreeMap<&'static str, PathBuf>;
 pub(crate) fn programs(options: &Options, launcher: &Launcher, progress: &dyn Progress) -> Result<Programs> {
     let mut programs = Programs::new();
     for server in of_parts(&options.parts) {
-        let built = if server.must_be_built(options) { Some(build(server, options, launcher, progress)?) } else { None };
+        let built =
+            if server.must_be_built(options) { Some(build(server, options, launcher, progress)?) } else { None };
         for (program, _) in server.programs {
             let place = found(options, program).or_else(|| Some(built.as_ref()?.join(program)));
             programs.extend(place.map(|place| (*program, place)));
@@ -36,7 +37,12 @@ pub(crate) fn programs(options: &Options, launcher: &Launcher, progress: &dyn Pr
 }
 
 /// The folder with the server's binaries, built if it is not there.
-pub(crate) fn build(server: &'static Server, options: &Options, launcher: &Launcher, progress: &dyn Progress) -> Result<PathBuf> {
+pub(crate) fn build(
+    server: &'static Server,
+    options: &Options,
+    launcher: &Launcher,
+    progress: &dyn Progress,
+) -> Result<PathBuf> {
     let go = required(options, "go")?;
     let cache = at(&options.cache, std::path::absolute(&options.cache))?.join("servers");
     at(&cache, fs::create_dir_all(&cache))?;
@@ -71,38 +77,18 @@ pub(crate) fn build(server: &'static Server, options: &Options, launcher: &Launc
         let file = module.join(name);
         at(&file, fs::write(&file, content))?;
     }
-    for (program, package) in server.programs {
-        go_build(server, &go, &module, &output.join(program), package, &cache, launcher, progress, started)?;
-    }
-    at(&result, fs::rename(&output, &result))?;
-    let _ = fs::remove_dir_all(&work);
-    progress.event(&Event::Built { server: server.name, elapsed: started.elapsed() });
-    Ok(result)
-}
-
-#[expect(clippy::too_many_arguments, reason = "one call site; a struct would only rename the arguments")]
-fn go_build(
-    server: &'static Server,
-    go: &Path,
-    module: &Path,
-    output: &Path,
-    package: &str,
-    cache: &Path,
-    launcher: &Launcher,
-    progress: &dyn Progress,
-    started: Instant,
-) -> Result<()> {
     let log = cache.join(format!("{}.log", server.name));
     let _ = fs::remove_file(&log);
-    let mut args: Vec<OsString> = ["build", "-mod=mod", "-trimpath"].map(OsString::from).into();
-    if !server.tags.is_empty() {
-        args.extend(["-tags".into(), server.tags.into()]);
-    }
-    args.extend(["-ldflags".into(), server.ldflags.into(), "-o".into(), output.into(), package.into()]);
-    let name = format!("go build {package}");
-    // A workspace file in a parent folder must not take part.
-    let env = vec![("GOWORK", OsString::from("off"))];
-    let child = launcher.launch(Program { name: &name, program: go, args, env, folder: module, log: log.clone(), inherit: true })?;
+    let child = launcher.launch(Program {
+        name: "go build",
+        program: &go,
+        args: go_arguments(server, &output),
+        // A workspace file in a parent folder must not take part.
+        env: vec![("GOWORK", OsString::from("off"))],
+        folder: &module,
+        log: log.clone(),
+        inherit: true,
+    })?;
     let mut told = Instant::now();
     let status = loop {
         if let Some(status) = child.ended() {
@@ -110,14 +96,35 @@ fn go_build(
         }
         if told.elapsed() > Duration::from_secs(5) {
             told = Instant::now();
-            progress.event(&Event::StillBuilding { server: server.name, elapsed: started.elapsed(), line: tail(&log, 1) });
+            let (elapsed, line) = (started.elapsed(), tail(&log, 1));
+            progress.event(&Event::StillBuilding { server: server.name, elapsed, line });
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    if status.success() {
-        return Ok(());
+    if !status.success() {
+        return Err(Error::Build { server: server.name.to_owned(), tail: tail(&log, 20), log });
     }
-    Err(Error::Build { server: server.name.to_owned(), tail: tail(&log, 20), log })
+    at(&result, fs::rename(&output, &result))?;
+    let _ = fs::remove_dir_all(&work);
+    progress.event(&Event::Built { server: server.name, elapsed: started.elapsed() });
+    Ok(result)
+}
+
+/// One call for all programs of a module, so that they are linked side by side.
+fn go_arguments(server: &Server, output: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> =
+        ["build", "-mod=mod", "-trimpath", "-ldflags", server.ldflags].map(OsString::from).into();
+    if !server.tags.is_empty() {
+        args.extend(["-tags".into(), server.tags.into()]);
+    }
+    // Into a folder, Go names a program after its package; a module root such as `server/v3` has another name.
+    let place = match server.programs {
+        [(program, _)] => output.join(program),
+        _ => output.to_owned(),
+    };
+    args.extend(["-o".into(), place.into()]);
+    args.extend(server.programs.iter().map(|(_, package)| OsString::from(package)));
+    args
 }
 
 /// The first 16 digits of a SHA-256 over all that decides about the binaries.

@@ -40,11 +40,13 @@ DNS:kubernetes.default.svc, DNS:kubernetes.default.svc.cluster.local
 pub(crate) fn make(openssl: &Path, folder: &Path) -> Result<Certs> {
     let config = folder.join("openssl.cnf");
     at(&config, std::fs::write(&config, CONFIG))?;
-    let key = ["-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"];
+    let key =
+        ["-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"];
     let certificate = |rest: &[&str]| run(openssl, &[&["req", "-x509"], &key[..], rest].concat(), &[], folder);
     certificate(&["-subj", "/CN=sandbox-ca", "-extensions", "ca", "-keyout", "ca.key", "-out", "ca.pem"])?;
     let issuer = ["-CA", "ca.pem", "-CAkey", "ca.key"];
-    let serving = ["-subj", "/CN=kube-apiserver", "-extensions", "serving", "-keyout", "serving.key", "-out", "serving.pem"];
+    let serving =
+        ["-subj", "/CN=kube-apiserver", "-extensions", "serving", "-keyout", "serving.key", "-out", "serving.pem"];
     certificate(&[&issuer[..], &serving[..]].concat())?;
     let accounts = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "accounts.key"];
     run(openssl, &accounts, &[], folder)?;

@@ -2,16 +2,17 @@
 //!
 //! The lock is an flock on a file in the folder: the kernel frees it when the owner dies, so "is it running?" needs no
 //! process id and no clean-up after a crash. A folder is emptied only when it is a sandbox's (it has the lock file).
+//! For folders that nobody will look at again, util-linux's `flock` waits for the same lock and removes them.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use crate::error::{Error, Result, at};
 
-/// Folders with this prefix in the temporary folder belong to test processes and are swept when their owner is dead.
-pub(crate) const TEMPORARY_PREFIX: &str = "mesh-sandbox-";
 const LOCK: &str = "lock";
 /// The longest path of a socket is 107 bytes; ours add up to 30.
 const MAX_LENGTH: usize = 70;
@@ -20,7 +21,9 @@ const MAX_LENGTH: usize = 70;
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    _lock: File,
+    lock: Option<File>,
+    cleaner: Option<Child>,
+    kept: bool,
 }
 
 impl Folder {
@@ -50,9 +53,30 @@ impl Folder {
             let held = at(&lock, file.metadata())?;
             if fs::metadata(&lock).is_ok_and(|now| now.ino() == held.ino()) {
                 empty(path)?;
-                return Ok(Self { path: path.clone(), _lock: file });
+                return Ok(Self { path: path.clone(), lock: Some(file), cleaner: None, kept: false });
             }
         }
+    }
+
+    /// Has the folder removed also when its owner is killed.
+    pub(crate) fn remove_after_death(&mut self, flock: &Path) -> Result<()> {
+        let mut command = Command::new(flock);
+        // Again when it fails: a server that is just dying may still write.
+        let script = "for try in 1 2 3 4 5; do rm -rf -- \"$0\" && exit; sleep 0.2; done";
+        command.arg(self.path.join(LOCK)).args(["/bin/sh", "-c", script]).arg(&self.path).current_dir("/");
+        command.process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.cleaner = Some(at(flock, command.spawn())?);
+        Ok(())
+    }
+
+    /// Leaves the folder, with the logs that an error names; the next start in it removes them.
+    pub(crate) fn keep(mut self) {
+        if let Some(mut cleaner) = self.cleaner.take() {
+            let _ = cleaner.kill();
+            let _ = cleaner.wait();
+        }
+        self.kept = true;
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -70,9 +94,13 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         // The lock file goes last of all: while it is there, the rest is known to be ours.
-        if empty(&self.path).is_ok() {
+        if !self.kept && empty(&self.path).is_ok() {
             let _ = fs::remove_file(self.path.join(LOCK));
             let _ = fs::remove_dir(&self.path);
+        }
+        drop(self.lock.take());
+        if let Some(mut cleaner) = self.cleaner.take() {
+            let _ = cleaner.wait();
         }
     }
 }
@@ -85,17 +113,6 @@ pub(crate) fn is_owned(path: &Path) -> bool {
 /// Whether there is a sandbox's folder, alive or dead.
 pub(crate) fn exists(path: &Path) -> bool {
     path.join(LOCK).exists()
-}
-
-/// Removes what killed test processes left in the temporary folder.
-pub(crate) fn sweep() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(TEMPORARY_PREFIX));
-        if ours && exists(&path) && !is_owned(&path) {
-            drop(Folder::take(&path));
-        }
-    }
 }
 
 /// Writes a file that only its owner may read.

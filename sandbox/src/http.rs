@@ -21,10 +21,10 @@ pub(crate) struct Http {
 impl Http {
     pub(crate) fn new(base: &str, ca_file: &Path, header: (&'static str, String)) -> Result<Self> {
         let pem = at(ca_file, std::fs::read(ca_file))?;
-        let client = reqwest::Certificate::from_pem(&pem).and_then(|ca| {
-            Client::builder().tls_certs_only([ca]).no_proxy().timeout(Duration::from_secs(10)).build()
-        });
-        let client = client.map_err(|error| Error::Answer { what: format!("a client for {base}"), words: words(&error) })?;
+        let client = reqwest::Certificate::from_pem(&pem)
+            .and_then(|ca| Client::builder().tls_certs_only([ca]).no_proxy().timeout(Duration::from_secs(10)).build());
+        let client =
+            client.map_err(|error| Error::Answer { what: format!("a client for {base}"), words: words(&error) })?;
         Ok(Self { client, base: base.to_owned(), header })
     }
 
@@ -38,7 +38,8 @@ impl Http {
     pub(crate) fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
         let what = format!("{method} {}{path}", self.base);
         let content = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-        let mut request = self.client.request(method, format!("{}{path}", self.base)).header(self.header.0, &self.header.1);
+        let mut request =
+            self.client.request(method, format!("{}{path}", self.base)).header(self.header.0, &self.header.1);
         if !body.is_null() {
             request = request.header("Content-Type", content).body(body.to_string());
         }

@@ -85,7 +85,9 @@ impl Kubernetes {
 
     fn user(&self, user: &str) -> Result<&(PathBuf, String)> {
         let known = || self.users.keys().cloned().collect::<Vec<_>>().join(", ");
-        self.users.get(user).ok_or_else(|| Error::NotThere(format!("this cluster has no user `{user}`, only {}", known())))
+        self.users
+            .get(user)
+            .ok_or_else(|| Error::NotThere(format!("this cluster has no user `{user}`, only {}", known())))
     }
 
     pub(crate) fn servers(&self) -> &[Server] {
@@ -115,7 +117,11 @@ impl Kubernetes {
         let mut servers = parts.controllers(&certs, &admin, &stages)?;
         let nodes = parts.nodes(&api, servers.first())?;
         for server in &servers {
-            parts.progress.event(&Event::Ready { server: server.name.clone(), address: String::new(), elapsed: server.started.elapsed() });
+            parts.progress.event(&Event::Ready {
+                server: server.name.clone(),
+                address: String::new(),
+                elapsed: server.started.elapsed(),
+            });
         }
         // Stopped in this order: what talks to the apiserver first.
         servers.extend([apiserver, etcd]);
@@ -137,7 +143,8 @@ impl fmt::Debug for Kubernetes {
 impl Parts<'_> {
     fn launch(&self, name: &'static str, args: Vec<String>) -> Result<Server> {
         self.progress.event(&Event::Starting { server: name.to_owned() });
-        let program = self.programs.get(name).ok_or_else(|| Error::NotThere(format!("there is no program `{name}`")))?;
+        let program =
+            self.programs.get(name).ok_or_else(|| Error::NotThere(format!("there is no program `{name}`")))?;
         let args = args.into_iter().map(OsString::from).collect();
         let log = self.folder.join(format!("{name}.log"));
         self.launcher.launch(Program { name, program, args, env: Vec::new(), folder: self.folder, log, inherit: false })

@@ -74,6 +74,9 @@ pub fn missing(options: &Options) -> Vec<Missing> {
     };
     program("setpriv", "util-linux", "ends every server together with its owner");
     program("setsid", "util-linux", "detaches `mesh sandbox up` from the terminal");
+    if options.temporary {
+        program("flock", "util-linux", "removes a temporary folder after its owner's death");
+    }
     if options.parts.contains(&Part::Kubernetes) {
         program("openssl", "openssl", "makes the cluster's certificates");
     }
@@ -83,11 +86,19 @@ pub fn missing(options: &Options) -> Vec<Missing> {
     if options.parts.contains(&Part::Hsm) {
         program("softhsm2-util", "softhsm2", "makes the PKCS#11 token");
         if token::module_path().is_none() && options.find("softhsm2-util").is_some() {
-            found.push(Missing { program: "libsofthsm2.so", why: "the PKCS#11 module", install: Install::Apt("softhsm2") });
+            found.push(Missing {
+                program: "libsofthsm2.so",
+                why: "the PKCS#11 module",
+                install: Install::Apt("softhsm2"),
+            });
         }
     }
     if options.find("go").is_none() && servers::of_parts(&options.parts).any(|server| server.must_be_built(options)) {
-        found.push(Missing { program: "go", why: "builds the servers from their modules", install: Install::Command(INSTALL_GO) });
+        found.push(Missing {
+            program: "go",
+            why: "builds the servers from their modules",
+            install: Install::Command(INSTALL_GO),
+        });
     }
     found
 }

@@ -44,10 +44,9 @@ impl FromStr for Part {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|part| part.name() == text)
-            .ok_or_else(|| Error::NotThere(format!("there is no part `{text}`: the parts are kubernetes, vault, hsm, gateway")))
+        Self::ALL.into_iter().find(|part| part.name() == text).ok_or_else(|| {
+            Error::NotThere(format!("there is no part `{text}`: the parts are kubernetes, vault, hsm, gateway"))
+        })
     }
 }
 
@@ -62,12 +61,14 @@ pub struct Options {
     pub cache: PathBuf,
     /// A folder with server binaries that win over PATH and over building.
     pub bin_dir: Option<PathBuf>,
-    /// Where programs are looked for. The usual system folders and Go's are searched after these.
+    /// Where programs are looked for: the absolute folders of PATH, then the usual system folders and Go's.
     pub path: Vec<PathBuf>,
     /// What to start.
     pub parts: BTreeSet<Part>,
     /// Kubernetes users (token credentials) without any rights, one kubeconfig each. `operator` by default.
     pub users: Vec<String>,
+    /// Remove the folder also when the owner is killed. Else it stays, with its logs, until the next start.
+    pub temporary: bool,
 }
 
 impl Options {
@@ -80,25 +81,30 @@ impl Options {
         path: &OsStr,
         parts: impl IntoIterator<Item = Part>,
     ) -> Self {
-        let system = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/go/bin"];
+        let system =
+            ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/go/bin"];
         Self {
             name: name.to_owned(),
             folder: folder.into(),
             cache: cache.into(),
             bin_dir: None,
-            path: std::env::split_paths(path).chain(system.map(PathBuf::from)).collect(),
+            path: std::env::split_paths(path)
+                .filter(|folder| folder.is_absolute())
+                .chain(system.map(PathBuf::from))
+                .collect(),
             parts: parts.into_iter().collect(),
             users: vec!["operator".to_owned()],
+            temporary: false,
         }
     }
 
-    /// A sandbox for one test process, in a new folder below the system's temporary folder. Folders that killed
-    /// processes left there are swept at the next start.
+    /// A sandbox for one test process, in a new folder below the system's temporary folder that goes away with its
+    /// owner, however that ends.
     #[must_use]
     pub fn temporary(cache: impl Into<PathBuf>, path: &OsStr, parts: impl IntoIterator<Item = Part>) -> Self {
-        let name = format!("{}{}", crate::folder::TEMPORARY_PREFIX, unique::word());
+        let name = format!("mesh-sandbox-{}", unique::word());
         let folder = std::env::temp_dir().join(&name);
-        Self::new(&name, folder, cache, path, parts)
+        Self { temporary: true, ..Self::new(&name, folder, cache, path, parts) }
     }
 
     /// The first executable `program` in `path`.

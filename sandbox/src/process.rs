@@ -54,7 +54,7 @@ impl Launcher {
             }
         });
         at("thread", thread)?;
-        let search = std::env::join_paths(path.iter().filter(|folder| !folder.as_os_str().is_empty())).unwrap_or_default();
+        let search = std::env::join_paths(path).unwrap_or_default();
         Ok(Self { jobs, setpriv: Arc::new(setpriv), search: Arc::new(search) })
     }
 
@@ -78,7 +78,8 @@ impl Launcher {
         command.envs(what.env);
         let (answer, reply) = channel();
         let ended = || std::io::Error::other("the launcher thread has ended");
-        let child = self.jobs.send((command, answer)).map_err(|_| ended()).and_then(|()| reply.recv().map_err(|_| ended())?);
+        let child =
+            self.jobs.send((command, answer)).map_err(|_| ended()).and_then(|()| reply.recv().map_err(|_| ended())?);
         let child = at(what.program, child)?;
         Ok(Server {
             name: what.name.to_owned(),
@@ -126,7 +127,12 @@ impl Server {
 
     /// An error about this server with the end of its log.
     pub(crate) fn failed(&self, reason: &str) -> Error {
-        Error::Server { server: self.name.clone(), reason: reason.to_owned(), tail: tail(&self.log, TAIL_LINES), log: self.log.clone() }
+        Error::Server {
+            server: self.name.clone(),
+            reason: reason.to_owned(),
+            tail: tail(&self.log, TAIL_LINES),
+            log: self.log.clone(),
+        }
     }
 
     /// Asks it to end, and kills it when it has not within two seconds. Nothing of it is worth saving.

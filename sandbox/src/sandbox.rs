@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::build::{self, Programs};
 use crate::error::{Error, Result};
-use crate::folder::{self, Folder};
+use crate::folder::Folder;
 use crate::gateway::Gateway;
 use crate::http::outside_async;
 use crate::kubernetes::{Kubernetes, Parts};
@@ -55,22 +55,32 @@ impl Sandbox {
     fn start_here(options: Options, progress: &dyn Progress) -> Result<Self> {
         check_names(&options)?;
         let (launcher, programs) = prepare(&options, progress)?;
-        folder::sweep();
-        let folder = Folder::take(&options.folder)?;
+        let mut folder = Folder::take(&options.folder)?;
+        if options.temporary {
+            folder.remove_after_death(&required(&options, "flock")?)?;
+        }
         let slot = Slot::claim()?;
         let vip = slot.vip()?;
-        let wanted = |part| options.parts.contains(&part);
-        let starter = Starter { options: &options, programs: &programs, launcher: &launcher, slot: &slot, folder: &folder, progress };
-        let (kubernetes, vault, gateway, token) = std::thread::scope(|scope| {
-            let kubernetes = wanted(Part::Kubernetes).then(|| scope.spawn(|| starter.kubernetes()));
-            let vault = wanted(Part::Vault).then(|| scope.spawn(|| starter.vault("vault")));
-            let gateway = wanted(Part::Gateway).then(|| starter.gateway("haproxy"));
-            let token = wanted(Part::Hsm).then(|| starter.token(TOKEN_LABEL, &secret()[..12]));
-            (kubernetes.map(joined), vault.map(joined), gateway, token)
-        });
-        let (kubernetes, vault) = (kubernetes.transpose()?, vault.transpose()?);
-        let (gateway, token) = (gateway.transpose()?, token.transpose()?);
-        Ok(Self { kubernetes, vault, token, gateway, vip, options, programs, launcher, slot, folder })
+        let started = Starter {
+            options: &options,
+            programs: &programs,
+            launcher: &launcher,
+            slot: &slot,
+            folder: &folder,
+            progress,
+        }
+        .all();
+        match started {
+            Ok((kubernetes, vault, gateway, token)) => {
+                Ok(Self { kubernetes, vault, token, gateway, vip, options, programs, launcher, slot, folder })
+            }
+            Err(error) => {
+                if matches!(error, Error::Server { .. }) {
+                    folder.keep();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Its name.
@@ -170,8 +180,15 @@ impl Sandbox {
         self.slot.vip()
     }
 
-    /// What programs need to know, as environment variables: `KUBECONFIG`, `VAULT_ADDR`, ...; see the README of the
-    /// command. Holds secrets (`VAULT_TOKEN`).
+    /// What programs need to know, as environment variables. Two of them are secrets (`VAULT_TOKEN`, the unseal key).
+    ///
+    /// | part | variables |
+    /// |---|---|
+    /// | always | `MESH_SANDBOX_NAME`, `MESH_SANDBOX_VIP` |
+    /// | kubernetes | `KUBECONFIG` (admin), `MESH_SANDBOX_OPERATOR_KUBECONFIG` (and one for each other user), `MESH_SANDBOX_KUBERNETES_ADDR`, `MESH_SANDBOX_KUBERNETES_CA`, `MESH_SANDBOX_NODES` (addresses, separated by commas) |
+    /// | vault | `VAULT_ADDR`, `VAULT_CACERT`, `VAULT_TOKEN` (root), `MESH_SANDBOX_VAULT_UNSEAL_KEY` |
+    /// | hsm | `SOFTHSM2_CONF`, `MESH_SANDBOX_PKCS11_MODULE`, `MESH_SANDBOX_TOKEN_LABEL`, `MESH_SANDBOX_PIN_FILE` |
+    /// | gateway | `MESH_SANDBOX_HAPROXY`, `MESH_SANDBOX_HAPROXY_CONFIG`, `MESH_SANDBOX_HAPROXY_CONF_DIR`, `MESH_SANDBOX_HAPROXY_MASTER_SOCKET`, `MESH_SANDBOX_HAPROXY_STATS_SOCKET` |
     #[must_use]
     pub fn env(&self) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
@@ -251,7 +268,22 @@ struct Starter<'a> {
     progress: &'a dyn Progress,
 }
 
+type Started = (Option<Kubernetes>, Option<Vault>, Option<Gateway>, Option<SoftToken>);
+
 impl Starter<'_> {
+    /// All chosen parts, side by side; when one fails, the others are stopped.
+    fn all(&self) -> Result<Started> {
+        let wanted = |part| self.options.parts.contains(&part);
+        let (kubernetes, vault, gateway, token) = std::thread::scope(|scope| {
+            let kubernetes = wanted(Part::Kubernetes).then(|| scope.spawn(|| self.kubernetes()));
+            let vault = wanted(Part::Vault).then(|| scope.spawn(|| self.vault("vault")));
+            let gateway = wanted(Part::Gateway).then(|| self.gateway("haproxy"));
+            let token = wanted(Part::Hsm).then(|| self.token(TOKEN_LABEL, &secret()[..12]));
+            (kubernetes.map(joined), vault.map(joined), gateway, token)
+        });
+        Ok((kubernetes.transpose()?, vault.transpose()?, gateway.transpose()?, token.transpose()?))
+    }
+
     fn kubernetes(&self) -> Result<Kubernetes> {
         let openssl = required(self.options, "openssl")?;
         self.again("kubernetes", |folder| {
@@ -298,7 +330,9 @@ impl Starter<'_> {
         for attempt in 1..TRIES {
             let folder = self.folder.sub(&if attempt == 1 { name.to_owned() } else { format!("{name}-{attempt}") })?;
             match start(&folder) {
-                Err(error) if error.port_was_taken() => self.progress.event(&Event::PortTaken { part: name.to_owned() }),
+                Err(error) if error.port_was_taken() => {
+                    self.progress.event(&Event::PortTaken { part: name.to_owned() })
+                }
                 result => return result,
             }
         }
@@ -322,7 +356,9 @@ fn without(part: Part) -> Error {
 
 /// Users become file names and a line of a CSV file.
 fn check_names(options: &Options) -> Result<()> {
-    let plain = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let plain = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
     match options.users.iter().find(|user| !plain(user)) {
         Some(user) => Err(Error::NotThere(format!("`{user}` is no user name: use a-z, 0-9 and `-`"))),
         None => Ok(()),

@@ -73,7 +73,10 @@ pub(crate) const SERVERS: &[Server] = &[
         ldflags: "-s -w",
         programs: &[
             ("vault", "github.com/hashicorp/vault"),
-            ("vault-plugin-auth-kubernetes", "github.com/hashicorp/vault-plugin-auth-kubernetes/cmd/vault-plugin-auth-kubernetes"),
+            (
+                "vault-plugin-auth-kubernetes",
+                "github.com/hashicorp/vault-plugin-auth-kubernetes/cmd/vault-plugin-auth-kubernetes",
+            ),
         ],
         usually: Duration::from_secs(290),
     },
@@ -94,5 +97,6 @@ impl Server {
 /// A binary that wins over building: in the given folder, else on the path.
 pub(crate) fn found(options: &Options, program: &str) -> Option<std::path::PathBuf> {
     let given = options.bin_dir.iter().map(|folder| folder.join(program)).find(|file| is_executable(file));
-    given.or_else(|| options.find(program))
+    // Absolute, for servers run in folders of their own.
+    given.or_else(|| options.find(program)).and_then(|file| std::path::absolute(file).ok())
 }

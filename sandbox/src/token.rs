@@ -44,7 +44,14 @@ pub(crate) fn module_path() -> Option<PathBuf> {
 }
 
 /// Makes a token in `folder` (created if needed).
-pub(crate) fn make(util: &Path, module: PathBuf, folder: &Path, label: &str, so_pin: &str, pin: &str) -> Result<SoftToken> {
+pub(crate) fn make(
+    util: &Path,
+    module: PathBuf,
+    folder: &Path,
+    label: &str,
+    so_pin: &str,
+    pin: &str,
+) -> Result<SoftToken> {
     let tokens = folder.join("tokens");
     at(&tokens, std::fs::create_dir_all(&tokens))?;
     let conf_path = folder.join("softhsm2.conf");

@@ -34,7 +34,9 @@ impl Slot {
                 return Ok(Self { number, next_vip: AtomicU32::new(u32::from(FIRST_VIP)), _claim: claim });
             }
         }
-        Err(Error::NotThere("all 127 loopback networks are in use by sandboxes: stop one with `mesh sandbox down`".to_owned()))
+        Err(Error::NotThere(
+            "all 127 loopback networks are in use by sandboxes: stop one with `mesh sandbox down`".to_owned(),
+        ))
     }
 
     /// The address of the node with this index (0, 1, 2).

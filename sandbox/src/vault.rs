@@ -68,12 +68,20 @@ impl Vault {
         &self.server
     }
 
-    pub(crate) fn start(name: &str, vault: &Path, plugin: &Path, setpriv: &Path, launcher: &Launcher, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(
+        name: &str,
+        vault: &Path,
+        plugin: &Path,
+        setpriv: &Path,
+        launcher: &Launcher,
+        folder: &Path,
+    ) -> Result<Self> {
         let plugins = folder.join("plugins");
         at(&plugins, fs::create_dir_all(&plugins))?;
         // Named `kubernetes`, or `auth enable kubernetes` does not find it.
         let wrapper = plugins.join("kubernetes");
-        let script = format!("#!/bin/sh\nexec '{}' --pdeathsig KILL -- '{}' \"$@\"\n", setpriv.display(), plugin.display());
+        let script =
+            format!("#!/bin/sh\nexec '{}' --pdeathsig KILL -- '{}' \"$@\"\n", setpriv.display(), plugin.display());
         at(&wrapper, fs::write(&wrapper, script))?;
         at(&wrapper, fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o700)))?;
         let root_token = secret();

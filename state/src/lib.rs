@@ -1,1 +1,20 @@
-//! Being written.
+//! Saved state: what `mesh` knows about the objects that it made.
+//!
+//! The one decision: every operation is journaled twice, as an intent before the provider is called
+//! and as a result after, each durable before the walk goes on and at a cost that does not depend on
+//! the size of the state. A snapshot is the last compacted state with the journal replayed over it,
+//! so readers need no lock and nothing that was acknowledged can be lost.
+//!
+//! This crate knows no configuration, no provider and no plan. What it stores holds no secret in
+//! clear: values arrive withheld, and one that is not is refused.
+
+pub mod api;
+pub mod conformance;
+pub mod error;
+mod format;
+pub mod local;
+mod replay;
+
+pub use api::{Backend, Capabilities, HistoryEntry, LockInfo, Outputs, Record, Summary, Writer, expect_lineage};
+pub use error::{Fault, StateError};
+pub use local::{LocalBackend, Retention};

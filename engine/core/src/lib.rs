@@ -1,1 +1,28 @@
-//! Being written.
+//! The engine: observe, decide, plan, apply, without a terminal.
+//!
+//! The one decision: everything that a command needs is a function of plain data and traits
+//! (providers, a state backend, a sink for events, an approver), so that any program can drive it.
+//! It prints nothing, reads no environment and names no concrete provider.
+
+pub mod apply;
+pub mod check;
+pub mod conform;
+pub mod decide;
+pub mod engine;
+pub mod event;
+pub mod graph;
+pub mod inputs;
+pub mod plan;
+pub mod planfile;
+pub mod stage;
+pub mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use apply::{Cancel, Report};
+pub use engine::Engine;
+pub use event::{Event, Silent, Sink};
+pub use inputs::{Input, Inputs};
+pub use plan::{Mode, Options, Planning};
+pub use stage::{Approval, Approver, Finished, Run};

@@ -1,1 +1,30 @@
-//! Being written.
+//! The language: source text to a checked configuration, and expressions to values.
+//!
+//! The one decision: `hcl-edit` only parses. Every item is parsed alone, lowered into our own compact
+//! form with resolved references, and its tree dropped, so that memory stays small, several errors are
+//! found per run, and evaluating never copies a value. It knows no provider, no state and no terminal:
+//! whoever evaluates gives a [`Scope`].
+
+pub mod body;
+pub mod config;
+pub mod expr;
+pub mod fmt;
+pub mod functions;
+mod load;
+mod schema;
+mod suggest;
+mod syntax;
+mod typeexpr;
+mod values;
+
+pub use body::{Attribute, Block, Body, Dynamic, attribute_span, body_references};
+pub use config::{
+    Condition, Config, Ignore, Lifecycle, Local, Module, ModuleCall, Output, ProviderConfig, ProviderRef, Resource,
+    Settings, Variable,
+};
+pub use expr::{Expr, Reference, Scope, Subject, render_template};
+pub use load::{Disk, Files, LoadOptions, load, load_from};
+pub use schema::{check_body, eval_body};
+pub use suggest::suggestion;
+pub use typeexpr::TypeConstraint;
+pub use values::{parse_expression, parse_values};

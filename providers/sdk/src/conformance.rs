@@ -259,7 +259,8 @@ impl Run<'_> {
             let outcome = self.apply(Operation::Delete, Some(&identity), Some(&saved), None, OnExisting::Fail).await?;
             applied("delete", outcome)?;
         }
-        if self.observe(Some(&identity), Some(&saved), &desired).await?.is_some() {
+        // State has forgotten it by then, too.
+        if self.observe(Some(&identity), None, &desired).await?.is_some() {
             return Err("the object is still there after delete".into());
         }
         Ok(())

@@ -86,8 +86,8 @@ impl<C: Send + Sync + 'static> TypedSession<C> {
         })
     }
 
-    fn marked(&self, resource: &dyn Resource<C>, values: &Value) -> Value {
-        let schema = &self.registry.schema.resources[resource.schema().name].schema;
+    fn marked(&self, ty: &str, resource: &dyn Resource<C>, values: &Value) -> Value {
+        let schema = &self.registry.schema.resources[ty].schema;
         resource.mark(mark_sensitive(schema, values))
     }
 }
@@ -116,7 +116,7 @@ impl<C: Send + Sync + 'static> Session for TypedSession<C> {
                             r.map(|o| match o {
                                 Observation::Absent => Observation::Absent,
                                 Observation::Present(mut p) => {
-                                    p.values = self.marked(resource, &p.values);
+                                    p.values = self.marked(&ty, resource, &p.values);
                                     Observation::Present(p)
                                 }
                             })
@@ -149,7 +149,7 @@ impl<C: Send + Sync + 'static> Session for TypedSession<C> {
     async fn preview(&self, request: PreviewRequest) -> Result<PreviewResponse, ProviderError> {
         let resource = self.resource(&request.ty)?;
         Ok(match resource.preview(&self.client, &request).await? {
-            PreviewResponse::Values(v) => PreviewResponse::Values(self.marked(resource, &v)),
+            PreviewResponse::Values(v) => PreviewResponse::Values(self.marked(&request.ty, resource, &v)),
             other => other,
         })
     }
@@ -179,10 +179,10 @@ impl<C: Send + Sync + 'static> Session for TypedSession<C> {
             .into_iter()
             .map(|o| match o {
                 Outcome::Applied { values, identity, private, warnings } => {
-                    Outcome::Applied { values: self.marked(resource, &values), identity, private, warnings }
+                    Outcome::Applied { values: self.marked(&first.ty, resource, &values), identity, private, warnings }
                 }
                 Outcome::Rejected { error, left: Some(mut left) } => {
-                    left.values = self.marked(resource, &left.values);
+                    left.values = self.marked(&first.ty, resource, &left.values);
                     Outcome::Rejected { error, left: Some(left) }
                 }
                 other => other,

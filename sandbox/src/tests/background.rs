@@ -10,7 +10,7 @@ use crate::{Down, Event, Options, Part, Status, Up, down, env, status, supervise
 const PARTS: [Part; 3] = [Part::Vault, Part::Hsm, Part::Gateway];
 
 fn in_folder(folder: PathBuf) -> Options {
-    Options { folder, ..options(PARTS) }
+    Options { folder, temporary: false, ..options(PARTS) }
 }
 
 /// What `mesh sandbox up` starts again in the background.
@@ -30,7 +30,7 @@ fn start(options: &Options, progress: &(dyn Fn(&Event) + Sync)) -> crate::Result
 
 #[test]
 fn up_status_env_down() {
-    let options = options(PARTS);
+    let options = in_folder(options(PARTS).folder);
     let folder = &options.folder;
     assert!(matches!(status(folder), Ok(Status::Absent)));
     assert!(env(folder).expect_err("nothing runs").to_string().contains("mesh sandbox up"));
@@ -45,7 +45,15 @@ fn up_status_env_down() {
     assert!(matches!(again, Up::WasRunning(ref same) if same.pid == state.pid), "{again:?}");
 
     let env = env(folder).expect("it runs");
-    for name in ["VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT", "SOFTHSM2_CONF", "MESH_SANDBOX_PIN_FILE", "MESH_SANDBOX_HAPROXY_MASTER_SOCKET", "MESH_SANDBOX_VIP"] {
+    for name in [
+        "VAULT_ADDR",
+        "VAULT_TOKEN",
+        "VAULT_CACERT",
+        "SOFTHSM2_CONF",
+        "MESH_SANDBOX_PIN_FILE",
+        "MESH_SANDBOX_HAPROXY_MASTER_SOCKET",
+        "MESH_SANDBOX_VIP",
+    ] {
         assert!(env.get(name).is_some_and(|value| !value.is_empty()), "{name} is missing in {:?}", env.keys());
     }
     assert!(!format!("{state:?}").contains(&env["VAULT_TOKEN"]), "Debug shows a token");
@@ -55,7 +63,9 @@ fn up_status_env_down() {
     let pid = rustix::process::Pid::from_raw(i32::try_from(haproxy.pid).expect("a pid")).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
     eventually("status says that haproxy ended", Duration::from_secs(10), || match status(folder) {
-        Ok(Status::Running(state)) => state.servers.iter().any(|server| server.name == "haproxy" && !server.alive).then_some(()),
+        Ok(Status::Running(state)) => {
+            state.servers.iter().any(|server| server.name == "haproxy" && !server.alive).then_some(())
+        }
         _ => None,
     });
 
@@ -67,11 +77,13 @@ fn up_status_env_down() {
 
 #[test]
 fn a_killed_sandbox_is_dead_and_the_next_up_starts_afresh() {
-    let options = options([Part::Hsm, Part::Gateway]);
+    let options = in_folder(options(PARTS).folder);
     let Up::Started(state) = start(&options, &silent).expect("it starts") else { panic!("it was not running") };
     let pid = rustix::process::Pid::from_raw(i32::try_from(state.pid).expect("a pid")).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
-    eventually("it is dead", Duration::from_secs(10), || matches!(status(&options.folder), Ok(Status::Dead)).then_some(()));
+    eventually("it is dead", Duration::from_secs(10), || {
+        matches!(status(&options.folder), Ok(Status::Dead)).then_some(())
+    });
     eventually("its servers too", Duration::from_secs(10), || processes_of(&options.folder).is_empty().then_some(()));
     let Up::Started(again) = start(&options, &silent).expect("it starts") else { panic!("it was not running") };
     assert_ne!(again.pid, state.pid);

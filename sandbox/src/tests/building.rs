@@ -21,7 +21,11 @@ fn two_builders_share_one_build_and_the_second_time_is_free() {
     let options = Options { cache: options.folder.clone(), ..options };
     let server = SERVERS.iter().find(|server| server.name == "etcd").expect("a row");
     let events = Mutex::new(Vec::new());
-    let work = || build(server, &options, &launcher(&options), &|event: &Event| events.lock().expect("no panic").push(event.to_string()));
+    let work = || {
+        build(server, &options, &launcher(&options), &|event: &Event| {
+            events.lock().expect("no panic").push(event.to_string())
+        })
+    };
     let (one, two) = std::thread::scope(|scope| {
         let (one, two) = (scope.spawn(work), scope.spawn(work));
         (one.join().expect("no panic").expect("built"), two.join().expect("no panic").expect("built"))
@@ -34,7 +38,8 @@ fn two_builders_share_one_build_and_the_second_time_is_free() {
     assert_eq!(told.matches("etcd: building it, it is not in").count(), 1, "{told}");
     assert_eq!(told.matches("another process is building it").count(), 1, "{told}");
     assert_eq!(told.matches("etcd: built in").count(), 1, "{told}");
-    let third = build(server, &options, &launcher(&options), &|event: &Event| panic!("there is nothing to do: {event}"));
+    let third =
+        build(server, &options, &launcher(&options), &|event: &Event| panic!("there is nothing to do: {event}"));
     assert_eq!(third.expect("found"), one);
     let left = std::fs::read_dir(options.cache.join("servers")).expect("a folder").flatten();
     assert!(left.map(|entry| entry.file_name()).all(|name| !name.to_string_lossy().starts_with(".building")));
@@ -46,7 +51,10 @@ fn a_failed_build_shows_what_go_said_and_leaves_no_result() {
     static BROKEN: Server = Server {
         name: "broken",
         part: Part::Vault,
-        files: &[("go.mod", "module broken.test\n\ngo 1.26.0\n"), ("main.go", "package main\n\nfunc main() { undefined() }\n")],
+        files: &[
+            ("go.mod", "module broken.test\n\ngo 1.26.0\n"),
+            ("main.go", "package main\n\nfunc main() { undefined() }\n"),
+        ],
         tags: "",
         ldflags: "-s -w",
         programs: &[("broken", "broken.test")],
@@ -78,15 +86,24 @@ fn given_binaries_win_over_building() {
 #[test]
 fn every_folder_of_servers_has_a_row_with_all_its_files() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("servers");
-    let mut on_disk: Vec<(String, Vec<String>)> = std::fs::read_dir(root).expect("a folder").flatten().map(|folder| {
-        let mut files: Vec<String> = std::fs::read_dir(folder.path()).expect("a folder").flatten().map(|file| file.file_name().to_string_lossy().into_owned()).collect();
-        files.sort();
-        (folder.file_name().to_string_lossy().into_owned(), files)
-    }).collect();
+    let mut on_disk: Vec<(String, Vec<String>)> = std::fs::read_dir(root)
+        .expect("a folder")
+        .flatten()
+        .map(|folder| {
+            let mut files: Vec<String> = std::fs::read_dir(folder.path())
+                .expect("a folder")
+                .flatten()
+                .map(|file| file.file_name().to_string_lossy().into_owned())
+                .collect();
+            files.sort();
+            (folder.file_name().to_string_lossy().into_owned(), files)
+        })
+        .collect();
     on_disk.sort();
-    let mut listed: Vec<(String, Vec<String>)> = SERVERS.iter().map(|server| {
-        (server.name.to_owned(), server.files.iter().map(|(name, _)| (*name).to_owned()).collect())
-    }).collect();
+    let mut listed: Vec<(String, Vec<String>)> = SERVERS
+        .iter()
+        .map(|server| (server.name.to_owned(), server.files.iter().map(|(name, _)| (*name).to_owned()).collect()))
+        .collect();
     listed.sort();
     assert_eq!(on_disk, listed);
 }

@@ -19,7 +19,8 @@ fn owner() {
     let sandbox = Sandbox::start(Options { folder: folder.clone(), ..options(Part::ALL) }, &silent).expect("it starts");
     // Only a mounted plugin has a process.
     let vault = sandbox.vault().expect("a vault");
-    let root = Http::new(&vault.address, &vault.ca_file, ("X-Vault-Token", vault.root_token().to_owned())).expect("a client");
+    let root =
+        Http::new(&vault.address, &vault.ca_file, ("X-Vault-Token", vault.root_token().to_owned())).expect("a client");
     root.call(Method::POST, "/v1/sys/auth/kubernetes", &json!({"type": "kubernetes"})).expect("enabled");
     let config = json!({"kubernetes_host": "https://127.0.0.1:1", "disable_local_ca_jwt": true});
     root.call(Method::POST, "/v1/auth/kubernetes/config", &config).expect("configured");
@@ -43,16 +44,27 @@ fn kill(mut owner: Child) {
 fn a_killed_owner_leaves_no_process() {
     let folder = options([]).folder;
     let owner = start_owner(&folder);
-    eventually("the owner's sandbox is ready", Duration::from_secs(120), || folder.join("ready").exists().then_some(()));
+    eventually("the owner's sandbox is ready", Duration::from_secs(120), || {
+        folder.join("ready").exists().then_some(())
+    });
     let running = processes_of(&folder).join("\n");
-    for program in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "vault server", "vault-plugin-auth-kubernetes", "haproxy"] {
+    for program in [
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kwok",
+        "vault server",
+        "vault-plugin-auth-kubernetes",
+        "haproxy",
+    ] {
         assert!(running.contains(program), "{program} does not run:\n{running}");
     }
     kill(owner);
-    eventually("all its processes are gone", Duration::from_secs(10), || processes_of(&folder).is_empty().then_some(()));
-    assert!(folder.exists(), "its folder is still there: nobody could remove it");
-    crate::folder::sweep();
-    assert!(!folder.exists(), "the next start sweeps it");
+    eventually("all its processes are gone", Duration::from_secs(10), || {
+        processes_of(&folder).is_empty().then_some(())
+    });
+    eventually("its folder is removed", Duration::from_secs(10), || (!folder.exists()).then_some(()));
 }
 
 #[test]
@@ -63,10 +75,12 @@ fn an_owner_killed_while_starting_leaves_no_process() {
         eventually("it begins", Duration::from_secs(60), || folder.join("lock").exists().then_some(()));
         std::thread::sleep(Duration::from_millis(wait));
         kill(owner);
-        eventually("all its processes are gone", Duration::from_secs(10), || processes_of(&folder).is_empty().then_some(()));
+        eventually("all its processes are gone", Duration::from_secs(10), || {
+            processes_of(&folder).is_empty().then_some(())
+        });
         // A process that was about to start would show up now.
         std::thread::sleep(Duration::from_millis(200));
         assert_eq!(processes_of(&folder), Vec::<String>::new());
-        drop(crate::folder::Folder::take(&folder));
+        assert!(!folder.exists(), "the folder is removed too");
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn namespace(api: &Http, sandbox: &Sandbox) -> String {
 }
 
 fn deployment(name: &str, containers: &[&str], annotations: &Value) -> Value {
-    let containers: Vec<Value> = containers.iter().map(|name| json!({"name": name, "image": format!("registry.test/{name}:1")})).collect();
+    let containers: Vec<Value> =
+        containers.iter().map(|name| json!({"name": name, "image": format!("registry.test/{name}:1")})).collect();
     json!({
         "metadata": {"name": name},
         "spec": {
@@ -47,16 +48,25 @@ fn get(api: &Http, path: &str) -> Value {
 fn three_nodes_are_ready_at_their_own_addresses() {
     let cluster = shared().kubernetes().expect("there is a cluster");
     let nodes = get(&client(cluster, "admin"), "/api/v1/nodes");
-    let seen: Vec<(String, String)> = nodes["items"].as_array().expect("a list").iter().map(|node| {
-        let conditions = node["status"]["conditions"].as_array().expect("conditions");
-        assert!(conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"), "{node:#}");
-        assert_eq!(node["status"]["capacity"]["cpu"], "4");
-        assert_eq!(node["status"]["capacity"]["memory"], "16Gi");
-        let addresses = node["status"]["addresses"].as_array().expect("addresses");
-        let internal = addresses.iter().find(|one| one["type"] == "InternalIP").expect("an InternalIP");
-        (node["metadata"]["name"].as_str().expect("a name").to_owned(), internal["address"].as_str().expect("an address").to_owned())
-    }).collect();
-    let given: Vec<(String, String)> = cluster.nodes.iter().map(|node| (node.name.clone(), node.ip.to_string())).collect();
+    let seen: Vec<(String, String)> = nodes["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|node| {
+            let conditions = node["status"]["conditions"].as_array().expect("conditions");
+            assert!(conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"), "{node:#}");
+            assert_eq!(node["status"]["capacity"]["cpu"], "4");
+            assert_eq!(node["status"]["capacity"]["memory"], "16Gi");
+            let addresses = node["status"]["addresses"].as_array().expect("addresses");
+            let internal = addresses.iter().find(|one| one["type"] == "InternalIP").expect("an InternalIP");
+            (
+                node["metadata"]["name"].as_str().expect("a name").to_owned(),
+                internal["address"].as_str().expect("an address").to_owned(),
+            )
+        })
+        .collect();
+    let given: Vec<(String, String)> =
+        cluster.nodes.iter().map(|node| (node.name.clone(), node.ip.to_string())).collect();
     assert_eq!(seen, given);
     assert_eq!(seen.len(), 3);
     assert!(cluster.nodes.iter().all(|node| node.ip.is_loopback()));
@@ -92,12 +102,16 @@ fn readiness_follows_the_annotation_and_keeps_the_address() {
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     let ready = |pod: &Value| -> Vec<String> {
         let all = pod["status"]["containerStatuses"].as_array().cloned().unwrap_or_default();
-        all.iter().filter(|one| one["ready"] == true).filter_map(|one| one["name"].as_str().map(str::to_owned)).collect()
+        all.iter()
+            .filter(|one| one["ready"] == true)
+            .filter_map(|one| one["name"].as_str().map(str::to_owned))
+            .collect()
     };
     let play = |want: &Value, expected: &[&str]| {
         for pod in get(&api, &pods)["items"].as_array().expect("a list") {
             let path = format!("{pods}/{}", pod["metadata"]["name"].as_str().expect("a name"));
-            api.call(Method::PATCH, &path, &json!({"metadata": {"annotations": {READY_ANNOTATION: want}}})).expect("patched");
+            api.call(Method::PATCH, &path, &json!({"metadata": {"annotations": {READY_ANNOTATION: want}}}))
+                .expect("patched");
         }
         eventually("the played containers", Duration::from_secs(20), || {
             let pods = get(&api, &pods);
@@ -127,10 +141,15 @@ fn a_job_completes_and_a_deleted_pod_goes_away() {
     let namespace = namespace(&api, sandbox);
     let jobs = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
     let pod = json!({"restartPolicy": "Never", "containers": [{"name": "once", "image": "registry.test/once:1"}]});
-    api.call(Method::POST, &jobs, &json!({"metadata": {"name": "once"}, "spec": {"template": {"spec": pod}}})).expect("created");
-    eventually("the job is complete", Duration::from_secs(30), || (get(&api, &format!("{jobs}/once"))["status"]["succeeded"] == 1).then_some(()));
+    api.call(Method::POST, &jobs, &json!({"metadata": {"name": "once"}, "spec": {"template": {"spec": pod}}}))
+        .expect("created");
+    eventually("the job is complete", Duration::from_secs(30), || {
+        (get(&api, &format!("{jobs}/once"))["status"]["succeeded"] == 1).then_some(())
+    });
     api.call(Method::DELETE, &format!("/api/v1/namespaces/{namespace}"), &Value::Null).expect("deleted");
-    eventually("the namespace is gone", Duration::from_secs(60), || (!api.ok(&format!("/api/v1/namespaces/{namespace}"))).then_some(()));
+    eventually("the namespace is gone", Duration::from_secs(60), || {
+        (!api.ok(&format!("/api/v1/namespaces/{namespace}"))).then_some(())
+    });
 }
 
 #[test]
@@ -166,7 +185,11 @@ fn two_sandboxes_run_at_once_without_seeing_each_other() {
     let api = client(second, "admin");
     let mine = namespace(&api, &two);
     assert!(!client(first, "admin").ok(&format!("/api/v1/namespaces/{mine}")));
-    let stranger = Http::new(&second.url, &second.ca_file, ("Authorization", format!("Bearer {}", first.token("admin").expect("a token"))));
+    let stranger = Http::new(
+        &second.url,
+        &second.ca_file,
+        ("Authorization", format!("Bearer {}", first.token("admin").expect("a token"))),
+    );
     assert!(!stranger.expect("a client").ok("/api/v1/nodes"), "a token of the first works on the second");
     let folder = two.folder().to_owned();
     assert!(!super::processes_of(&folder).is_empty());

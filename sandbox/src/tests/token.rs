@@ -6,8 +6,13 @@ use super::shared;
 use crate::SoftToken;
 
 fn pkcs11_tool(token: &SoftToken, rest: &[&str]) -> String {
-    let output = Command::new("pkcs11-tool").arg("--module").arg(&token.module_path).args(rest)
-        .env("SOFTHSM2_CONF", &token.conf_path).output().expect("pkcs11-tool is installed");
+    let output = Command::new("pkcs11-tool")
+        .arg("--module")
+        .arg(&token.module_path)
+        .args(rest)
+        .env("SOFTHSM2_CONF", &token.conf_path)
+        .output()
+        .expect("pkcs11-tool is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -19,7 +24,8 @@ fn the_token_is_visible_and_its_pin_works() {
     assert!(slots.contains(&format!("token label        : {}", token.label)), "{slots}");
     assert!(slots.contains(&token.serial), "{slots}");
     let pin = std::fs::read_to_string(&token.pin_file).expect("readable");
-    let key = ["--token-label", &token.label, "--login", "--pin", &pin, "--keygen", "--key-type", "aes:32", "--label", "kek"];
+    let key =
+        ["--token-label", &token.label, "--login", "--pin", &pin, "--keygen", "--key-type", "aes:32", "--label", "kek"];
     assert!(pkcs11_tool(token, &key).contains("AES length 32"));
 }
 

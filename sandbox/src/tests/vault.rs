@@ -51,9 +51,12 @@ fn a_service_account_logs_in_through_the_real_token_review() {
     });
     put(&format!("/v1/auth/{auth}/role/istiod"), &role);
 
-    let login = |jwt: &str| root.call(Method::POST, &format!("/v1/auth/{auth}/login"), &json!({"role": "istiod", "jwt": jwt}));
-    let token = login(&istiod).expect("istiod may log in")["auth"]["client_token"].as_str().expect("a token").to_owned();
-    let secret = vault_client(vault, &token).call(Method::GET, &format!("/v1/{kv}/data/hsm"), &Value::Null).expect("readable");
+    let login =
+        |jwt: &str| root.call(Method::POST, &format!("/v1/auth/{auth}/login"), &json!({"role": "istiod", "jwt": jwt}));
+    let token =
+        login(&istiod).expect("istiod may log in")["auth"]["client_token"].as_str().expect("a token").to_owned();
+    let secret =
+        vault_client(vault, &token).call(Method::GET, &format!("/v1/{kv}/data/hsm"), &Value::Null).expect("readable");
     assert_eq!(secret["data"]["data"]["pin"], "1234");
     let refused = login(&other).expect_err("the role is bound to istiod");
     assert!(refused.to_string().contains("403"), "{refused}");

@@ -1,0 +1,366 @@
+//! Applying one stage: a bounded walk over the operations of a plan.
+//!
+//! The one decision: each operation's intent is durable before its call and its result before
+//! anything that needs it begins, so that nothing is lost whenever the process dies. A failure skips
+//! what needs the failed step and nothing else.
+
+pub mod graph;
+mod operation;
+
+pub(crate) use operation::state_error as state_diagnostic;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use mesh_model::change::Counts;
+use mesh_model::snapshot::{Operation, StoredOutput};
+use mesh_model::{Action, Address, Diagnostic, Diagnostics, Instance, Value};
+use mesh_state::{Outputs, Record, StateError, Summary, Writer};
+use tokio::sync::Semaphore;
+
+use crate::engine::Engine;
+use crate::event::Event;
+use crate::inputs::Inputs;
+use crate::plan::Planning;
+use crate::world::aggregate;
+use graph::{Operations, Step};
+
+/// Tells a running apply to stop: the first time nothing new is begun, the second time what runs is
+/// abandoned (its outcome is looked up by the next run).
+#[derive(Clone, Debug)]
+pub struct Cancel(tokio::sync::watch::Receiver<u8>);
+
+impl Cancel {
+    /// With the sender that counts the requests.
+    pub fn new() -> (tokio::sync::watch::Sender<u8>, Self) {
+        let (sender, receiver) = tokio::sync::watch::channel(0);
+        (sender, Self(receiver))
+    }
+
+    fn requested(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
+    async fn at_once(&mut self) {
+        if self.0.wait_for(|n| *n > 1).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What became of a stage.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What was done.
+    pub counts: Counts,
+    /// What failed.
+    pub failed: Vec<(Address, Diagnostic)>,
+    /// What was not begun, each with the reason.
+    pub skipped: Vec<(Address, Action, String)>,
+    /// Problems that belong to no operation.
+    pub diagnostics: Diagnostics,
+    /// Whether it was told to stop.
+    pub interrupted: bool,
+    /// Root outputs as they are now.
+    pub outputs: Outputs,
+}
+
+impl Report {
+    /// Whether everything was done.
+    pub fn succeeded(&self) -> bool {
+        self.failed.is_empty() && self.skipped.is_empty() && !self.diagnostics.has_errors() && !self.interrupted
+    }
+}
+
+struct Walk<'w, 'c> {
+    engine: &'w Engine,
+    planning: &'w Planning<'c>,
+    inputs: &'w Inputs,
+    writer: &'w dyn Writer,
+    limits: Vec<Semaphore>,
+    all: Semaphore,
+    report: RefCell<Report>,
+    /// What each change gave.
+    values: RefCell<Vec<Option<Value>>>,
+    cancel: Cancel,
+}
+
+/// How a step ended.
+enum End {
+    Ok,
+    /// Failed or was skipped, because of this.
+    Blocked(Arc<str>),
+}
+
+/// Applies a plan under the lock that `writer` stands for. `timestamp` is the time of the apply.
+///
+/// # Errors
+/// When state cannot be written: nothing more is begun then.
+pub async fn apply(
+    engine: &Engine,
+    planning: &Planning<'_>,
+    inputs: &Inputs,
+    writer: &dyn Writer,
+    parallelism: usize,
+    timestamp: &str,
+    cancel: Cancel,
+) -> Result<Report, StateError> {
+    settle_open(planning, writer).await?;
+    refresh_state(engine, planning, writer).await?;
+    planning.world.start_applying(timestamp);
+    let limits = planning
+        .providers
+        .iter()
+        .map(|p| Semaphore::new(engine.provider(&p.name).map_or(1, |p| p.schema().concurrency.max(1))))
+        .collect();
+    let walk = Walk {
+        engine,
+        planning,
+        inputs,
+        writer,
+        limits,
+        all: Semaphore::new(parallelism.max(1)),
+        report: RefCell::default(),
+        values: RefCell::new(vec![None; planning.plan.changes.len()]),
+        cancel: cancel.clone(),
+    };
+    let operations = graph::build(planning);
+    let mut hard = cancel;
+    tokio::select! {
+        () = walk.run(&operations) => {}
+        () = hard.at_once() => walk.report.borrow_mut().interrupted = true,
+    }
+    let outputs = walk.outputs();
+    let mut report = walk.report.into_inner();
+    report.outputs = outputs;
+    if writer.lost() {
+        report.diagnostics.push(Diagnostic::error(
+            "state::lock_lost",
+            "The state lock was lost",
+            "Another process took the lock over, so nothing more was begun. What was in flight is looked up by the next run.",
+        ));
+    }
+    Ok(report)
+}
+
+/// Records what was found of operations that an earlier run left open.
+async fn settle_open(planning: &Planning<'_>, writer: &dyn Writer) -> Result<(), StateError> {
+    for (seq, intent) in writer.open().await? {
+        let found = planning.recovered.iter().find(|r| r.intent.address == intent.address && r.intent.operation == intent.operation);
+        let Some(recovered) = found else { continue };
+        let record = match (intent.operation, &recovered.found, recovered.looked) {
+            (Operation::Create, Some((values, identity)), _) => {
+                // The object is there: known to state from now on, and completed by this run.
+                let known = planning.snapshot.instances.get(&intent.address);
+                let target = planning.providers.iter().find(|p| p.key == intent.provider).and_then(|p| p.session.as_ref()).and_then(|s| s.target());
+                Record::Put {
+                    address: intent.address.clone(),
+                    deposed: None,
+                    instance: Arc::new(Instance {
+                        provider: intent.provider.clone(),
+                        schema_version: 0,
+                        values: planning.fingerprinter.withhold(values),
+                        identity: Some(identity.clone()),
+                        target,
+                        dependencies: intent.dependencies.clone(),
+                        protected: known.is_some_and(|k| k.protected),
+                        create_before_destroy: false,
+                        tainted: false,
+                        adopted: false,
+                        private: None,
+                    }),
+                }
+            }
+            (Operation::Delete, None, true) => Record::Remove { address: intent.address.clone(), deposed: None },
+            (Operation::Create, None, true) | (Operation::Update | Operation::Delete, _, _) => Record::Nothing,
+            // Its identity was never known: the type declares nothing outside that could be left.
+            (Operation::Create, None, false) if intent.identity.is_none() => Record::Nothing,
+            (Operation::Create, None, false) => continue,
+        };
+        writer.record(Some(seq), record).await?;
+    }
+    Ok(())
+}
+
+/// Brings what state remembers of unchanged objects up to date: protection, dependencies, spelling.
+async fn refresh_state(engine: &Engine, planning: &Planning<'_>, writer: &dyn Writer) -> Result<(), StateError> {
+    for (address, instance) in state_updates(engine, planning) {
+        writer.record(None, Record::Put { address, deposed: None, instance }).await?;
+    }
+    Ok(())
+}
+
+/// Instances without a change whose entry in state is not up to date.
+pub fn state_updates(engine: &Engine, planning: &Planning<'_>) -> Vec<(Address, Arc<Instance>)> {
+    let changes = planning.plan.changes.iter().zip(&planning.items);
+    changes
+        .filter(|(c, _)| c.action == Action::NoOp && c.importing.is_none())
+        .filter_map(|(c, item)| {
+            let saved = planning.snapshot.instances.get(&c.address)?;
+            let schema = engine.schema(c.address.mode, &c.address.ty)?;
+            let now = Instance {
+                provider: c.provider.clone(),
+                schema_version: schema.version,
+                values: planning.fingerprinter.withhold(&c.after),
+                identity: item.identity.clone(),
+                target: planning.providers[item.provider].session.as_ref().and_then(|s| s.target()),
+                dependencies: item.dependencies.clone(),
+                protected: item.protected,
+                create_before_destroy: item.create_before_destroy,
+                tainted: false,
+                adopted: saved.adopted,
+                private: item.observed.as_ref().and_then(|o| o.private.clone()).or_else(|| saved.private.clone()),
+            };
+            let same = now.values.same(&saved.values) && Instance { values: saved.values.clone(), ..now.clone() } == **saved;
+            (!same).then(|| (c.address.clone(), Arc::new(now)))
+        })
+        .collect()
+}
+
+impl Walk<'_, '_> {
+    async fn run(&self, operations: &Operations) {
+        let mut missing = operations.order.incoming().to_vec();
+        let mut blocked: Vec<Option<Arc<str>>> = vec![None; operations.steps.len()];
+        let mut ready: VecDeque<u32> =
+            (0..u32::try_from(missing.len()).unwrap_or(u32::MAX)).filter(|i| missing[*i as usize] == 0).collect();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while let Some(step) = ready.pop_front() {
+                let end = match (&blocked[step as usize], operations.steps[step as usize]) {
+                    (Some(because), s) => {
+                        self.skip(s, because);
+                        End::Blocked(because.clone())
+                    }
+                    (None, Step::Barrier) => End::Ok,
+                    (None, Step::Settle(node)) => self.settle(node),
+                    (None, s @ (Step::Make(i) | Step::Remove(i))) => {
+                        if self.cancel.requested() || self.writer.lost() {
+                            let because: Arc<str> = Arc::from(if self.writer.lost() { "the state lock was lost" } else { "the apply was interrupted" });
+                            self.report.borrow_mut().interrupted = true;
+                            self.skip(s, &because);
+                            End::Blocked(because)
+                        } else {
+                            running.push(async move { (step, self.guarded(i, matches!(s, Step::Remove(_))).await) });
+                            continue;
+                        }
+                    }
+                };
+                Self::done(operations, step, &end, &mut missing, &mut blocked, &mut ready);
+            }
+            match running.next().await {
+                Some((step, end)) => Self::done(operations, step, &end, &mut missing, &mut blocked, &mut ready),
+                None => break,
+            }
+        }
+    }
+
+    fn done(
+        operations: &Operations,
+        step: u32,
+        end: &End,
+        missing: &mut [u32],
+        blocked: &mut [Option<Arc<str>>],
+        ready: &mut VecDeque<u32>,
+    ) {
+        for &next in operations.order.after(step) {
+            if let End::Blocked(because) = end
+                && blocked[next as usize].is_none()
+            {
+                blocked[next as usize] = Some(because.clone());
+            }
+            missing[next as usize] -= 1;
+            if missing[next as usize] == 0 {
+                ready.push_back(next);
+            }
+        }
+    }
+
+    fn skip(&self, step: Step, because: &Arc<str>) {
+        let (Step::Make(i) | Step::Remove(i)) = step else { return };
+        let change = &self.planning.plan.changes[i];
+        // A replace has two steps; it is said once.
+        let mut report = self.report.borrow_mut();
+        if report.skipped.iter().any(|(a, ..)| *a == change.address) || report.failed.iter().any(|(a, _)| *a == change.address) {
+            return;
+        }
+        report.skipped.push((change.address.clone(), change.action, because.to_string()));
+        drop(report);
+        self.engine.sink.event(Event::Skipped { address: change.address.clone(), action: change.action, because: because.to_string() });
+    }
+
+    /// Evaluates a node again with what is known now.
+    fn settle(&self, node: u32) -> End {
+        let world = &self.planning.world;
+        let result = match world.graph.nodes[node as usize] {
+            crate::graph::Node::Resource { module, item } => {
+                self.gather(node, module, item);
+                Ok(())
+            }
+            crate::graph::Node::Output { module: 0, .. } if self.planning.plan.destroy => Ok(()),
+            _ => crate::plan::again(world, self.inputs, node),
+        };
+        match result {
+            Ok(()) => End::Ok,
+            Err(diagnostics) => {
+                let name = crate::graph::name(world.config, world.graph, node);
+                self.report.borrow_mut().diagnostics.extend(diagnostics);
+                End::Blocked(Arc::from(format!("{name} has an error")))
+            }
+        }
+    }
+
+    /// The value of a block after its instances were made.
+    fn gather(&self, node: u32, module: usize, item: usize) {
+        let range = self.planning.changes_of(node);
+        let values = self.values.borrow();
+        if !range.clone().any(|i| values[i].is_some()) {
+            return;
+        }
+        let world = &self.planning.world;
+        let block = &world.config.modules[module].resources[item];
+        for ordinal in 0..world.instances(module).len() {
+            let mine = range.clone().filter(|i| self.planning.items[*i].ordinal == ordinal).filter_map(|i| {
+                let change = &self.planning.plan.changes[i];
+                if matches!(change.action, Action::Delete | Action::Forget) || change.deposed.is_some() {
+                    return None;
+                }
+                Some((change.address.key.clone(), values[i].clone().unwrap_or_else(|| change.after.clone())))
+            });
+            let mine: Vec<_> = mine.collect();
+            if !mine.is_empty() {
+                world.set(node, ordinal, aggregate(block, mine));
+            }
+        }
+    }
+
+    /// Root outputs: what could be evaluated, else what state has.
+    fn outputs(&self) -> Outputs {
+        if self.planning.plan.destroy {
+            return Outputs::new();
+        }
+        let world = &self.planning.world;
+        let mut out = Outputs::new();
+        for output in &world.config.root().outputs {
+            let value = world.graph.output(0, &output.name).and_then(|n| world.get(n, 0));
+            match value {
+                Some(v) if v.is_wholly_known() => {
+                    out.insert(output.name.clone(), StoredOutput { value: self.planning.fingerprinter.withhold(&v), sensitive: output.sensitive });
+                }
+                _ => {
+                    if let Some(old) = self.planning.snapshot.outputs.get(&output.name) {
+                        out.insert(output.name.clone(), old.clone());
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+/// The summary that the history keeps.
+pub fn summary(report: &Report, complete: bool) -> Summary {
+    Summary { counts: report.counts, complete }
+}

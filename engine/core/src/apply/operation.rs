@@ -1,0 +1,397 @@
+//! One operation: final values, intent, call, result.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mesh_lang::{attribute_span, eval_body};
+use mesh_model::snapshot::{Identity, Intent, Operation};
+use mesh_model::{Action, Change, Diagnostic, Instance, Span, Value};
+use mesh_sdk::{OnExisting, OperationRequest, Outcome, PlanRequest, PreviewResponse, ProviderError, Session};
+use mesh_state::{Record, StateError};
+
+use super::{End, Walk};
+use crate::conform::conforms;
+use crate::decide::differences;
+use crate::event::Event;
+use crate::graph::Node;
+use crate::plan::{Item, check, code};
+
+/// How often a running operation is reported.
+const STILL: Duration = Duration::from_secs(10);
+/// Pauses before trying a transient failure again.
+const RETRIES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+
+impl Walk<'_, '_> {
+    /// One step within the limits, with its events.
+    pub(super) async fn guarded(&self, i: usize, remove: bool) -> End {
+        let change = &self.planning.plan.changes[i];
+        let item = &self.planning.items[i];
+        let permits = futures::future::join(self.all.acquire(), self.limits[item.provider].acquire());
+        let (Ok(_all), Ok(_one)) = permits.await else { return End::Blocked(Arc::from("the walk has ended")) };
+        if self.cancel.requested() {
+            self.report.borrow_mut().interrupted = true;
+            let because: Arc<str> = Arc::from("the apply was interrupted");
+            self.skip(if remove { super::Step::Remove(i) } else { super::Step::Make(i) }, &because);
+            return End::Blocked(because);
+        }
+        let action = shown(change, remove);
+        let address = change.address.clone();
+        self.engine.sink.event(Event::Started { address: address.clone(), action });
+        let start = Instant::now();
+        let work = async {
+            match (remove, change.action) {
+                (true, _) => self.remove(change, item).await,
+                (false, Action::Read) => self.read(i, change, item).await,
+                (false, _) => self.make(i, change, item).await,
+            }
+        };
+        tokio::pin!(work);
+        let mut still = tokio::time::interval_at(tokio::time::Instant::now() + STILL, STILL);
+        let result = loop {
+            tokio::select! {
+                result = &mut work => break result,
+                _ = still.tick() => self.engine.sink.event(Event::Running { address: address.clone(), action, elapsed: start.elapsed() }),
+            }
+        };
+        let elapsed = start.elapsed();
+        match result {
+            Ok(identity) => {
+                self.count(change, remove);
+                self.engine.sink.event(Event::Done { address, action, elapsed, identity: identity.map(|i| i.0) });
+                End::Ok
+            }
+            Err(diagnostic) => {
+                let diagnostic = diagnostic.on(&address).at_default(self.block_span(item));
+                self.engine.sink.event(Event::Failed { address: address.clone(), action, elapsed, diagnostic: diagnostic.clone() });
+                let because = Arc::from(format!("{address} failed"));
+                self.report.borrow_mut().failed.push((address, diagnostic));
+                End::Blocked(because)
+            }
+        }
+    }
+
+    fn count(&self, change: &Change, remove: bool) {
+        let counts = &mut self.report.borrow_mut().counts;
+        match (remove, change.action) {
+            (true, Action::Forget) => counts.forget += 1,
+            (true, _) => counts.destroy += 1,
+            (false, Action::Read) => {}
+            (false, _) if change.importing.is_some() => {
+                counts.import += 1;
+                counts.change += usize::from(change.action == Action::Update);
+            }
+            (false, Action::Update) => counts.change += 1,
+            (false, _) => counts.add += 1,
+        }
+    }
+
+    fn block(&self, item: &Item) -> Option<(usize, &mesh_lang::Resource)> {
+        let Node::Resource { module, item: i } = self.planning.world.graph.nodes[item.node? as usize] else { return None };
+        Some((module, &self.planning.world.config.modules[module].resources[i]))
+    }
+
+    fn block_span(&self, item: &Item) -> Option<Span> {
+        self.block(item).map(|(_, b)| b.span)
+    }
+
+    fn session(&self, item: &Item) -> Result<Arc<dyn Session>, Diagnostic> {
+        self.planning.providers[item.provider].session.clone().ok_or_else(|| {
+            Diagnostic::error("apply::session", "A provider is not configured", "BUG: an operation was planned without a session of its provider.")
+        })
+    }
+
+    /// The diagnostic of a provider's error.
+    fn explain(&self, item: &Item, error: &ProviderError) -> Diagnostic {
+        let span = error.path.as_ref().and_then(|p| self.block(item).and_then(|(_, b)| attribute_span(&b.body, p)));
+        Diagnostic::error(code(error), error.summary, error.detail.clone()).at_default(span)
+    }
+
+    /// The configuration with what is known now.
+    fn evaluate(&self, item: &Item) -> Result<Value, Diagnostic> {
+        if let Some(desired) = &item.desired
+            && desired.is_wholly_known()
+        {
+            return Ok(desired.clone());
+        }
+        let Some((module, block)) = self.block(item) else { return Ok(Value::NULL) };
+        let schema = self.engine.schema(block.mode, &block.ty).map(|s| &s.schema);
+        let Some(schema) = schema else { return Ok(Value::NULL) };
+        let world = &self.planning.world;
+        let scope = world.scope(module, item.ordinal).repeated(&item.repetition);
+        for condition in &block.lifecycle.preconditions {
+            if let Some(d) = check(condition, &scope, "apply::precondition", "A precondition does not hold") {
+                return Err(d);
+            }
+        }
+        let value = eval_body(&block.body, schema, &scope).map_err(|d| first(d, block.span))?;
+        if !value.is_wholly_known() {
+            return Err(Diagnostic::error(
+                "apply::unknown",
+                "A value is still unknown",
+                format!("{} needs a value that nothing in this apply gave. Run the same command again: it plans anew with what is known by then.", block.name),
+            )
+            .at(block.span));
+        }
+        Ok(value)
+    }
+
+    async fn read(&self, i: usize, change: &Change, item: &Item) -> Result<Option<Identity>, Diagnostic> {
+        let config = self.evaluate(item)?;
+        let value = self.session(item)?.read(&change.address.ty, &config).await.map_err(|e| self.explain(item, &e))?;
+        self.postconditions(item, &value)?;
+        self.values.borrow_mut()[i] = Some(value);
+        Ok(None)
+    }
+
+    fn postconditions(&self, item: &Item, value: &Value) -> Result<(), Diagnostic> {
+        let Some((module, block)) = self.block(item) else { return Ok(()) };
+        let scope = self.planning.world.scope(module, item.ordinal).repeated(&item.repetition).this(value);
+        let failed = block.lifecycle.postconditions.iter().find_map(|c| check(c, &scope, "apply::postcondition", "A postcondition does not hold"));
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// The values to send: the planned ones with nothing unknown left but what the provider gives.
+    fn finalize(&self, change: &Change, item: &Item) -> Result<Value, Diagnostic> {
+        let desired = self.evaluate(item)?;
+        let rules = self.engine.provider_of(change.address.mode, &change.address.ty).and_then(|p| p.rules(&change.address.ty));
+        let schema = self.engine.schema(change.address.mode, &change.address.ty);
+        let (Some(rules), Some(schema)) = (rules, schema) else { return Ok(change.after.clone()) };
+        let desired = rules.mark(desired);
+        if desired.has_withheld() {
+            return Err(Diagnostic::error(
+                "apply::withheld",
+                "A secret is needed that state does not hold",
+                "State keeps a fingerprint of this secret only, and what could give it again was not read. Run the same command without -refresh=false.",
+            ));
+        }
+        if item.desired.as_ref().is_some_and(Value::is_wholly_known) {
+            return Ok(change.after.clone());
+        }
+        let renewed = matches!(change.action, Action::Replace | Action::ReplaceCreateFirst);
+        let preview = match &item.preview {
+            Some(PreviewResponse::Values(v)) if change.after.is_wholly_known() => Some(v),
+            _ => None,
+        };
+        let saved = self.planning.snapshot.instances.get(&change.address).filter(|_| !renewed);
+        let response = rules.plan(&PlanRequest {
+            schema,
+            saved: saved.map(|s| &s.values),
+            observed: item.observed.as_ref().filter(|_| !renewed).map(|o| &o.values),
+            desired: &desired,
+            preview,
+            fingerprinter: &self.planning.fingerprinter,
+        });
+        if !conforms(&self.planning.fingerprinter, &change.after, &response.after) {
+            let paths: Vec<String> = differences(&change.after, &response.after).iter().map(ToString::to_string).collect();
+            return Err(Diagnostic::error(
+                "apply::inconsistent",
+                "The values are not what the plan said",
+                format!("Differences at {}. Nothing was sent. Run the same command again: it plans anew with what is known by then.", paths.join(", ")),
+            ));
+        }
+        Ok(response.after)
+    }
+
+    async fn make(&self, i: usize, change: &Change, item: &Item) -> Result<Option<Identity>, Diagnostic> {
+        let after = self.finalize(change, item)?;
+        let session = self.session(item)?;
+        let adopting = change.importing.is_some();
+        let operation = if change.action == Action::Update && !adopting { Operation::Update } else { Operation::Create };
+        if change.action == Action::ReplaceCreateFirst {
+            let key: Arc<str> = Arc::from(self.deposed_key());
+            self.store(None, Record::Depose { address: change.address.clone(), key }).await?;
+        }
+        let identity = self.identity(change, item, &after, operation);
+        let intent = Intent {
+            address: change.address.clone(),
+            operation,
+            provider: change.provider.clone(),
+            identity: identity.clone(),
+            planned: self.planning.fingerprinter.withhold(&after),
+            dependencies: item.dependencies.clone(),
+        };
+        let seq = self.writer.intend(storable(intent)).await.map_err(|e| state_error(&e))?;
+        let request = OperationRequest {
+            address: change.address.clone(),
+            ty: change.address.ty.clone(),
+            operation,
+            identity,
+            before: item.observed.as_ref().map(|o| o.values.clone()),
+            after: Some(after),
+            private: item.observed.as_ref().and_then(|o| o.private.clone()),
+            on_existing: if adopting || item.adopt { OnExisting::Adopt } else { OnExisting::Fail },
+        };
+        match self.call(session.as_ref(), request).await {
+            Outcome::Applied { values, identity, private, warnings } => {
+                for text in warnings {
+                    self.engine.sink.event(Event::Warning(Diagnostic::warning("provider::warning", "The server has a warning", text).on(&change.address)));
+                }
+                let adopted = adopting || self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
+                let instance = self.instance(change, item, &session, &values, identity.clone(), private, false, adopted);
+                self.store(Some(seq), Record::Put { address: change.address.clone(), deposed: None, instance }).await?;
+                self.postconditions(item, &values)?;
+                self.values.borrow_mut()[i] = Some(values);
+                Ok(identity)
+            }
+            Outcome::Rejected { error, left } => {
+                let record = match left {
+                    Some(left) => {
+                        let tainted = operation == Operation::Create;
+                        let instance = self.instance(change, item, &session, &left.values, Some(left.identity), left.private, tainted, adopting);
+                        Record::Put { address: change.address.clone(), deposed: None, instance }
+                    }
+                    None => Record::Nothing,
+                };
+                self.store(Some(seq), record).await?;
+                Err(self.explain(item, &error))
+            }
+            Outcome::InDoubt { error } => Err(self.in_doubt(item, &error)),
+        }
+    }
+
+    async fn remove(&self, change: &Change, item: &Item) -> Result<Option<Identity>, Diagnostic> {
+        let deposed = change.deposed.clone().or_else(|| (change.action == Action::ReplaceCreateFirst).then(|| Arc::from(self.deposed_key())));
+        let gone = Record::Remove { address: change.address.clone(), deposed };
+        if change.action == Action::Forget {
+            self.store(None, gone).await?;
+            return Ok(None);
+        }
+        let session = self.session(item)?;
+        let saved = self.planning.snapshot.instances.get(&change.address);
+        let intent = Intent {
+            address: change.address.clone(),
+            operation: Operation::Delete,
+            provider: change.provider.clone(),
+            identity: item.identity.clone(),
+            planned: Value::NULL,
+            dependencies: item.dependencies.clone(),
+        };
+        let seq = self.writer.intend(intent).await.map_err(|e| state_error(&e))?;
+        let request = OperationRequest {
+            address: change.address.clone(),
+            ty: change.address.ty.clone(),
+            operation: Operation::Delete,
+            identity: item.identity.clone(),
+            before: Some(item.observed.as_ref().map_or_else(|| change.before.clone(), |o| o.values.clone())),
+            after: None,
+            private: item.observed.as_ref().and_then(|o| o.private.clone()).or_else(|| saved.and_then(|s| s.private.clone())),
+            on_existing: OnExisting::Fail,
+        };
+        match self.call(session.as_ref(), request).await {
+            Outcome::Applied { identity, .. } => {
+                self.store(Some(seq), gone).await?;
+                Ok(identity)
+            }
+            Outcome::Rejected { error, .. } => {
+                self.store(Some(seq), Record::Nothing).await?;
+                Err(self.explain(item, &error))
+            }
+            Outcome::InDoubt { error } => Err(self.in_doubt(item, &error)),
+        }
+    }
+
+    /// The call, tried again while the error says that this may help.
+    async fn call(&self, session: &dyn Session, request: OperationRequest) -> Outcome {
+        let mut pauses = RETRIES.iter();
+        loop {
+            let outcome = session.apply(vec![request.clone()]).await.pop();
+            match (outcome, pauses.next()) {
+                (Some(Outcome::Rejected { error, left: None }), Some(pause)) if error.transient && !self.cancel.requested() => {
+                    tokio::time::sleep(*pause).await;
+                }
+                (Some(outcome), _) => return outcome,
+                (None, _) => {
+                    return Outcome::InDoubt {
+                        error: ProviderError::new(mesh_sdk::ErrorKind::Other, "A call was not answered", "BUG: the provider answered fewer operations than it got."),
+                    };
+                }
+            }
+        }
+    }
+
+    fn in_doubt(&self, item: &Item, error: &ProviderError) -> Diagnostic {
+        let mut diagnostic = self.explain(item, error);
+        diagnostic.detail.push_str(" It is not known whether the change was made; the next run looks it up before it does anything else.");
+        diagnostic
+    }
+
+    fn identity(&self, change: &Change, item: &Item, after: &Value, operation: Operation) -> Option<Identity> {
+        if operation == Operation::Update || change.importing.is_some() {
+            return item.identity.clone();
+        }
+        let rules = self.engine.provider_of(change.address.mode, &change.address.ty)?.rules(&change.address.ty)?;
+        match rules.identity(after) {
+            mesh_sdk::IdentityHint::Known(identity) => Some(identity),
+            mesh_sdk::IdentityHint::Unknown | mesh_sdk::IdentityHint::Assigned => None,
+        }
+    }
+
+    /// The key of the object that a replace of this plan deposes: the plan's digest, so that a
+    /// resumed run finds the same one.
+    fn deposed_key(&self) -> String {
+        self.planning.digest().chars().take(8).collect()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one place that knows how an instance is put together")]
+    fn instance(
+        &self,
+        change: &Change,
+        item: &Item,
+        session: &Arc<dyn Session>,
+        values: &Value,
+        identity: Option<Identity>,
+        private: Option<Arc<str>>,
+        tainted: bool,
+        adopted: bool,
+    ) -> Arc<Instance> {
+        Arc::new(Instance {
+            provider: change.provider.clone(),
+            schema_version: self.engine.schema(change.address.mode, &change.address.ty).map_or(0, |s| s.version),
+            values: self.planning.fingerprinter.withhold(values),
+            identity,
+            target: session.target(),
+            dependencies: item.dependencies.clone(),
+            protected: item.protected,
+            create_before_destroy: item.create_before_destroy,
+            tainted,
+            adopted,
+            private,
+        })
+    }
+
+    async fn store(&self, seq: Option<u64>, record: Record) -> Result<(), Diagnostic> {
+        self.writer.record(seq, record).await.map_err(|e| state_error(&e))
+    }
+}
+
+/// An intent that can be stored: what only the provider will know becomes null.
+fn storable(mut intent: Intent) -> Intent {
+    fn known(value: &Value) -> Value {
+        if value.is_unknown() { Value::null(value.ty()) } else { value.map_children(&known) }
+    }
+    intent.planned = known(&intent.planned);
+    intent
+}
+
+/// What is said to be done: the halves of a replace by themselves.
+fn shown(change: &Change, remove: bool) -> Action {
+    match (remove, change.action) {
+        (true, Action::Forget) => Action::Forget,
+        (true, _) => Action::Delete,
+        (false, Action::Replace | Action::ReplaceCreateFirst) => Action::Create,
+        (false, action) => action,
+    }
+}
+
+fn first(diagnostics: mesh_model::Diagnostics, span: Span) -> Diagnostic {
+    diagnostics
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| Diagnostic::error("apply::evaluate", "The configuration cannot be evaluated", "No reason was given."))
+        .at_default(Some(span))
+}
+
+/// The diagnostic of a state error.
+pub(crate) fn state_error(error: &StateError) -> Diagnostic {
+    Diagnostic::error("state::write", "State cannot be written", error.to_string())
+}

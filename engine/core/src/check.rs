@@ -1,0 +1,55 @@
+//! What can be said about a configuration without state and without any server.
+//!
+//! The one decision: types and bodies are checked against the providers' schemas here, once, for
+//! `validate` and before every plan; values are only evaluated by planning.
+
+use mesh_lang::{Config, check_body, suggestion};
+use mesh_model::{Diagnostic, Diagnostics, Mode};
+
+use crate::engine::Engine;
+
+/// Unknown types, unknown attributes, missing required ones, unknown providers.
+pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    for module in &config.modules {
+        for block in &module.resources {
+            let Some(schema) = engine.schema(block.mode, &block.ty) else {
+                diagnostics.push(unknown_type(engine, block));
+                continue;
+            };
+            diagnostics.extend(check_body(&block.body, &schema.schema, schema.name));
+        }
+    }
+    for block in &config.root().providers {
+        match engine.provider(&block.name) {
+            Some(provider) => diagnostics.extend(check_body(&block.body, &provider.schema().config, provider.schema().name)),
+            None => {
+                let names = engine.provider_names();
+                let hint = suggestion(&block.name, names.iter().copied()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+                diagnostics.push(
+                    Diagnostic::error(
+                        "plan::provider",
+                        "Unknown provider",
+                        format!("There is no provider {:?}.{hint} The providers are: {}.", block.name, names.join(", ")),
+                    )
+                    .at(block.span),
+                );
+            }
+        }
+    }
+    diagnostics
+}
+
+fn unknown_type(engine: &Engine, block: &mesh_lang::Resource) -> Diagnostic {
+    let (what, other) = match block.mode {
+        Mode::Data => ("data source", Mode::Managed),
+        Mode::Managed | Mode::Ephemeral => ("resource type", Mode::Data),
+    };
+    let hint = if engine.schema(other, &block.ty).is_some() {
+        let word = if other == Mode::Data { "data" } else { "resource" };
+        format!(" There is a {word} block of this type.")
+    } else {
+        suggestion(&block.ty, engine.type_names(block.mode)).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default()
+    };
+    Diagnostic::error("plan::unknown_type", "Unknown resource type", format!("No provider has a {what} {:?}.{hint}", block.ty)).at(block.span)
+}

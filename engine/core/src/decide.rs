@@ -1,0 +1,354 @@
+//! Deciding what is done to one instance.
+//!
+//! The one decision: a synchronous function of what is saved, observed and desired, without I/O,
+//! clock or randomness; a test reads its imports. Where a type needs the server's opinion it says
+//! so, and the walk asks and decides again.
+
+use mesh_lang::Ignore;
+use mesh_model::change::{Drift, Previewed};
+use mesh_model::{Action, Address, Change, Diagnostic, Fingerprinter, Instance, Path, Reason, ResourceSchema, Step, Value};
+use mesh_sdk::{Observed, PlanRequest, PlanResponse, PreviewResponse, Rules, Verdict};
+use std::sync::Arc;
+
+/// What was seen of an object.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// It is certain that there is none.
+    Absent,
+    /// There is one.
+    Present(&'a Observed),
+    /// Nobody could look: its identity is not known before it is made.
+    Nothing,
+}
+
+/// What a block's `lifecycle` says, evaluated.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule<'a> {
+    /// Make the new object before the old one is deleted.
+    pub create_before_destroy: bool,
+    /// The object must not be deleted.
+    pub protected: bool,
+    /// Differences that do not count.
+    pub ignore: &'a Ignore,
+    /// Take over an object that exists.
+    pub adopt: bool,
+    /// A new object was asked for.
+    pub replace: Option<Reason>,
+}
+
+/// Everything there is to decide from.
+pub struct Input<'a> {
+    /// The instance.
+    pub address: &'a Address,
+    /// Provider and alias.
+    pub provider: &'a Arc<str>,
+    /// The type's schema.
+    pub schema: &'a ResourceSchema,
+    /// The type's pure hooks.
+    pub rules: &'a dyn Rules,
+    /// What state knows.
+    pub saved: Option<&'a Instance>,
+    /// Whether state knows it only from an operation that was cut off.
+    pub recovered: bool,
+    /// What is there.
+    pub seen: Seen<'a>,
+    /// What is configured, in the shape of the schema.
+    pub desired: &'a Value,
+    /// What `lifecycle` says.
+    pub rule: Rule<'a>,
+    /// What the server answered, once it was asked.
+    pub preview: Option<&'a PreviewResponse>,
+    /// Compares secrets with their fingerprints.
+    pub fingerprinter: &'a Fingerprinter,
+}
+
+/// The decision.
+#[derive(Debug)]
+pub enum Decision {
+    /// Do this.
+    Change {
+        /// What and why.
+        change: Box<Change>,
+        /// What differs from state, where the configuration did not change.
+        drift: Option<Box<Drift>>,
+    },
+    /// Ask the server about this first.
+    NeedsPreview {
+        /// The values to try.
+        planned: Value,
+    },
+    /// It must not be done.
+    Refuse(Box<Diagnostic>),
+}
+
+/// Decides about one instance that is configured.
+pub fn decide(input: &Input<'_>) -> Decision {
+    let observed = match input.seen {
+        Seen::Present(o) => Some(o),
+        Seen::Absent | Seen::Nothing => None,
+    };
+    let base = observed.map(|o| &o.values).or_else(|| input.saved.map(|s| &s.values));
+    let desired = ignoring(input.rule.ignore, input.desired, base);
+    let preview = match input.preview {
+        Some(PreviewResponse::Values(v)) => Some(v),
+        _ => None,
+    };
+    let response = input.rules.plan(&PlanRequest {
+        schema: input.schema,
+        saved: input.saved.map(|s| &s.values),
+        observed: observed.map(|o| &o.values),
+        desired: &desired,
+        preview,
+        fingerprinter: input.fingerprinter,
+    });
+    if response.needs_preview && input.preview.is_none() {
+        return Decision::NeedsPreview { planned: response.after };
+    }
+    match (input.saved, observed) {
+        (None, None) => changed(input, response, Action::Create, Reason::None, None),
+        (None, Some(found)) => existing(input, found, response),
+        (Some(saved), None) => vanished(input, saved, response),
+        (Some(saved), Some(found)) => known(input, saved, found, response, &desired),
+    }
+}
+
+/// An object is there that state does not know.
+fn existing(input: &Input<'_>, found: &Observed, mut response: PlanResponse) -> Decision {
+    if !input.rule.adopt {
+        return Decision::Refuse(Box::new(
+            Diagnostic::error(
+                "plan::exists",
+                "An object with this identity exists already",
+                format!(
+                    "{} would be created as {:?}, but that exists and is not in this state. Creating it would overwrite what \
+                     somebody else owns. To take it over as it is, add lifecycle {{ on_existing = \"adopt\" }}; to leave it alone, \
+                     choose another name.",
+                    input.address, found.identity.0
+                ),
+            )
+            .on(input.address),
+        ));
+    }
+    if let Verdict::Replace(paths) = verdict(input, &response) {
+        let list = paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        return Decision::Refuse(Box::new(
+            Diagnostic::error(
+                "plan::adopt",
+                "An existing object cannot be adopted as configured",
+                format!("{} exists, but it differs in {list}, which cannot change in place. Configure what is there, or remove the object first.", found.identity),
+            )
+            .on(input.address),
+        ));
+    }
+    let action = if matches!(response.verdict, Verdict::NoOp) { Action::NoOp } else { Action::Update };
+    response.notes.extend(found.notes.iter().cloned());
+    changed(input, response, action, Reason::Adopted, Some(found.identity.to_string()))
+}
+
+/// State knows an object that is not there.
+fn vanished(input: &Input<'_>, saved: &Instance, response: PlanResponse) -> Decision {
+    let absent = matches!(input.seen, Seen::Absent);
+    if absent && input.rule.protected && !input.recovered {
+        return Decision::Refuse(Box::new(
+            Diagnostic::error(
+                "plan::protected_gone",
+                "A protected object has vanished",
+                format!(
+                    "{} is in state and protected, but it does not exist any more. Making a new one would not bring back what depends on \
+                     the old one (data under a lost key stays lost), so nothing is planned. Restore the object from its backup, or, to \
+                     start anew on purpose, take it out of state first.",
+                    input.address
+                ),
+            )
+            .on(input.address),
+        ));
+    }
+    let decision = changed(input, response, Action::Create, if absent { Reason::Vanished } else { Reason::None }, None);
+    match decision {
+        Decision::Change { change, .. } if absent && !input.recovered => Decision::Change {
+            change,
+            drift: Some(Box::new(Drift {
+                address: input.address.clone(),
+                before: saved.values.clone(),
+                after: Value::NULL,
+                paths: Vec::new(),
+            })),
+        },
+        other => other,
+    }
+}
+
+/// State knows it and it is there.
+fn known(input: &Input<'_>, saved: &Instance, found: &Observed, mut response: PlanResponse, desired: &Value) -> Decision {
+    response.notes.extend(found.notes.iter().cloned());
+    let verdict = verdict(input, &response);
+    let reason = if saved.tainted { Some(Reason::Tainted) } else { input.rule.replace };
+    let (action, why) = match (reason, &verdict) {
+        (Some(reason), _) => (replace_action(input), reason),
+        (None, Verdict::NoOp) if input.recovered => (Action::Update, Reason::None),
+        (None, Verdict::NoOp) => (Action::NoOp, Reason::None),
+        (None, Verdict::Update) => (Action::Update, Reason::None),
+        (None, Verdict::Replace(_)) => (replace_action(input), Reason::CannotUpdate),
+        (None, Verdict::Create) => (Action::Create, Reason::None),
+    };
+    let is_replace = matches!(action, Action::Replace | Action::ReplaceCreateFirst);
+    if is_replace && input.rule.protected {
+        return Decision::Refuse(Box::new(protected(input.address, "replaced", &verdict)));
+    }
+    if is_replace && !matches!(verdict, Verdict::Replace(_)) {
+        // A new object has new computed values: decide as if there were none.
+        response.after = input
+            .rules
+            .plan(&PlanRequest {
+                schema: input.schema,
+                saved: None,
+                observed: None,
+                desired,
+                preview: None,
+                fingerprinter: input.fingerprinter,
+            })
+            .after;
+    }
+    let drifted = action != Action::NoOp && !input.recovered && reason.is_none() && unchanged_config(input, saved, desired);
+    let drift = drifted.then(|| {
+        Box::new(Drift {
+            address: input.address.clone(),
+            before: response.after.clone(),
+            after: response.before.clone(),
+            paths: differences(&response.before, &response.after),
+        })
+    });
+    match changed(input, response, action, why, None) {
+        Decision::Change { change, .. } => Decision::Change { change, drift },
+        other => other,
+    }
+}
+
+/// Whether every configured attribute is what state remembers of the last apply.
+fn unchanged_config(input: &Input<'_>, saved: &Instance, desired: &Value) -> bool {
+    input.schema.schema.attributes.iter().all(|a| {
+        let d = desired.get(a.name).unwrap_or(&Value::NULL);
+        let s = saved.values.get(a.name).unwrap_or(&Value::NULL);
+        a.is_computed() && d.is_null() || input.fingerprinter.same(d, s) || a.equality.same(d, s)
+    }) && input.schema.schema.blocks.iter().all(|b| {
+        let d = desired.get(b.name).unwrap_or(&Value::NULL);
+        let s = saved.values.get(b.name).unwrap_or(&Value::NULL);
+        input.fingerprinter.same(d, s)
+    })
+}
+
+fn verdict(input: &Input<'_>, response: &PlanResponse) -> Verdict {
+    match input.preview {
+        Some(PreviewResponse::MustReplace(paths)) => Verdict::Replace(paths.clone()),
+        _ => response.verdict.clone(),
+    }
+}
+
+fn replace_action(input: &Input<'_>) -> Action {
+    if input.rule.create_before_destroy { Action::ReplaceCreateFirst } else { Action::Replace }
+}
+
+/// The error for an object that must stay.
+pub fn protected(address: &Address, what: &str, verdict: &Verdict) -> Diagnostic {
+    let because = match verdict {
+        Verdict::Replace(paths) => {
+            format!(" because {} cannot change in place", paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        }
+        _ => String::new(),
+    };
+    Diagnostic::error(
+        "plan::protected",
+        "A protected object would be destroyed",
+        format!(
+            "{address} would be {what}{because}, but it is protected. Change the configuration so that it stays, or, if it really is to \
+             go, set lifecycle {{ prevent_destroy = false }}, apply that, and then make this change."
+        ),
+    )
+    .on(address)
+}
+
+fn changed(input: &Input<'_>, response: PlanResponse, action: Action, reason: Reason, importing: Option<String>) -> Decision {
+    let replace_paths = match verdict(input, &response) {
+        Verdict::Replace(paths) => paths,
+        _ => Vec::new(),
+    };
+    let previewed = match input.preview {
+        None => Previewed::NotNeeded,
+        Some(PreviewResponse::Skipped(why)) => Previewed::Skipped(why),
+        Some(_) => Previewed::Done,
+    };
+    Decision::Change {
+        change: Box::new(Change {
+            address: input.address.clone(),
+            previous_address: None,
+            deposed: None,
+            provider: input.provider.clone(),
+            action,
+            reason,
+            before: response.before,
+            after: response.after,
+            replace_paths,
+            importing,
+            previewed,
+            notes: response.notes,
+        }),
+        drift: None,
+    }
+}
+
+/// The configuration in which ignored parts are what is there.
+fn ignoring(ignore: &Ignore, desired: &Value, base: Option<&Value>) -> Value {
+    let Some(base) = base else { return desired.clone() };
+    match ignore {
+        Ignore::None => desired.clone(),
+        Ignore::All => base.clone(),
+        Ignore::Paths(paths) => paths.iter().fold(desired.clone(), |v, path| put(&v, &path.0, path.find(base))),
+    }
+}
+
+/// A copy of `value` in which the part at `steps` is `part` (null where there is none).
+fn put(value: &Value, steps: &[Step], part: Option<&Value>) -> Value {
+    let Some((first, rest)) = steps.split_first() else { return part.cloned().unwrap_or(Value::NULL) };
+    match first {
+        Step::Key(key) => match value.get(key) {
+            None if part.is_none() || value.as_fields().is_none() => value.clone(),
+            None => value.with(key, put(&Value::NULL, rest, part)),
+            Some(inner) => value.with(key, put(inner, rest, part)),
+        },
+        Step::Index(index) => {
+            let Some(items) = value.as_items() else { return value.clone() };
+            let mut items = items.to_vec();
+            if let Some(item) = items.get_mut(*index) {
+                *item = put(item, rest, part);
+            }
+            match value.kind() {
+                mesh_model::Kind::List(t, _) => Value::list(t.clone(), items),
+                _ => Value::tuple(items),
+            }
+            .mark(value.marks())
+        }
+    }
+}
+
+/// Paths of the outermost parts that differ.
+pub fn differences(a: &Value, b: &Value) -> Vec<Path> {
+    let mut out = Vec::new();
+    collect(a, b, &Path::default(), &mut out);
+    out
+}
+
+fn collect(a: &Value, b: &Value, at: &Path, out: &mut Vec<Path>) {
+    if a.same(b) {
+        return;
+    }
+    match (a.as_fields(), b.as_fields()) {
+        (Some(x), Some(y)) => {
+            let keys: std::collections::BTreeSet<_> = x.keys().chain(y.keys()).collect();
+            for key in keys {
+                let null = Value::NULL;
+                collect(x.get(key).unwrap_or(&null), y.get(key).unwrap_or(&null), &at.join(Step::Key(key.clone())), out);
+            }
+        }
+        _ => out.push(at.clone()),
+    }
+}

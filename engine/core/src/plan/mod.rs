@@ -1,0 +1,395 @@
+//! Planning: one async walk of the configuration's graph, in dependency order.
+//!
+//! The one decision: every node is visited once, as soon as what it needs was visited; providers
+//! are configured and asked in bulk on the way, so that a later part of the configuration may
+//! depend on what an earlier part observed. Reads only; takes no lock.
+
+mod data;
+mod orphan;
+mod provider;
+mod recover;
+mod resource;
+mod values;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use mesh_lang::Config;
+use mesh_lang::functions::Context;
+use mesh_model::change::{Deferred, Drift, OutputChange, Waiting};
+use mesh_model::snapshot::Identity;
+use mesh_model::{Address, Change, Diagnostic, Diagnostics, Fingerprinter, Plan, Snapshot, Value};
+use mesh_sdk::{Observed, PreviewResponse};
+
+pub use provider::ProviderState;
+pub(crate) use provider::code;
+pub(crate) use values::{again, check};
+
+use crate::engine::Engine;
+use crate::graph::{Graph, Node};
+use crate::inputs::Inputs;
+use crate::world::{Repetition, World};
+
+/// What kind of plan is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// Make reality as configured.
+    #[default]
+    Normal,
+    /// Remove everything.
+    Destroy,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Normal or destroy.
+    pub mode: Mode,
+    /// Whether reality is looked at; without, state is believed.
+    pub refresh: bool,
+    /// Instances that get a new object.
+    pub replace: Vec<Address>,
+    /// How many operations run at once over all providers.
+    pub parallelism: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mode: Mode::Normal, refresh: true, replace: Vec::new(), parallelism: 10 }
+    }
+}
+
+/// What a planned change needs for its operation, beside the change itself.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The block's node; `None` for one that is no longer configured.
+    pub node: Option<u32>,
+    /// The module instance.
+    pub ordinal: usize,
+    /// What `count` or `for_each` gave.
+    pub repetition: Repetition,
+    /// The provider's position.
+    pub provider: usize,
+    /// The configuration, where it was evaluated.
+    pub desired: Option<Value>,
+    /// What is there.
+    pub observed: Option<Observed>,
+    /// The server's answer.
+    pub preview: Option<PreviewResponse>,
+    /// The identity, as far as it is known.
+    pub identity: Option<Identity>,
+    /// Blocks that it needs directly.
+    pub dependencies: Arc<[Arc<str>]>,
+    /// Must not be deleted later.
+    pub protected: bool,
+    /// Is replaced by making the new one first.
+    pub create_before_destroy: bool,
+    /// Take over what exists.
+    pub adopt: bool,
+}
+
+/// A plan with all that applying it needs.
+pub struct Planning<'c> {
+    /// What people review.
+    pub plan: Plan,
+    /// One for each of the plan's changes, in the same order.
+    pub items: Vec<Item>,
+    /// Values of all nodes.
+    pub world: World<'c>,
+    /// Providers with their sessions.
+    pub providers: Vec<ProviderState>,
+    /// The state it was made from.
+    pub snapshot: Snapshot,
+    /// Open intents, each with what was found of its object.
+    pub recovered: Vec<recover::Recovered>,
+    /// Where the changes of each block stand.
+    ranges: HashMap<u32, std::ops::Range<usize>>,
+    /// Errors and warnings.
+    pub diagnostics: Diagnostics,
+    /// Compares secrets.
+    pub fingerprinter: Fingerprinter,
+}
+
+impl Planning<'_> {
+    /// The digest that people approve.
+    pub fn digest(&self) -> String {
+        self.plan.digest(&self.fingerprinter)
+    }
+
+    /// Positions of the changes of a block: they stand together, since changes are in the order of
+    /// addresses and a block's module path may only be spread over instances of its modules.
+    pub fn changes_of(&self, node: u32) -> std::ops::Range<usize> {
+        self.ranges.get(&node).cloned().unwrap_or(0..0)
+    }
+}
+
+/// What a visit left behind.
+#[derive(Clone, Default)]
+struct NodeState {
+    failed: bool,
+    deferred: Option<Arc<str>>,
+    pending: bool,
+}
+
+struct Planner<'p, 'c> {
+    engine: &'p Engine,
+    config: &'c Config,
+    graph: &'c Graph,
+    inputs: &'p Inputs,
+    options: &'p Options,
+    world: World<'c>,
+    snapshot: Snapshot,
+    /// Addresses of state by block, so that a visit finds its instances without a scan.
+    saved: HashMap<mesh_model::ResourceAddress, Vec<Address>>,
+    recovered: RefCell<Vec<recover::Recovered>>,
+    fingerprinter: Fingerprinter,
+    providers: RefCell<Vec<ProviderState>>,
+    states: RefCell<Vec<NodeState>>,
+    out: RefCell<Out>,
+    create_before_destroy: HashSet<u32>,
+}
+
+#[derive(Default)]
+struct Out {
+    planned: Vec<(Change, Item)>,
+    deferred: Vec<Deferred>,
+    waiting: Vec<Waiting>,
+    drift: Vec<Drift>,
+    outputs: BTreeMap<Arc<str>, OutputChange>,
+    protected: Vec<Address>,
+    diagnostics: Diagnostics,
+    identities: HashMap<(usize, Identity), Address>,
+    handled: HashSet<Address>,
+}
+
+/// What a plan is made from.
+pub struct Request<'p, 'c> {
+    /// The configuration.
+    pub config: &'c Config,
+    /// Its graph.
+    pub graph: &'c Graph,
+    /// Values of root variables.
+    pub inputs: &'p Inputs,
+    /// State as it is.
+    pub snapshot: Snapshot,
+    /// The lineage's fingerprinter.
+    pub fingerprinter: Fingerprinter,
+    /// What was asked for.
+    pub options: &'p Options,
+    /// What functions know.
+    pub context: &'p Context,
+}
+
+/// Makes a plan. Errors are in its diagnostics; a plan with errors must not be applied.
+pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c> {
+    let Request { config, graph, inputs, mut snapshot, fingerprinter, options, context } = request;
+    let recovered = recover::tentative(&mut snapshot);
+    let mut saved: HashMap<_, Vec<Address>> = HashMap::new();
+    for address in snapshot.instances.keys() {
+        saved.entry(address.resource()).or_default().push(address.clone());
+    }
+    let planner = Planner {
+        engine,
+        config,
+        graph,
+        inputs,
+        options,
+        world: World::new(config, graph, context),
+        snapshot,
+        saved,
+        recovered: RefCell::new(recovered),
+        fingerprinter,
+        providers: RefCell::new(graph.providers.iter().map(ProviderState::new).collect()),
+        states: RefCell::new(vec![NodeState::default(); graph.nodes.len()]),
+        out: RefCell::default(),
+        create_before_destroy: spread(config, graph),
+    };
+    planner.walk().await;
+    planner.orphans().await;
+    planner.finish()
+}
+
+/// Blocks that are replaced by making the new object first: those that say so, and all that they
+/// need (else the order would be a circle).
+fn spread(config: &Config, graph: &Graph) -> HashSet<u32> {
+    let says = |n: u32| match graph.nodes[n as usize] {
+        Node::Resource { module, item } => config.modules[module].resources[item].lifecycle.create_before_destroy,
+        _ => false,
+    };
+    let all = 0..u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX);
+    let mut stack: Vec<u32> = all.filter(|n| says(*n)).collect();
+    let mut out = HashSet::new();
+    while let Some(n) = stack.pop() {
+        if out.insert(n) {
+            stack.extend(graph.needs.after(n));
+        }
+    }
+    out
+}
+
+impl<'c> Planner<'_, 'c> {
+    async fn walk(&self) {
+        let mut missing = self.graph.after.incoming().to_vec();
+        let mut ready: VecDeque<u32> =
+            missing.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| u32::try_from(i).unwrap_or(u32::MAX)).collect();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while let Some(node) = ready.pop_front() {
+                // What needs no provider is visited at once, without a future.
+                if !self.visit_at_once(node) {
+                    running.push(async move {
+                        self.visit(node).await;
+                        node
+                    });
+                    continue;
+                }
+                self.done(node, &mut missing, &mut ready);
+            }
+            match running.next().await {
+                Some(node) => self.done(node, &mut missing, &mut ready),
+                None => break,
+            }
+        }
+    }
+
+    fn done(&self, node: u32, missing: &mut [u32], ready: &mut VecDeque<u32>) {
+        for &next in self.graph.after.after(node) {
+            missing[next as usize] -= 1;
+            if missing[next as usize] == 0 {
+                ready.push_back(next);
+            }
+        }
+    }
+
+    /// Takes failure and deferral over from what a node needs; `true` when it must not be visited.
+    fn inherit(&self, node: u32) -> bool {
+        let mut states = self.states.borrow_mut();
+        let (mut failed, mut deferred) = (false, None);
+        for &need in self.graph.needs.after(node) {
+            let state = &states[need as usize];
+            failed |= state.failed;
+            deferred = deferred.or_else(|| state.deferred.clone());
+        }
+        states[node as usize].failed = failed;
+        states[node as usize].deferred = deferred;
+        failed
+    }
+
+    fn visit_at_once(&self, node: u32) -> bool {
+        match self.graph.nodes[node as usize] {
+            Node::Variable { module, item } => {
+                if !self.inherit(node) {
+                    self.variable(node, module, item);
+                }
+            }
+            Node::Local { module, item } => {
+                if !self.inherit(node) {
+                    self.local(node, module, item);
+                }
+            }
+            Node::Output { module, item } => {
+                if !self.inherit(node) {
+                    self.output(node, module, item);
+                }
+            }
+            Node::Call { module, item } => {
+                if !self.inherit(node) {
+                    self.call(node, module, item);
+                }
+            }
+            Node::Provider(_) | Node::Resource { .. } => return false,
+        }
+        true
+    }
+
+    async fn visit(&self, node: u32) {
+        if self.inherit(node) {
+            return;
+        }
+        match self.graph.nodes[node as usize] {
+            Node::Provider(position) => self.provider(node, position).await,
+            Node::Resource { module, item } => {
+                let block = &self.config.modules[module].resources[item];
+                match (block.mode, self.options.mode) {
+                    (mesh_model::Mode::Managed, Mode::Normal) => self.managed(node, module, block).await,
+                    (mesh_model::Mode::Managed, Mode::Destroy) => self.remembered(node, module, block),
+                    (mesh_model::Mode::Data, _) => self.data(node, module, block).await,
+                    (mesh_model::Mode::Ephemeral, _) => self.say(
+                        node,
+                        Diagnostic::error("plan::ephemeral", "Ephemeral resources are not supported", "No provider of this version offers ephemeral resources.")
+                            .at(block.span),
+                    ),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Adds a diagnostic; an error marks the node as failed.
+    fn say(&self, node: u32, diagnostic: Diagnostic) {
+        if diagnostic.is_error() {
+            self.states.borrow_mut()[node as usize].failed = true;
+        }
+        self.out.borrow_mut().diagnostics.push(diagnostic);
+    }
+
+    fn say_all(&self, node: u32, diagnostics: Diagnostics) {
+        for diagnostic in diagnostics {
+            self.say(node, diagnostic);
+        }
+    }
+
+    fn defer(&self, node: u32, reason: &str) {
+        let mut states = self.states.borrow_mut();
+        let state = &mut states[node as usize];
+        if state.deferred.is_none() {
+            state.deferred = Some(Arc::from(reason));
+        }
+    }
+
+    fn state(&self, node: u32) -> NodeState {
+        self.states.borrow()[node as usize].clone()
+    }
+
+    fn finish(self) -> Planning<'c> {
+        let mut out = self.out.into_inner();
+        out.planned.sort_by(|(a, _), (b, _)| a.address.cmp(&b.address).then_with(|| a.deposed.cmp(&b.deposed)));
+        out.deferred.sort_by(|a, b| a.pattern.cmp(&b.pattern));
+        out.drift.sort_by(|a, b| a.address.cmp(&b.address));
+        out.waiting.sort_by(|a, b| a.address.cmp(&b.address));
+        out.protected.sort();
+        let mut diagnostics = out.diagnostics;
+        diagnostics.0.sort_by_key(|d| (d.severity, d.span));
+        diagnostics.0.dedup();
+        let mut ranges: HashMap<u32, std::ops::Range<usize>> = HashMap::new();
+        for (i, (_, item)) in out.planned.iter().enumerate() {
+            if let Some(node) = item.node {
+                let range = ranges.entry(node).or_insert(i..i);
+                range.end = i + 1;
+            }
+        }
+        let (changes, items) = out.planned.into_iter().unzip();
+        Planning {
+            plan: Plan {
+                changes,
+                deferred: out.deferred,
+                waiting: out.waiting,
+                drift: out.drift,
+                outputs: out.outputs,
+                destroy: self.options.mode == Mode::Destroy,
+                protected: out.protected,
+            },
+            items,
+            world: self.world,
+            providers: self.providers.into_inner(),
+            snapshot: self.snapshot,
+            recovered: self.recovered.into_inner(),
+            ranges,
+            diagnostics,
+            fingerprinter: self.fingerprinter,
+        }
+    }
+}

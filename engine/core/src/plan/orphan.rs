@@ -1,0 +1,107 @@
+//! Objects that state knows and the configuration does not name (any more).
+
+use mesh_model::change::Previewed;
+use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Value};
+
+use super::{Item, Mode, Planner};
+use crate::world::Repetition;
+
+impl Planner<'_, '_> {
+    pub(super) async fn orphans(&self) {
+        let left: Vec<Address> = {
+            let out = self.out.borrow();
+            self.snapshot.instances.keys().filter(|a| !out.handled.contains(*a)).cloned().collect()
+        };
+        for address in left {
+            let node = self.graph.resource(&address.resource());
+            // A block that failed says nothing about its instances.
+            if node.is_some_and(|n| self.state(n).failed) {
+                continue;
+            }
+            // A tentative instance that turned out not to be there was never created.
+            let Some(position) = self.position(&address) else {
+                self.no_provider(&address);
+                continue;
+            };
+            if self.providers.borrow()[position].session.is_none() {
+                // The provider failed or is deferred: that was said.
+                continue;
+            }
+            if self.tentative(&address) && matches!(self.seen(position, &address), Ok(None)) {
+                continue;
+            }
+            let reason = if self.options.mode == Mode::Destroy { Reason::Destroy } else { self.why(&address, node) };
+            self.removal(0, node, 0, position, &address, reason);
+        }
+        let deposed: Vec<_> = self.snapshot.deposed.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        for ((address, key), saved) in deposed {
+            let Some(position) = self.graph.providers.iter().position(|p| p.key == saved.provider) else {
+                self.no_provider(&address);
+                continue;
+            };
+            let change = Change {
+                address: address.clone(),
+                previous_address: None,
+                deposed: Some(key),
+                provider: saved.provider.clone(),
+                action: Action::Delete,
+                reason: Reason::None,
+                before: saved.values.clone(),
+                after: Value::NULL,
+                replace_paths: Vec::new(),
+                importing: None,
+                previewed: Previewed::NotNeeded,
+                notes: vec!["left over from a replacement that did not finish".to_owned()],
+            };
+            let item = Item {
+                node: self.graph.resource(&address.resource()),
+                ordinal: 0,
+                repetition: Repetition::default(),
+                provider: position,
+                desired: None,
+                observed: None,
+                preview: None,
+                identity: saved.identity.clone(),
+                dependencies: saved.dependencies.clone(),
+                protected: false,
+                create_before_destroy: saved.create_before_destroy,
+                adopt: false,
+            };
+            self.out.borrow_mut().planned.push((change, item));
+        }
+    }
+
+    fn position(&self, address: &Address) -> Option<usize> {
+        let key = &self.snapshot.instances.get(address)?.provider;
+        self.graph.providers.iter().position(|p| p.key == *key && !p.unknown)
+    }
+
+    fn no_provider(&self, address: &Address) {
+        self.out.borrow_mut().diagnostics.push(
+            Diagnostic::error(
+                "plan::orphan_provider",
+                "The provider of an object in state is not configured",
+                format!("{address} is in state, but its provider has no block any more, so it can neither be compared nor deleted. Put the provider block back, at least until the object is deleted."),
+            )
+            .on(address),
+        );
+    }
+
+    fn why(&self, address: &Address, node: Option<u32>) -> Reason {
+        let Some(node) = node else {
+            let module = address.module.names();
+            let known = self.config.modules.iter().any(|m| m.path == module);
+            return if known { Reason::NoConfig } else { Reason::NoModule };
+        };
+        let crate::graph::Node::Resource { module, item } = self.graph.nodes[node as usize] else { return Reason::NoConfig };
+        if !self.world.instances(module).iter().any(|i| i.path == address.module) {
+            return Reason::NoModule;
+        }
+        let block = &self.config.modules[module].resources[item];
+        match (&address.key, block.count.is_some(), block.for_each.is_some()) {
+            (Some(InstanceKey::Index(_)), true, _) => Reason::CountIndex,
+            (Some(InstanceKey::Key(_)), _, true) => Reason::EachKey,
+            _ => Reason::WrongRepetition,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Configuring providers, and looking at everything that state knows of them, in one call each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mesh_lang::eval_body;
+use mesh_model::{Address, Diagnostic, Span, Value};
+use mesh_sdk::{ErrorKind, Observation, Observed, ObserveRequest, ProviderError, Session};
+
+use super::{Planner, recover};
+use crate::event::Event;
+use crate::graph::ProviderNode;
+
+/// A provider of this run.
+pub struct ProviderState {
+    /// `vault`, or `vault.eu`.
+    pub key: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The session, once configured.
+    pub session: Option<Arc<dyn Session>>,
+    /// What was seen of the instances in state.
+    pub observed: HashMap<Address, Result<Observation, ProviderError>>,
+}
+
+impl ProviderState {
+    pub(super) fn new(node: &ProviderNode) -> Self {
+        Self { key: node.key.clone(), name: node.name.clone(), session: None, observed: HashMap::new() }
+    }
+}
+
+impl Planner<'_, '_> {
+    pub(super) async fn provider(&self, node: u32, position: usize) {
+        let used = &self.graph.providers[position];
+        let span = used.block.map(|b| self.config.root().providers[b].span);
+        if used.unknown {
+            let known = self.engine.provider_names().join(", ");
+            self.say(node, Diagnostic::error("plan::provider", "Unknown provider", format!("There is no provider {:?}. The providers are: {known}.", used.name)).at_default(span));
+            return;
+        }
+        let addresses: Vec<Address> =
+            self.snapshot.instances.iter().filter(|(_, i)| i.provider == used.key).map(|(a, _)| a.clone()).collect();
+        let needed = !addresses.is_empty() || self.graph.provider_of.values().any(|p| *p == position);
+        if !needed {
+            return;
+        }
+        if let Some(reason) = self.state(node).deferred {
+            self.defer(node, &reason);
+            return;
+        }
+        let Some(provider) = self.engine.provider(&used.name) else { return };
+        let body = used.block.map(|b| &self.config.root().providers[b].body);
+        let empty = mesh_lang::Body::empty(span.unwrap_or(Span { file: 0, start: 0, end: 0 }));
+        let config = match eval_body(body.unwrap_or(&empty), &provider.schema().config, &self.world.scope(0, 0)) {
+            Ok(config) => config,
+            Err(diagnostics) => {
+                self.say_all(node, diagnostics);
+                return;
+            }
+        };
+        if !config.is_wholly_known() {
+            self.defer(node, &format!("provider {:?} is configured from values that are known only after apply", used.key));
+            return;
+        }
+        self.engine.sink.event(Event::Configuring { provider: used.key.clone() });
+        let (config, _) = config.reveal_deep();
+        let session = match provider.configure(&config, &self.engine.services).await {
+            Ok(session) => session,
+            Err(e) => {
+                let path_span = e.path.as_ref().and_then(|p| body.and_then(|b| mesh_lang::attribute_span(b, p)));
+                self.say(node, Diagnostic::error(code(&e), e.summary, format!("provider {:?}: {}", used.key, e.detail)).at_default(path_span.or(span)));
+                return;
+            }
+        };
+        self.providers.borrow_mut()[position].session = Some(session.clone());
+        if self.other_target(node, position, session.as_ref(), &addresses) {
+            return;
+        }
+        self.look(position, session.as_ref(), addresses).await;
+    }
+
+    /// An error when state's objects were made on another system.
+    fn other_target(&self, node: u32, position: usize, session: &dyn Session, addresses: &[Address]) -> bool {
+        let Some(target) = session.target() else { return false };
+        let other = addresses.iter().find_map(|a| {
+            let made_on = self.snapshot.instances[a].target.clone()?;
+            (made_on != target).then(|| (a, made_on))
+        });
+        let Some((address, made_on)) = other else { return false };
+        self.say(
+            node,
+            Diagnostic::error(
+                "plan::target",
+                "The provider leads to another system than state was made on",
+                format!(
+                    "{address} was made on {made_on}, but provider {:?} now leads to {target}. Nothing is compared or changed there. Correct \
+                     the provider's configuration; if the system was rebuilt on purpose, use another state.",
+                    self.graph.providers[position].key
+                ),
+            )
+            .at_default(self.graph.providers[position].block.map(|b| self.config.root().providers[b].span)),
+        );
+        true
+    }
+
+    /// Looks at all instances that state knows of a provider.
+    async fn look(&self, position: usize, session: &dyn Session, addresses: Vec<Address>) {
+        if addresses.is_empty() {
+            return;
+        }
+        if !self.options.refresh {
+            return;
+        }
+        let key = self.graph.providers[position].key.clone();
+        self.engine.sink.event(Event::Observing { provider: key.clone(), objects: addresses.len() });
+        let start = Instant::now();
+        let requests = addresses
+            .iter()
+            .map(|a| {
+                let saved = &self.snapshot.instances[a];
+                ObserveRequest {
+                    address: a.clone(),
+                    ty: a.ty.clone(),
+                    identity: saved.identity.clone(),
+                    saved: Some(saved.values.clone()),
+                    desired: None,
+                    private: saved.private.clone(),
+                }
+            })
+            .collect();
+        let seen = session.observe(requests).await;
+        self.engine.sink.event(Event::Observed { provider: key, objects: addresses.len(), elapsed: start.elapsed() });
+        for recovered in self.recovered.borrow_mut().iter_mut() {
+            if let Some(i) = addresses.iter().position(|a| *a == recovered.intent.address) {
+                match &seen[i] {
+                    Ok(Observation::Present(o)) => {
+                        recovered.looked = true;
+                        recovered.found = Some((o.values.clone(), o.identity.clone()));
+                    }
+                    Ok(Observation::Absent) => recovered.looked = true,
+                    Err(_) => {}
+                }
+            }
+        }
+        self.providers.borrow_mut()[position].observed = addresses.into_iter().zip(seen).collect();
+    }
+
+    /// What was seen of an instance that state knows: `None` when it is not there. Without refresh,
+    /// what state says.
+    pub(super) fn seen(&self, position: usize, address: &Address) -> Result<Option<Observed>, ProviderError> {
+        if let Some(seen) = self.providers.borrow().get(position).and_then(|p| p.observed.get(address)) {
+            return match seen {
+                Ok(Observation::Present(o)) => Ok(Some(o.clone())),
+                Ok(Observation::Absent) => Ok(None),
+                Err(e) => Err(e.clone()),
+            };
+        }
+        let Some(saved) = self.snapshot.instances.get(address) else { return Ok(None) };
+        Ok(saved.identity.clone().map(|identity| Observed {
+            values: saved.values.clone(),
+            identity,
+            private: saved.private.clone(),
+            notes: Vec::new(),
+        }))
+    }
+
+    /// Whether state knows an instance only from an operation that was cut off.
+    pub(super) fn tentative(&self, address: &Address) -> bool {
+        recover::is_tentative(&self.recovered.borrow(), address)
+    }
+}
+
+/// The code of a provider's error.
+pub(crate) const fn code(error: &ProviderError) -> &'static str {
+    match error.kind {
+        ErrorKind::Invalid => "provider::invalid",
+        ErrorKind::Denied => "provider::denied",
+        ErrorKind::Unreachable => "provider::unreachable",
+        ErrorKind::Conflict => "provider::conflict",
+        ErrorKind::Missing => "provider::missing",
+        ErrorKind::NotReady => "provider::not_ready",
+        ErrorKind::Other => "provider::other",
+    }
+}
+
+/// Whether a value holds something that must not be stored.
+pub(super) fn is_ephemeral(value: &Value) -> bool {
+    value.all_marks().ephemeral()
+}

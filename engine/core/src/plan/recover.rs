@@ -1,0 +1,58 @@
+//! Operations that were cut off: what became of their objects is looked up like everything else.
+//!
+//! The one decision: an open create is made a tentative instance of the snapshot in memory, so that
+//! observing and deciding need no second path; whatever is found is recorded before anything else
+//! is written.
+
+use std::sync::Arc;
+
+use mesh_model::snapshot::{Identity, Intent, Operation};
+use mesh_model::{Address, Instance, Snapshot, Type, Value};
+
+/// An operation without a known result.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// What was about to be done.
+    pub intent: Intent,
+    /// What was found: the object's identity when it is there; `None` when it is certainly not.
+    pub found: Option<(Value, Identity)>,
+    /// Whether anybody could look.
+    pub looked: bool,
+}
+
+/// Adds a tentative instance for each open create whose identity is known.
+pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
+    let open = std::mem::take(&mut snapshot.open);
+    for intent in &open {
+        if intent.operation != Operation::Create || intent.identity.is_none() || snapshot.instances.contains_key(&intent.address) {
+            continue;
+        }
+        snapshot.instances.insert(
+            intent.address.clone(),
+            Arc::new(Instance {
+                provider: intent.provider.clone(),
+                schema_version: 0,
+                values: known(&intent.planned),
+                identity: intent.identity.clone(),
+                target: None,
+                dependencies: intent.dependencies.clone(),
+                protected: false,
+                create_before_destroy: false,
+                tainted: false,
+                adopted: false,
+                private: None,
+            }),
+        );
+    }
+    open.into_iter().map(|intent| Recovered { intent, found: None, looked: false }).collect()
+}
+
+/// With null where something was unknown.
+fn known(value: &Value) -> Value {
+    if value.is_unknown() { Value::null(Type::Dynamic) } else { value.map_children(&known) }
+}
+
+/// Whether an address is in the snapshot only because of an open create.
+pub(super) fn is_tentative(recovered: &[Recovered], address: &Address) -> bool {
+    recovered.iter().any(|r| r.intent.operation == Operation::Create && r.intent.address == *address)
+}

@@ -1,0 +1,501 @@
+//! Managed resources: evaluate, expand, look, decide.
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use mesh_lang::{Resource, attribute_span, eval_body};
+use mesh_model::change::{Deferred, Waiting};
+use mesh_model::snapshot::Identity;
+use mesh_model::{Action, Address, Change, Diagnostic, Instance, InstanceKey, Reason, ResourceSchema, Type, Value};
+use mesh_sdk::{IdentityHint, Observation, Observed, ObserveRequest, PreviewRequest, PreviewResponse, Rules, Session};
+
+use super::provider::{code, is_ephemeral};
+use super::{Item, Planner, values};
+use crate::decide::{self, Decision, Input, Rule, Seen};
+use crate::world::{Expansion, ModuleInstance, Repetition, address, aggregate, expand};
+
+/// One instance on its way to a decision.
+struct Candidate {
+    address: Address,
+    ordinal: usize,
+    repetition: Repetition,
+    desired: Value,
+    saved: Option<Arc<Instance>>,
+    recovered: bool,
+    observed: Option<Observed>,
+    /// Whether it is certain what is there.
+    looked: bool,
+    hint: IdentityHint,
+    adopt: bool,
+    protected: bool,
+}
+
+/// What is the same for all instances of a block.
+struct Kind<'p> {
+    node: u32,
+    module: usize,
+    block: &'p Resource,
+    schema: &'p ResourceSchema,
+    rules: &'p dyn Rules,
+    position: usize,
+    session: Arc<dyn Session>,
+}
+
+impl Planner<'_, '_> {
+    pub(super) async fn managed(&self, node: u32, module: usize, block: &Resource) {
+        let Some((schema, rules)) = self
+            .engine
+            .schema(block.mode, &block.ty)
+            .zip(self.engine.provider_of(block.mode, &block.ty).and_then(|p| p.rules(&block.ty)))
+        else {
+            return;
+        };
+        if let Some(reason) = self.state(node).deferred {
+            let code = if reason.starts_with("provider ") { "provider_config_unknown" } else { "deferred_prereq" };
+            self.postpone(node, module, block, &reason, code);
+            return;
+        }
+        let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
+        let Some(session) = self.providers.borrow()[position].session.clone() else { return };
+        let kind = Kind { node, module, block, schema, rules, position, session };
+        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> = Vec::new();
+        let mut candidates = Vec::new();
+        for (ordinal, instance) in self.world.instances(module).iter().enumerate() {
+            values.push(Vec::new());
+            let scope = self.world.scope(module, ordinal).repeated(&instance.repetition);
+            match expand(block.count.as_ref(), block.for_each.as_ref(), &scope) {
+                Ok(Expansion::Known(list)) => {
+                    for repetition in list {
+                        candidates.extend(self.candidate(&kind, ordinal, instance, repetition));
+                    }
+                }
+                Ok(Expansion::Unknown(what)) => {
+                    let reason = format!("{what} is known only after apply");
+                    self.postpone(node, module, block, &reason, "instance_count_unknown");
+                    return;
+                }
+                Err(diagnostics) => self.say_all(node, diagnostics),
+            }
+        }
+        self.look_for_new(&kind, &mut candidates).await;
+        if self.state(node).failed {
+            return;
+        }
+        let previews = self.previews(&kind, &candidates).await;
+        let dependencies = self.dependencies(node);
+        for (candidate, preview) in candidates.into_iter().zip(previews) {
+            let ordinal = candidate.ordinal;
+            let key = candidate.address.key.clone();
+            if let Some(value) = self.settle(&kind, candidate, preview, &dependencies) {
+                values[ordinal].push((key, value));
+            }
+        }
+        for (ordinal, list) in values.into_iter().enumerate() {
+            let gone = self.state(node).deferred.is_some();
+            let value = if gone { Value::unknown(Type::Dynamic) } else { aggregate(block, list) };
+            self.world.set(node, ordinal, value);
+        }
+    }
+
+    /// Blocks that a node needs directly, as state keeps them.
+    pub(super) fn dependencies(&self, node: u32) -> Arc<[Arc<str>]> {
+        self.graph
+            .direct_resources(node)
+            .into_iter()
+            .filter_map(|n| self.graph.address(self.config, n))
+            .filter(|a| a.mode == mesh_model::Mode::Managed)
+            .map(|a| Arc::from(a.to_string()))
+            .collect()
+    }
+
+    /// Puts a whole block off to a later stage.
+    pub(super) fn postpone(&self, node: u32, module: usize, block: &Resource, reason: &str, reason_code: &'static str) {
+        let resource = mesh_model::ResourceAddress {
+            module: self.config.modules[module].path.clone(),
+            mode: block.mode,
+            ty: block.ty.clone(),
+            name: block.name.clone(),
+        };
+        let repeated = block.count.is_some() || block.for_each.is_some();
+        let patterns: Vec<(usize, String)> = match self.world.instances(module) {
+            i if i.is_empty() => vec![(0, format!("{resource}{}", if repeated { "[*]" } else { "" }))],
+            i => i
+                .iter()
+                .enumerate()
+                .map(|(o, m)| (o, format!("{}{}", address(&m.path, block, None), if repeated { "[*]" } else { "" })))
+                .collect(),
+        };
+        let actions = if block.mode == mesh_model::Mode::Data { vec![Action::Read] } else { vec![Action::Create, Action::Update] };
+        let mut out = self.out.borrow_mut();
+        for (ordinal, pattern) in patterns {
+            out.deferred.push(Deferred {
+                resource: resource.clone(),
+                pattern,
+                actions: actions.clone(),
+                reason: reason.to_owned(),
+                reason_code,
+                known: Value::NULL,
+            });
+            self.world.set(node, ordinal, Value::unknown(Type::Dynamic));
+        }
+        // What state knows of the block stays as it is until then.
+        if let Some(addresses) = self.saved.get(&resource) {
+            out.handled.extend(addresses.iter().cloned());
+        }
+        drop(out);
+        self.defer(node, &format!("{resource} waits: {reason}"));
+    }
+
+    fn candidate(&self, kind: &Kind<'_>, ordinal: usize, module: &ModuleInstance, repetition: Repetition) -> Option<Candidate> {
+        let block = kind.block;
+        let address = address(&module.path, block, repetition.key.clone());
+        // `each` of the block hides that of the module.
+        let seen = if repetition.is_single() { &module.repetition } else { &repetition };
+        let scope = self.world.scope(kind.module, ordinal).repeated(seen);
+        for condition in &block.lifecycle.preconditions {
+            if let Some(d) = values::check(condition, &scope, "plan::precondition", "A precondition does not hold") {
+                self.say(kind.node, d.on(&address));
+                return None;
+            }
+        }
+        let desired = match eval_body(&block.body, &kind.schema.schema, &scope) {
+            Ok(v) => kind.rules.mark(v),
+            Err(diagnostics) => {
+                for d in diagnostics {
+                    self.say(kind.node, d.on(&address));
+                }
+                return None;
+            }
+        };
+        for problem in kind.rules.validate(&desired) {
+            let span = attribute_span(&block.body, &problem.path).unwrap_or(block.span);
+            let detail = format!("{}: {}", problem.path, problem.reason);
+            self.say(kind.node, Diagnostic::error("plan::invalid", "Invalid configuration of a resource", detail).at(span).on(&address));
+        }
+        for a in kind.schema.schema.attributes.iter().filter(|a| !a.write_only) {
+            if desired.get(a.name).is_some_and(is_ephemeral) {
+                let span = attribute_span(&block.body, &mesh_model::Path::attribute(a.name)).unwrap_or(block.span);
+                self.say(
+                    kind.node,
+                    Diagnostic::error("plan::ephemeral_stored", "An ephemeral value would be stored", format!("{} is kept in state, so it cannot be ephemeral. Only write-only attributes can.", a.name))
+                        .at(span)
+                        .on(&address),
+                );
+            }
+        }
+        let protected = match &block.lifecycle.prevent_destroy {
+            None => kind.schema.protected,
+            Some(expr) => match expr.eval(&scope) {
+                Ok(v) => v.as_bool().unwrap_or(true),
+                Err(diagnostics) => {
+                    self.say_all(kind.node, diagnostics);
+                    return None;
+                }
+            },
+        };
+        let adopt = self.adopts(kind, &scope)?;
+        let saved = self.snapshot.instances.get(&address).cloned();
+        let recovered = self.tentative(&address);
+        let hint = kind.rules.identity(&desired);
+        let (observed, looked) = match &saved {
+            None => (None, false),
+            Some(_) => match self.seen(kind.position, &address) {
+                Ok(o) => {
+                    let there = o.is_some();
+                    (o, there || self.options.refresh)
+                }
+                Err(e) => {
+                    self.say(kind.node, Diagnostic::error(code(&e), e.summary, e.detail).at(block.span).on(&address));
+                    return None;
+                }
+            },
+        };
+        self.out.borrow_mut().handled.insert(address.clone());
+        Some(Candidate { address, ordinal, repetition: seen.clone(), desired, saved, recovered, observed, looked, hint, adopt, protected })
+    }
+
+    fn adopts(&self, kind: &Kind<'_>, scope: &dyn mesh_lang::Scope) -> Option<bool> {
+        let Some(expr) = &kind.block.lifecycle.on_existing else { return Some(false) };
+        match expr.eval(scope) {
+            Ok(v) => match v.as_str() {
+                Some("adopt") => Some(true),
+                Some("fail") => Some(false),
+                _ => {
+                    self.say(kind.node, Diagnostic::error("plan::on_existing", "Invalid on_existing", "on_existing is \"fail\" or \"adopt\".").at(expr.span()));
+                    None
+                }
+            },
+            Err(diagnostics) => {
+                self.say_all(kind.node, diagnostics);
+                None
+            }
+        }
+    }
+
+    /// Looks for objects that are about to be created: one call for the block.
+    async fn look_for_new(&self, kind: &Kind<'_>, candidates: &mut [Candidate]) {
+        let mut requests = Vec::new();
+        let mut which = Vec::new();
+        for (i, c) in candidates.iter().enumerate() {
+            if let IdentityHint::Known(identity) = &c.hint {
+                let mut out = self.out.borrow_mut();
+                if let Some(other) = out.identities.insert((kind.position, identity.clone()), c.address.clone()) {
+                    let text = format!("{} and {other} are both {identity}. One object can only be managed at one address.", c.address);
+                    drop(out);
+                    self.say(kind.node, Diagnostic::error("plan::identity", "Two addresses mean the same object", text).at(kind.block.span).on(&c.address));
+                    continue;
+                }
+                drop(out);
+                if c.saved.is_none() {
+                    which.push(i);
+                    requests.push(ObserveRequest {
+                        address: c.address.clone(),
+                        ty: c.address.ty.clone(),
+                        identity: Some(identity.clone()),
+                        saved: None,
+                        desired: Some(c.desired.clone()),
+                        private: None,
+                    });
+                }
+            }
+        }
+        if requests.is_empty() {
+            return;
+        }
+        for (i, answer) in which.into_iter().zip(kind.session.observe(requests).await) {
+            let c = &mut candidates[i];
+            match answer {
+                Ok(Observation::Absent) => c.looked = true,
+                Ok(Observation::Present(o)) => {
+                    c.looked = true;
+                    c.observed = Some(o);
+                }
+                Err(e) => self.say(kind.node, Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&c.address)),
+            }
+        }
+    }
+
+    fn input<'i>(&'i self, kind: &'i Kind<'_>, c: &'i Candidate, preview: Option<&'i PreviewResponse>) -> Input<'i> {
+        let requested = self.options.replace.contains(&c.address).then_some(Reason::Requested);
+        Input {
+            address: &c.address,
+            provider: &self.graph.providers[kind.position].key,
+            schema: kind.schema,
+            rules: kind.rules,
+            saved: c.saved.as_deref(),
+            recovered: c.recovered,
+            seen: match (&c.observed, c.looked) {
+                (Some(o), _) => Seen::Present(o),
+                (None, true) => Seen::Absent,
+                (None, false) => Seen::Nothing,
+            },
+            desired: &c.desired,
+            rule: Rule {
+                create_before_destroy: self.create_before_destroy.contains(&kind.node),
+                protected: c.protected || c.saved.as_ref().is_some_and(|s| s.protected && kind.block.lifecycle.prevent_destroy.is_none()),
+                ignore: &kind.block.lifecycle.ignore_changes,
+                adopt: c.adopt,
+                replace: requested.or_else(|| self.triggered(kind)),
+            },
+            preview,
+            fingerprinter: &self.fingerprinter,
+        }
+    }
+
+    /// Whether something in `replace_triggered_by` changes.
+    fn triggered(&self, kind: &Kind<'_>) -> Option<Reason> {
+        kind.block.lifecycle.replace_triggered_by.iter().find_map(|r| {
+            let node = self.graph.find(kind.module, &r.subject)?;
+            self.state(node).pending.then_some(Reason::Triggered)
+        })
+    }
+
+    /// Asks the server about every instance whose decision needs it, several at once.
+    async fn previews(&self, kind: &Kind<'_>, candidates: &[Candidate]) -> Vec<Option<PreviewResponse>> {
+        let limit = self.engine.provider(&self.graph.providers[kind.position].name).map_or(1, |p| p.schema().concurrency.max(1));
+        let ask = |c: &Candidate| {
+            let Decision::NeedsPreview { planned } = decide::decide(&self.input(kind, c, None)) else { return None };
+            Some(PreviewRequest {
+                address: c.address.clone(),
+                ty: c.address.ty.clone(),
+                observed: c.observed.as_ref().map(|o| o.values.clone()),
+                planned,
+            })
+        };
+        let requests: Vec<Option<PreviewRequest>> = candidates.iter().map(ask).collect();
+        if requests.iter().all(Option::is_none) {
+            return requests.into_iter().map(|_| None).collect();
+        }
+        futures::stream::iter(requests)
+            .map(|request| async {
+                let request = request?;
+                let address = request.address.clone();
+                match kind.session.preview(request).await {
+                    Ok(answer) => Some(answer),
+                    Err(e) => {
+                        self.say(kind.node, Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&address));
+                        None
+                    }
+                }
+            })
+            .buffered(limit)
+            .collect()
+            .await
+    }
+
+    /// Decides, and files the decision; gives the planned value.
+    fn settle(&self, kind: &Kind<'_>, c: Candidate, preview: Option<PreviewResponse>, dependencies: &Arc<[Arc<str>]>) -> Option<Value> {
+        let (change, drift) = match decide::decide(&self.input(kind, &c, preview.as_ref())) {
+            Decision::Change { change, drift } => (*change, drift),
+            Decision::Refuse(diagnostic) => {
+                self.say(kind.node, diagnostic.at_default(Some(kind.block.span)));
+                return None;
+            }
+            // The preview failed; that was said.
+            Decision::NeedsPreview { planned } => return Some(planned),
+        };
+        if let Some(gate) = kind.rules.closed_gate(&change.after) {
+            self.gate(kind, &c.address, gate);
+            return Some(change.after);
+        }
+        let value = change.after.clone();
+        let scope = self.world.scope(kind.module, c.ordinal).repeated(&c.repetition).this(&value);
+        for condition in &kind.block.lifecycle.postconditions {
+            if let Some(d) = values::check(condition, &scope, "plan::postcondition", "A postcondition does not hold") {
+                self.say(kind.node, d.on(&c.address));
+            }
+        }
+        if change.action.is_write() || change.importing.is_some() {
+            self.states.borrow_mut()[kind.node as usize].pending = true;
+        }
+        let known = match &c.hint {
+            IdentityHint::Known(i) => Some(i.clone()),
+            IdentityHint::Unknown | IdentityHint::Assigned => None,
+        };
+        let identity: Option<Identity> =
+            c.observed.as_ref().map(|o| o.identity.clone()).or_else(|| c.saved.as_ref().and_then(|s| s.identity.clone())).or(known);
+        let mut out = self.out.borrow_mut();
+        out.drift.extend(drift.map(|d| *d));
+        let item = Item {
+            node: Some(kind.node),
+            ordinal: c.ordinal,
+            repetition: c.repetition,
+            provider: kind.position,
+            desired: Some(c.desired),
+            observed: c.observed,
+            preview,
+            identity,
+            dependencies: dependencies.clone(),
+            protected: c.protected,
+            create_before_destroy: self.create_before_destroy.contains(&kind.node),
+            adopt: c.adopt,
+        };
+        out.planned.push((change, item));
+        Some(value)
+    }
+
+    /// A gate that is closed: it and all that needs it wait.
+    fn gate(&self, kind: &Kind<'_>, address: &Address, gate: mesh_sdk::ClosedGate) {
+        let reason = if gate.certain {
+            format!("the gate {address} is closed: {}", gate.waiting_for)
+        } else {
+            format!("whether the gate {address} opens is known only after apply")
+        };
+        let mut out = self.out.borrow_mut();
+        out.deferred.push(Deferred {
+            resource: address.resource(),
+            pattern: address.to_string(),
+            actions: vec![Action::Create, Action::Update],
+            reason: reason.clone(),
+            reason_code: "gate_closed",
+            known: Value::NULL,
+        });
+        if gate.certain {
+            out.waiting.push(Waiting {
+                address: address.clone(),
+                waiting_for: gate.waiting_for,
+                instructions: gate.instructions,
+                problems: gate.problems,
+            });
+        }
+        drop(out);
+        self.defer(kind.node, &reason);
+    }
+
+    /// In a destroy: the objects that state knows, with their values for what needs them.
+    pub(super) fn remembered(&self, node: u32, module: usize, block: &Resource) {
+        let resource = self.graph.address(self.config, node);
+        let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
+        let addresses = resource.and_then(|r| self.saved.get(&r).cloned()).unwrap_or_default();
+        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> = self.world.instances(module).iter().map(|_| Vec::new()).collect();
+        for address in addresses {
+            let ordinal = self.world.instances(module).iter().position(|i| i.path == address.module).unwrap_or(0);
+            let value = self.removal(node, Some(node), ordinal, position, &address, Reason::Destroy);
+            if let Some(list) = values.get_mut(ordinal) {
+                list.push((address.key.clone(), value));
+            }
+        }
+        for (ordinal, list) in values.into_iter().enumerate() {
+            let value = if list.is_empty() { Value::unknown(Type::Dynamic) } else { aggregate(block, list) };
+            self.world.set(node, ordinal, value);
+        }
+    }
+
+    /// The planned delete of an object; `change` is filed. Gives what is there.
+    pub(super) fn removal(&self, at: u32, node: Option<u32>, ordinal: usize, position: usize, address: &Address, reason: Reason) -> Value {
+        let Some(saved) = self.snapshot.instances.get(address).cloned() else { return Value::NULL };
+        self.out.borrow_mut().handled.insert(address.clone());
+        let observed = match self.seen(position, address) {
+            Ok(o) => o,
+            Err(e) => {
+                self.say(at, Diagnostic::error(code(&e), e.summary, e.detail).on(address));
+                return saved.values.clone();
+            }
+        };
+        let before = observed.as_ref().map_or_else(|| saved.values.clone(), |o| o.values.clone());
+        if saved.protected {
+            if reason == Reason::Destroy {
+                self.out.borrow_mut().protected.push(address.clone());
+            } else {
+                self.out.borrow_mut().diagnostics.push(decide::protected(address, "deleted", &mesh_sdk::Verdict::NoOp));
+            }
+            return before;
+        }
+        let gone = observed.is_none() && self.options.refresh;
+        let (action, note) = match (gone, saved.adopted) {
+            (true, _) => (Action::Forget, Some("it is gone already")),
+            (false, true) => (Action::Forget, Some("it was adopted, not created: the object stays, only state forgets it")),
+            (false, false) => (Action::Delete, None),
+        };
+        let change = Change {
+            address: address.clone(),
+            previous_address: None,
+            deposed: None,
+            provider: saved.provider.clone(),
+            action,
+            reason,
+            before: before.clone(),
+            after: Value::NULL,
+            replace_paths: Vec::new(),
+            importing: None,
+            previewed: mesh_model::change::Previewed::NotNeeded,
+            notes: note.into_iter().map(str::to_owned).collect(),
+        };
+        let item = Item {
+            node,
+            ordinal,
+            repetition: Repetition::default(),
+            provider: position,
+            desired: None,
+            identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
+            observed,
+            preview: None,
+            dependencies: saved.dependencies.clone(),
+            protected: false,
+            create_before_destroy: saved.create_before_destroy,
+            adopt: false,
+        };
+        self.out.borrow_mut().planned.push((change, item));
+        before
+    }
+}

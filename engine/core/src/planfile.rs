@@ -1,0 +1,211 @@
+//! Saved plans: a reviewed plan in a file that can be applied, resumed and shown.
+//!
+//! The one decision: the file holds what the plan was made from (sources, inputs, options) and what
+//! it said; applying it plans again under the lock and goes on only when the result is equal or
+//! narrower. Sealed whole with AES-256-GCM under a key derived from the lineage's fingerprint key;
+//! only version, digest, lineage and serial are clear, and they are bound to the rest.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use aes_gcm::aead::{Aead, Payload};
+use aes_gcm::{Aes256Gcm, KeyInit};
+use mesh_model::{Diagnostic, Fingerprinter};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::plan::{Mode, Options};
+
+mod saved;
+
+const FORMAT: u32 = 1;
+
+/// The clear part.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the format.
+    pub mesh_plan: u32,
+    /// What people approve.
+    pub digest: String,
+    /// Whose state it was made from.
+    pub lineage: String,
+    /// At which serial.
+    pub serial: u64,
+}
+
+/// The sealed part.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Content {
+    /// Sources by path relative to the root folder.
+    pub files: BTreeMap<String, String>,
+    /// The root folder when the plan was made.
+    pub root: PathBuf,
+    /// Values of variables as text of the language, ephemeral ones left out.
+    pub inputs: BTreeMap<String, String>,
+    /// Whether everything is destroyed.
+    pub destroy: bool,
+    /// Whether reality was looked at.
+    pub refresh: bool,
+    /// Instances that get a new object.
+    pub replace: Vec<String>,
+    /// When it was made (RFC 3339), for `plantimestamp()`.
+    pub timestamp: String,
+    /// The changes as they were reviewed: address, action and digest-relevant values.
+    pub changes: Vec<SavedChange>,
+    /// The envelopes as they were reviewed.
+    pub deferred: Vec<SavedEnvelope>,
+    /// The plan in the machine format, redacted, for `show -json`.
+    pub json: String,
+    /// The plan as text, for `show`.
+    pub text: String,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Content(..)")
+    }
+}
+
+/// A reviewed change.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SavedChange {
+    /// The instance.
+    pub address: String,
+    /// The key of a deposed object.
+    pub deposed: Option<String>,
+    /// The action: `Create`, `Update`, ...
+    pub action: String,
+    /// Provider and alias.
+    pub provider: String,
+    /// What was there, secrets by fingerprint (see [`saved`]).
+    pub before: Json,
+    /// What was to be, secrets by fingerprint.
+    pub after: Json,
+}
+
+/// A reviewed envelope.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SavedEnvelope {
+    /// The address pattern.
+    pub pattern: String,
+    /// Allowed actions.
+    pub actions: Vec<String>,
+    /// Why it waits, in words.
+    pub reason: String,
+}
+
+impl Content {
+    /// The options that the plan was made with.
+    ///
+    /// # Errors
+    /// When an address in it cannot be read.
+    pub fn options(&self, parallelism: usize) -> Result<Options, Diagnostic> {
+        let replace = self
+            .replace
+            .iter()
+            .map(|a| a.parse().map_err(|e: mesh_model::address::AddressError| damaged(&e.to_string())))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Options { mode: if self.destroy { Mode::Destroy } else { Mode::Normal }, refresh: self.refresh, replace, parallelism })
+    }
+}
+
+pub use saved::{changes_of, envelopes_of, reviewed};
+
+fn damaged(why: &str) -> Diagnostic {
+    Diagnostic::error("planfile::damaged", "The plan file cannot be used", format!("{why} Make the plan again with mesh plan -out."))
+}
+
+fn cipher(fingerprinter: &Fingerprinter) -> Aes256Gcm {
+    let key = fingerprinter.bytes(b"mesh plan file, version 1");
+    Aes256Gcm::new(&(*key.bytes()).into())
+}
+
+/// The bytes of a plan file.
+///
+/// # Errors
+/// When the operating system gives no randomness or the content cannot be encoded.
+pub fn seal(fingerprinter: &Fingerprinter, header: &Header, content: &Content) -> Result<Vec<u8>, Diagnostic> {
+    let clear = serde_json::to_string(header).map_err(|e| damaged(&e.to_string()))?;
+    let body = serde_json::to_vec(content).map_err(|e| damaged(&e.to_string()))?;
+    let mut nonce = [0_u8; 12];
+    getrandom::fill(&mut nonce).map_err(|e| damaged(&format!("No randomness: {e}.")))?;
+    let sealed = cipher(fingerprinter)
+        .encrypt(&nonce.into(), Payload { msg: &body, aad: clear.as_bytes() })
+        .map_err(|_| damaged("It could not be encrypted."))?;
+    let mut out = clear.into_bytes();
+    out.push(b'\n');
+    out.extend(nonce);
+    out.extend(sealed);
+    Ok(out)
+}
+
+/// The clear part of a plan file.
+///
+/// # Errors
+/// When this is no plan file, or one of another version.
+pub fn header(bytes: &[u8]) -> Result<(Header, usize), Diagnostic> {
+    let end = bytes.iter().take(4096).position(|b| *b == b'\n').ok_or_else(|| damaged("This is no plan file."))?;
+    let header: Header = serde_json::from_slice(&bytes[..end]).map_err(|_| damaged("This is no plan file."))?;
+    if header.mesh_plan != FORMAT {
+        return Err(damaged(&format!("It has format {}, and this version of mesh reads format {FORMAT}.", header.mesh_plan)));
+    }
+    Ok((header, end))
+}
+
+/// Opens a plan file.
+///
+/// # Errors
+/// When it is damaged, or was made with another lineage's key.
+pub fn open(fingerprinter: &Fingerprinter, bytes: &[u8]) -> Result<(Header, Content), Diagnostic> {
+    let (header, end) = header(bytes)?;
+    let rest = &bytes[end + 1..];
+    let (nonce, sealed) = rest.split_at_checked(12).ok_or_else(|| damaged("It is cut off."))?;
+    let nonce: [u8; 12] = nonce.try_into().map_err(|_| damaged("It is cut off."))?;
+    let body = cipher(fingerprinter).decrypt(&nonce.into(), Payload { msg: sealed, aad: &bytes[..end] }).map_err(|_| {
+        damaged("It is damaged, or it was sealed with the key of another state. Plan files can be opened where the key file of their state is.")
+    })?;
+    let content = serde_json::from_slice(&body).map_err(|e| damaged(&format!("Its content cannot be read: {e}.")))?;
+    Ok((header, content))
+}
+
+impl Header {
+    /// The header of a plan.
+    pub fn new(digest: String, lineage: &str, serial: u64) -> Self {
+        Self { mesh_plan: FORMAT, digest, lineage: lineage.to_owned(), serial }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content() -> Content {
+        Content {
+            files: BTreeMap::from([("main.mesh.hcl".to_owned(), "x".to_owned())]),
+            root: PathBuf::from("/r"),
+            inputs: BTreeMap::new(),
+            destroy: false,
+            refresh: true,
+            replace: Vec::new(),
+            timestamp: "2026-01-01T00:00:00Z".to_owned(),
+            changes: Vec::new(),
+            deferred: Vec::new(),
+            json: "{}".to_owned(),
+            text: "secret-canary".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_damaged_byte_is_noticed_and_nothing_is_clear() {
+        let f = Fingerprinter::new([5; 32]);
+        let bytes = seal(&f, &Header::new("d".into(), "l", 3), &content()).expect("seals");
+        assert!(!bytes.windows(6).any(|w| w == b"canary"));
+        assert!(open(&f, &bytes).is_ok());
+        assert!(open(&Fingerprinter::new([6; 32]), &bytes).is_err());
+        for i in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[i] ^= 1;
+            assert!(open(&f, &bad).is_err(), "byte {i}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! A whole run: plan, approve, lock, apply, and stage after stage what could not be decided before.
+//!
+//! The one decision: an apply never trusts an old plan. Under the lock it compares state with what
+//! the plan was made from, and plans anew where they differ; it goes on only when the new plan is
+//! equal to the approved one or narrower. So a saved plan, an approved digest, a resumed run and a
+//! plain apply are one path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_lang::Config;
+use mesh_lang::functions::Context;
+use mesh_model::change::{Counts, Deferred, Waiting};
+use mesh_model::{Diagnostic, Diagnostics, Mode, Plan, Snapshot};
+use mesh_state::{Backend, LockInfo, Outputs, StateError, Writer};
+
+use crate::apply::{self, Cancel, Report};
+use crate::conform::{exceeds, within};
+use crate::engine::Engine;
+use crate::graph::{self, Graph};
+use crate::inputs::Inputs;
+use crate::plan::{self, Options, Planning, Request};
+
+/// What a plan or an apply works on.
+pub struct Run<'r> {
+    /// Providers, services, events.
+    pub engine: &'r Engine,
+    /// The configuration.
+    pub config: &'r Config,
+    /// Values of root variables.
+    pub inputs: &'r Inputs,
+    /// Where state is.
+    pub backend: &'r dyn Backend,
+    /// What was asked for.
+    pub options: &'r Options,
+    /// What functions know.
+    pub context: &'r Context,
+}
+
+/// What somebody says about a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Approval {
+    /// Do it.
+    Yes,
+    /// Do not.
+    No,
+}
+
+/// Sees plans before they are applied.
+pub trait Approver {
+    /// Shows the plan of a stage (from 1) and says whether to go on. `within` is false for a later
+    /// stage that goes beyond the envelopes of the plan that was approved first.
+    fn approve(&mut self, stage: usize, planning: &Planning<'_>, within: bool) -> Approval;
+}
+
+/// How an apply ended.
+#[derive(Clone, Debug, Default)]
+pub struct Finished {
+    /// What was done over all stages.
+    pub counts: Counts,
+    /// What failed or was skipped in the last stage.
+    pub report: Report,
+    /// Gates that are closed.
+    pub waiting: Vec<Waiting>,
+    /// What is still deferred.
+    pub deferred: Vec<Deferred>,
+    /// Whether somebody said no.
+    pub declined: bool,
+    /// Whether there was nothing to do at all.
+    pub nothing: bool,
+    /// Root outputs.
+    pub outputs: Outputs,
+    /// Warnings of the plans.
+    pub warnings: Diagnostics,
+}
+
+impl Finished {
+    /// Whether everything that was asked for is done.
+    pub fn is_complete(&self) -> bool {
+        !self.declined && self.report.succeeded() && self.deferred.is_empty()
+    }
+}
+
+/// Turns a state error into diagnostics.
+pub fn state_diagnostics(error: &StateError) -> Diagnostics {
+    apply::state_diagnostic(error).into()
+}
+
+impl Run<'_> {
+    /// Builds the graph for a snapshot.
+    ///
+    /// # Errors
+    /// Cycles, unknown types, bad provider references.
+    pub fn graph(&self, snapshot: &Snapshot) -> Result<Graph, Diagnostics> {
+        let mut used: Vec<Arc<str>> =
+            snapshot.instances.values().chain(snapshot.deposed.values()).map(|i| i.provider.clone()).collect();
+        used.sort();
+        used.dedup();
+        let by_type = |ty: &str| {
+            let provider = self.engine.provider_of(Mode::Managed, ty).or_else(|| self.engine.provider_of(Mode::Data, ty))?;
+            Some(Arc::from(provider.schema().name))
+        };
+        graph::build(self.config, &by_type, &|name| self.engine.provider(name).is_some(), &used)
+    }
+
+    /// Makes a plan from state as it is now, without a lock, and hands it to `then`.
+    ///
+    /// # Errors
+    /// State that cannot be read, errors of the configuration. Errors of the plan itself are in
+    /// [`Planning::diagnostics`].
+    pub async fn plan<T>(&self, then: impl FnOnce(&Planning<'_>) -> T) -> Result<T, Diagnostics> {
+        let fingerprinter = self.backend.fingerprinter().await.map_err(|e| state_diagnostics(&e))?;
+        let snapshot = self.backend.snapshot().await.map_err(|e| state_diagnostics(&e))?;
+        let graph = self.prepare(&snapshot)?;
+        let planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter)).await;
+        let out = then(&planning);
+        close(&planning).await;
+        Ok(out)
+    }
+
+    fn prepare(&self, snapshot: &Snapshot) -> Result<Graph, Diagnostics> {
+        let diagnostics = crate::check::check(self.engine, self.config);
+        if diagnostics.has_errors() {
+            return Err(diagnostics);
+        }
+        self.graph(snapshot)
+    }
+
+    fn request<'s>(&'s self, graph: &'s Graph, snapshot: Snapshot, fingerprinter: mesh_model::Fingerprinter) -> Request<'s, 's> {
+        Request { config: self.config, graph, inputs: self.inputs, snapshot, fingerprinter, options: self.options, context: self.context }
+    }
+
+    /// Applies: stage after stage, until nothing is left, a gate is closed, or something failed.
+    /// `reviewed` is a plan that was approved before (a plan file): the first stage must not exceed
+    /// it, and later ones must stay inside its envelopes.
+    ///
+    /// # Errors
+    /// What kept the apply from beginning: state, lock, configuration, a plan with errors.
+    pub async fn apply(
+        &self,
+        approver: &mut dyn Approver,
+        reviewed: Option<&Plan>,
+        lock: LockInfo,
+        wait: Duration,
+        cancel: Cancel,
+    ) -> Result<Finished, Diagnostics> {
+        let command = lock.command.clone();
+        let fingerprinter = self.backend.fingerprinter().await.map_err(|e| state_diagnostics(&e))?;
+        let mut writer: Option<Box<dyn Writer>> = None;
+        let mut finished = Finished::default();
+        let mut first_plan: Option<Plan> = reviewed.cloned();
+        let mut lock = Some(lock);
+        for stage in 1.. {
+            let snapshot = match &writer {
+                Some(w) => w.snapshot().await,
+                None => self.backend.snapshot().await,
+            }
+            .map_err(|e| state_diagnostics(&e))?;
+            let seen = mark(&snapshot);
+            let graph = self.prepare(&snapshot)?;
+            let planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter.clone())).await;
+            if planning.diagnostics.has_errors() {
+                let diagnostics = planning.diagnostics.clone();
+                close(&planning).await;
+                release(writer).await?;
+                return Err(diagnostics);
+            }
+            finished.warnings.extend(planning.diagnostics.clone());
+            finished.waiting = planning.plan.waiting.clone();
+            finished.deferred = planning.plan.deferred.clone();
+            let updates = apply::state_updates(self.engine, &planning);
+            let idle = planning.plan.is_empty() && planning.recovered.is_empty();
+            if idle && (stage > 1 || updates.is_empty()) {
+                finished.nothing = stage == 1;
+                if stage == 1 {
+                    approver.approve(stage, &planning, true);
+                    finished.outputs = planning.snapshot.outputs.clone();
+                }
+                close(&planning).await;
+                break;
+            }
+            let beyond = match &first_plan {
+                Some(first) if stage == 1 => {
+                    let lines = exceeds(&fingerprinter, first, &planning.plan);
+                    if !lines.is_empty() {
+                        close(&planning).await;
+                        return Err(stale(&lines).into());
+                    }
+                    false
+                }
+                Some(first) => planning.plan.writes().any(|c| !within(&first.deferred, c)),
+                None => false,
+            };
+            if approver.approve(stage, &planning, !beyond) == Approval::No {
+                finished.declined = true;
+                close(&planning).await;
+                break;
+            }
+            if first_plan.is_none() {
+                first_plan = Some(planning.plan.clone());
+            }
+            if let Some(info) = lock.take() {
+                let w = self.backend.lock(info, wait).await.map_err(|e| state_diagnostics(&e))?;
+                let now = w.snapshot().await.map_err(|e| state_diagnostics(&e))?;
+                if mark(&now) != seen {
+                    close(&planning).await;
+                    release(Some(w)).await?;
+                    return Err(moved().into());
+                }
+                writer = Some(w);
+            }
+            let Some(w) = writer.as_deref() else { break };
+            let operations = planning.plan.writes().count();
+            self.engine.sink.event(crate::Event::StageStarted { stage, operations });
+            w.begin(&planning.digest(), &command).await.map_err(|e| state_diagnostics(&e))?;
+            let timestamp = jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default();
+            let report = apply::apply(self.engine, &planning, self.inputs, w, self.options.parallelism, &timestamp, cancel.clone())
+                .await
+                .map_err(|e| state_diagnostics(&e))?;
+            let complete = planning.plan.is_complete();
+            close(&planning).await;
+            finished.counts = add(finished.counts, report.counts);
+            finished.outputs = report.outputs.clone();
+            let succeeded = report.succeeded();
+            if succeeded {
+                w.finish(report.outputs.clone(), apply::summary(&report, complete)).await.map_err(|e| state_diagnostics(&e))?;
+            }
+            finished.report = report;
+            if !succeeded || complete {
+                break;
+            }
+        }
+        release(writer).await?;
+        Ok(finished)
+    }
+}
+
+/// What must not have moved between planning and locking.
+fn mark(snapshot: &Snapshot) -> (Arc<str>, u64, usize, usize, Option<Arc<str>>) {
+    (
+        snapshot.lineage.clone(),
+        snapshot.serial,
+        snapshot.open.len(),
+        snapshot.instances.len(),
+        snapshot.unfinished.as_ref().map(|u| u.digest.clone()),
+    )
+}
+
+fn moved() -> Diagnostic {
+    Diagnostic::error(
+        "apply::stale",
+        "State has changed since the plan was made",
+        "Another run has applied something in the meantime, so this plan is not applied. Run the same command again to see a new plan.",
+    )
+}
+
+fn stale(lines: &[String]) -> Diagnostic {
+    Diagnostic::error(
+        "apply::stale",
+        "The saved plan does not fit any more",
+        format!(
+            "Planning again gives something that the saved plan does not say:\n  - {}\nNothing was changed. Make and review a new plan.",
+            lines.join("\n  - ")
+        ),
+    )
+}
+
+fn add(a: Counts, b: Counts) -> Counts {
+    Counts {
+        add: a.add + b.add,
+        change: a.change + b.change,
+        destroy: a.destroy + b.destroy,
+        import: a.import + b.import,
+        forget: a.forget + b.forget,
+    }
+}
+
+async fn close(planning: &Planning<'_>) {
+    for provider in &planning.providers {
+        if let Some(session) = &provider.session {
+            session.close().await;
+        }
+    }
+}
+
+async fn release(writer: Option<Box<dyn Writer>>) -> Result<(), Diagnostics> {
+    match writer {
+        Some(w) => w.release().await.map_err(|e| state_diagnostics(&e)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,137 @@
+//! Whole runs over a world in memory and a real local state: configuration in, text out.
+
+mod fake;
+mod order;
+mod scenarios;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_lang::functions::Context;
+use mesh_lang::{Files, LoadOptions, load_from};
+use mesh_model::{Diagnostics, Sources};
+use mesh_sdk::Services;
+use mesh_state::{LocalBackend, LockInfo};
+
+use crate::stage::{Approval, Approver, Finished, Run};
+use crate::{Cancel, Engine, Input, Inputs, Options, Planning, Silent};
+
+struct Memory(BTreeMap<PathBuf, String>);
+
+impl Files for Memory {
+    fn read_dir(&self, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+        Ok(self.0.keys().filter(|p| p.parent() == Some(dir)).cloned().collect())
+    }
+
+    fn read(&self, file: &Path) -> std::io::Result<String> {
+        self.0.get(file).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A world with a state in a temporary folder.
+pub(crate) struct Bed {
+    folder: tempfile::TempDir,
+    pub(crate) world: fake::World,
+    runtime: tokio::runtime::Runtime,
+    pub(crate) inputs: Inputs,
+    pub(crate) options: Options,
+}
+
+/// One line for each change that does something, and what waits.
+pub(crate) fn summary(planning: &Planning<'_>) -> Vec<String> {
+    let mut out: Vec<String> = planning
+        .plan
+        .changes
+        .iter()
+        .filter(|c| c.action.is_write() || c.importing.is_some())
+        .map(|c| format!("{} {}", c.action.symbol(), c.address))
+        .collect();
+    out.extend(planning.plan.deferred.iter().map(|d| format!("? {}", d.pattern)));
+    out.extend(planning.plan.waiting.iter().map(|w| format!("| {}", w.address)));
+    out.extend(planning.plan.drift.iter().map(|d| format!("! {}", d.address)));
+    out
+}
+
+struct Always(Vec<Vec<String>>);
+
+impl Approver for Always {
+    fn approve(&mut self, _: usize, planning: &Planning<'_>, _: bool) -> Approval {
+        self.0.push(summary(planning));
+        Approval::Yes
+    }
+}
+
+impl Bed {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            world: fake::World::default(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
+            inputs: Inputs::new(),
+            options: Options::default(),
+        }
+    }
+
+    pub(crate) fn set(&mut self, name: &str, text: &str) {
+        self.inputs.insert(name.into(), Input::Text { text: text.into(), origin: "a test".into() });
+    }
+
+    fn with<T>(&self, hcl: &str, work: impl AsyncFnOnce(Run<'_>) -> Result<T, Diagnostics>) -> Result<T, String> {
+        let mut sources = Sources::default();
+        let files = Memory(BTreeMap::from([(self.folder.path().join("main.mesh.hcl"), hcl.to_owned())]));
+        let options = LoadOptions { root: self.folder.path().into(), display: String::new() };
+        let (config, diagnostics) = load_from(&files, &options, &mut sources);
+        let config = config.filter(|_| !diagnostics.has_errors()).ok_or_else(|| text(&sources, &diagnostics))?;
+        let services = Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };
+        let providers = vec![mesh_provider_builtin::provider(), fake::provider(&self.world)];
+        let engine = Engine::new(providers, services, Arc::new(Silent));
+        let backend = LocalBackend::new(self.folder.path().join("mesh.state"));
+        let context = Context {
+            root: self.folder.path().into(),
+            cwd: self.folder.path().into(),
+            module: self.folder.path().into(),
+            home: None,
+            timestamp: None,
+            plan_timestamp: "2026-01-01T00:00:00Z".into(),
+            template: None,
+            template_depth: 0,
+        };
+        let run = Run { engine: &engine, config: &config, inputs: &self.inputs, backend: &backend, options: &self.options, context: &context };
+        self.runtime.block_on(work(run)).map_err(|d| text(&sources, &d))
+    }
+
+    /// Plans; the lines of the plan, or the diagnostics as the error.
+    pub(crate) fn plan(&self, hcl: &str) -> Result<Vec<String>, String> {
+        self.with(hcl, async |run| {
+            run.plan(|p| if p.diagnostics.has_errors() { Err(p.diagnostics.clone()) } else { Ok(summary(p)) }).await?
+        })
+    }
+
+    /// Applies; what each stage showed, and how it ended.
+    pub(crate) fn apply(&self, hcl: &str) -> Result<(Vec<Vec<String>>, Finished), String> {
+        self.with(hcl, async |run| {
+            let mut approver = Always(Vec::new());
+            let lock = LockInfo::new("mesh apply", "tester", "host");
+            let finished = run.apply(&mut approver, None, lock, Duration::ZERO, Cancel::new().1).await?;
+            Ok((approver.0, finished))
+        })
+    }
+
+    /// Applies and expects that everything is done and that planning again finds nothing to do.
+    pub(crate) fn applies(&self, hcl: &str) -> Vec<String> {
+        let (_, finished) = self.apply(hcl).expect("the apply begins");
+        assert!(finished.is_complete(), "{:?}", finished.report);
+        assert_eq!(self.plan(hcl).expect("the second plan"), Vec::<String>::new(), "the second plan must be empty");
+        std::mem::take(&mut self.world.state().log)
+    }
+}
+
+fn text(sources: &Sources, diagnostics: &Diagnostics) -> String {
+    diagnostics
+        .iter()
+        .map(|d| format!("{} {} {}: {}", d.span.map(|s| sources.position(s)).unwrap_or_default(), d.code, d.summary, d.detail))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,286 @@
+//! The configuration: what a folder of files declares, as data.
+//!
+//! The one decision: modules lie in one arena, one entry for each call path, and everything that a
+//! block's meta-arguments say is decoded here once; only what a provider's schema must explain stays
+//! a [`Body`]. Nothing is evaluated and nothing expanded.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mesh_model::{Mode, Path, Span, Value};
+
+use crate::{Body, Expr, Reference, TypeConstraint};
+
+/// A loaded configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The modules; 0 is the root module. A module that is called twice stands here twice.
+    pub modules: Vec<Module>,
+}
+
+impl Config {
+    /// The root module.
+    pub fn root(&self) -> &Module {
+        &self.modules[0]
+    }
+}
+
+/// One module on one call path.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// Names of the calls from the root inwards; empty for the root module.
+    pub path: Vec<Arc<str>>,
+    /// The calling module; `None` for the root module.
+    pub parent: Option<usize>,
+    /// The folder.
+    pub dir: PathBuf,
+    /// The `mesh` block; root module only.
+    pub settings: Settings,
+    /// `provider` blocks.
+    pub providers: Vec<ProviderConfig>,
+    /// `variable` blocks.
+    pub variables: Vec<Variable>,
+    /// Entries of `locals` blocks.
+    pub locals: Vec<Local>,
+    /// `output` blocks.
+    pub outputs: Vec<Output>,
+    /// `resource`, `data` and `ephemeral` blocks.
+    pub resources: Vec<Resource>,
+    /// `module` blocks.
+    pub calls: Vec<ModuleCall>,
+    pub(crate) index: Index,
+}
+
+/// Names to positions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) variables: HashMap<Arc<str>, usize>,
+    pub(crate) locals: HashMap<Arc<str>, usize>,
+    pub(crate) outputs: HashMap<Arc<str>, usize>,
+    pub(crate) calls: HashMap<Arc<str>, usize>,
+    pub(crate) resources: HashMap<(Mode, Arc<str>, Arc<str>), usize>,
+}
+
+impl Module {
+    /// The variable of a name.
+    pub fn variable(&self, name: &str) -> Option<&Variable> {
+        self.index.variables.get(name).map(|&i| &self.variables[i])
+    }
+
+    /// The local value of a name.
+    pub fn local(&self, name: &str) -> Option<&Local> {
+        self.index.locals.get(name).map(|&i| &self.locals[i])
+    }
+
+    /// The output of a name.
+    pub fn output(&self, name: &str) -> Option<&Output> {
+        self.index.outputs.get(name).map(|&i| &self.outputs[i])
+    }
+
+    /// The module call of a name.
+    pub fn call(&self, name: &str) -> Option<&ModuleCall> {
+        self.index.calls.get(name).map(|&i| &self.calls[i])
+    }
+
+    /// The resource of a mode, type and name.
+    pub fn resource(&self, mode: Mode, ty: &Arc<str>, name: &Arc<str>) -> Option<&Resource> {
+        self.index.resources.get(&(mode, ty.clone(), name.clone())).map(|&i| &self.resources[i])
+    }
+}
+
+/// The `mesh` block.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `required_version` as it is written, with its place.
+    pub required_version: Option<(String, Span)>,
+    /// The type of the state backend and its configuration.
+    pub backend: Option<(String, Body)>,
+    /// How state is sealed.
+    pub encryption: Option<Body>,
+    /// The header of the block; `None` where there is none.
+    pub span: Option<Span>,
+}
+
+/// A `provider` block.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// The provider.
+    pub name: Arc<str>,
+    /// The name of this further configuration.
+    pub alias: Option<Arc<str>>,
+    /// The configuration without the meta-arguments.
+    pub body: Body,
+    /// The header.
+    pub span: Span,
+}
+
+/// Which configuration of which provider.
+#[derive(Clone, Debug)]
+pub struct ProviderRef {
+    /// The provider.
+    pub name: Arc<str>,
+    /// The alias; `None` for the default configuration.
+    pub alias: Option<Arc<str>>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// A `variable` block.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// The name.
+    pub name: Arc<str>,
+    /// What values are taken; `any` where the block says nothing.
+    pub ty: TypeConstraint,
+    /// The value where none is given, already of the type.
+    pub default: Option<Value>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Values are marked sensitive.
+    pub sensitive: bool,
+    /// Whether null is a value; `false`: null means the default.
+    pub nullable: bool,
+    /// Values are marked ephemeral.
+    pub ephemeral: bool,
+    /// What values must fulfil.
+    pub validations: Vec<Condition>,
+    /// The header.
+    pub span: Span,
+}
+
+/// A condition with what to say when it does not hold.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// Must be true.
+    pub condition: Expr,
+    /// The message for people.
+    pub error_message: Expr,
+    /// The header of the block.
+    pub span: Span,
+}
+
+/// One entry of a `locals` block.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// The name.
+    pub name: Arc<str>,
+    /// The value.
+    pub value: Expr,
+    /// Where the name stands.
+    pub span: Span,
+}
+
+/// An `output` block.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The name.
+    pub name: Arc<str>,
+    /// The value.
+    pub value: Expr,
+    /// What it is.
+    pub description: Option<String>,
+    /// The value is marked sensitive.
+    pub sensitive: bool,
+    /// The value is marked ephemeral (not in the root module).
+    pub ephemeral: bool,
+    /// What must be done before the output is taken.
+    pub depends_on: Vec<Reference>,
+    /// What must hold before the output is taken.
+    pub preconditions: Vec<Condition>,
+    /// The header.
+    pub span: Span,
+}
+
+/// A `resource`, `data` or `ephemeral` block.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Which kind of block.
+    pub mode: Mode,
+    /// The type, such as `vault_policy`.
+    pub ty: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+    /// `provider = ...`; `None`: the default configuration of the type's provider.
+    pub provider: Option<ProviderRef>,
+    /// How many instances.
+    pub count: Option<Expr>,
+    /// One instance for each.
+    pub for_each: Option<Expr>,
+    /// What must be done first, without being referred to.
+    pub depends_on: Vec<Reference>,
+    /// The `lifecycle` block.
+    pub lifecycle: Lifecycle,
+    /// The configuration without the meta-arguments.
+    pub body: Body,
+    /// The header.
+    pub span: Span,
+}
+
+/// A `lifecycle` block.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    /// Replace by making the new object first.
+    pub create_before_destroy: bool,
+    /// Refuse to delete.
+    pub prevent_destroy: Option<Expr>,
+    /// `false`: when the block goes, state forgets the object and it stays.
+    pub destroy: bool,
+    /// What is not compared.
+    pub ignore_changes: Ignore,
+    /// Replace when one of these changes.
+    pub replace_triggered_by: Vec<Reference>,
+    /// Checked before the instance is evaluated.
+    pub preconditions: Vec<Condition>,
+    /// Checked after the instance is planned and after it is applied.
+    pub postconditions: Vec<Condition>,
+    /// `"fail"` or `"adopt"`: what to do when the object exists already.
+    pub on_existing: Option<Expr>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self {
+            create_before_destroy: false,
+            prevent_destroy: None,
+            destroy: true,
+            ignore_changes: Ignore::None,
+            replace_triggered_by: Vec::new(),
+            preconditions: Vec::new(),
+            postconditions: Vec::new(),
+            on_existing: None,
+        }
+    }
+}
+
+/// `ignore_changes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ignore {
+    /// Everything is compared.
+    None,
+    /// Nothing is compared.
+    All,
+    /// All but these.
+    Paths(Vec<Path>),
+}
+
+/// A `module` block.
+#[derive(Clone, Debug)]
+pub struct ModuleCall {
+    /// The name of the call.
+    pub name: Arc<str>,
+    /// The called module in [`Config::modules`].
+    pub module: usize,
+    /// How many instances.
+    pub count: Option<Expr>,
+    /// One instance for each.
+    pub for_each: Option<Expr>,
+    /// Values for the variables of the called module.
+    pub inputs: Vec<(Arc<str>, Expr)>,
+    /// Configurations handed on: the name inside, and the one outside.
+    pub providers: Vec<(ProviderRef, ProviderRef)>,
+    /// What must be done before anything in the module.
+    pub depends_on: Vec<Reference>,
+    /// The header.
+    pub span: Span,
+}

@@ -1,0 +1,289 @@
+//! Evaluating compiled expressions.
+//!
+//! The one decision: a value and its marks come back together from every node, and independent parts
+//! (elements, arguments) are all evaluated even when one fails, so that one run reports all errors.
+//! Depth is bounded by what the parser accepts.
+
+use mesh_model::convert::{convert, unify};
+use mesh_model::{Diagnostic, Diagnostics, Fields, Kind, Marks, Number, Span, Type, Value};
+
+use super::{Call, Node, Op, Scope, ops};
+
+/// What evaluating one expression needs.
+pub(crate) struct Env<'s> {
+    /// `None`: constants only.
+    pub(super) scope: Option<&'s dyn Scope>,
+    /// Values of `for` variables and `dynamic` iterators.
+    pub(crate) slots: Vec<Value>,
+}
+
+pub(super) type Outcome = Result<Value, Diagnostics>;
+
+pub(super) fn fail(summary: &'static str, detail: impl Into<String>, span: Span) -> Diagnostics {
+    Diagnostic::error("lang::expression", summary, detail).at(span).into()
+}
+
+/// A withheld value as operations see it: sensitive and not known.
+pub(super) fn forget(value: Value) -> Value {
+    match value.kind() {
+        Kind::Withheld(ty, _) => Value::unknown(ty.clone()).mark(value.marks()).sensitive(),
+        _ => value,
+    }
+}
+
+impl<'s> Env<'s> {
+    pub(crate) fn new(scope: Option<&'s dyn Scope>) -> Self {
+        Self { scope, slots: Vec::new() }
+    }
+
+    /// The value of a node.
+    pub(crate) fn eval(&mut self, node: &Node) -> Outcome {
+        match &node.op {
+            Op::Const(value) => Ok(value.clone()),
+            Op::Subject(subject) => match self.scope {
+                Some(scope) => scope.resolve(subject, node.span).map_err(|d| d.at_default(Some(node.span)).into()),
+                None => Err(fail(
+                    "Reference not allowed",
+                    format!("{subject} cannot be used here: this value must be a constant."),
+                    node.span,
+                )),
+            },
+            Op::Slot(slot) => Ok(self.slots.get(*slot).cloned().unwrap_or(Value::NULL)),
+            Op::Template(parts) => self.template(parts, node.span),
+            Op::Tuple(items) => self.all(items).map(Value::tuple),
+            Op::Object(items) => self.object(items),
+            Op::Unary(operator, operand) => {
+                let value = self.eval(operand)?;
+                ops::unary(*operator, value, node.span)
+            }
+            Op::Binary(operator, pair) => {
+                let left = self.eval(&pair.0);
+                if let Ok(left) = &left
+                    && let Some(value) = ops::decided(*operator, left)
+                {
+                    return Ok(value);
+                }
+                let (left, right) = both(left, self.eval(&pair.1))?;
+                ops::binary(*operator, left, right, (pair.0.span, pair.1.span, node.span))
+            }
+            Op::Conditional(parts) => self.conditional(parts, node.span),
+            Op::Call(call) => self.call(call, node.span),
+            Op::Try(items) => self.attempt(items, node.span),
+            Op::Can(items) => match self.attempt(items, node.span) {
+                Ok(value) if value.is_wholly_known() => Ok(Value::bool(true)),
+                Ok(_) => Ok(Value::unknown(Type::Bool)),
+                Err(_) => Ok(Value::bool(false)),
+            },
+            Op::Access(base, steps) => {
+                let value = self.eval(base)?;
+                self.access(value, steps, base.span)
+            }
+            Op::For(f) => self.for_expr(f),
+        }
+    }
+
+    /// The values of independent nodes, or all their errors.
+    fn all(&mut self, nodes: &[Node]) -> Result<Vec<Value>, Diagnostics> {
+        let mut values = Vec::with_capacity(nodes.len());
+        let mut errors = Diagnostics::new();
+        for node in nodes {
+            if let Some(value) = errors.take(self.eval(node)) {
+                values.push(value);
+            }
+        }
+        if errors.is_empty() { Ok(values) } else { Err(errors) }
+    }
+
+    fn object(&mut self, items: &[(Node, Node)]) -> Outcome {
+        let mut entries = Vec::with_capacity(items.len());
+        let mut errors = Diagnostics::new();
+        let mut marks = Marks::NONE;
+        let mut known = true;
+        for (key_node, value_node) in items {
+            let key = match &key_node.op {
+                Op::Const(value) => Ok(value.clone()),
+                _ => self.eval(key_node),
+            }
+            .and_then(|key| object_key(key, key_node.span));
+            let value = errors.take(self.eval(value_node));
+            let Some(key) = errors.take(key) else { continue };
+            marks = marks.union(key.marks());
+            match (key.kind(), value) {
+                (Kind::String(key), Some(value)) => entries.push((key.clone(), value)),
+                (Kind::Unknown(_), _) => known = false,
+                _ => {}
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let value = if known { Value::from_fields(fields(entries)) } else { Value::unknown(Type::Dynamic) };
+        Ok(value.mark(marks))
+    }
+
+    fn conditional(&mut self, [condition, then, otherwise]: &[Node; 3], span: Span) -> Outcome {
+        let condition_value = self.eval(condition);
+        let (then_value, other_value) = (self.eval(then), self.eval(otherwise));
+        let condition_value = forget(condition_value?);
+        let marks = condition_value.marks();
+        let bare_type = |v: &Outcome| match v {
+            Ok(v) if v.is_null() => v.ty(),
+            Ok(v) => v.ty(),
+            Err(_) => Type::Dynamic,
+        };
+        let (a, b) = (bare_type(&then_value), bare_type(&other_value));
+        let Some(ty) = unify(&[a.clone(), b.clone()]) else {
+            return Err(fail(
+                "Inconsistent conditional result types",
+                format!(
+                    "Both results of a condition must have one type. The first is {}, the second is {}.",
+                    a.friendly(),
+                    b.friendly()
+                ),
+                span,
+            ));
+        };
+        let truth = condition_truth(&condition_value, condition.span)?;
+        let Some(truth) = truth else {
+            let (then_value, other_value) = both(then_value, other_value)?;
+            // Which branch it will be is open, and so is which marks.
+            let marks = marks.union(then_value.marks()).union(other_value.marks());
+            return Ok(Value::unknown(ty).mark(marks));
+        };
+        let (value, place) = if truth { (then_value?, then.span) } else { (other_value?, otherwise.span) };
+        let value = if value.ty() == ty { Ok(value) } else { convert(&value, &ty) };
+        value.map(|v| v.mark(marks)).map_err(|e| {
+            fail("Inconsistent conditional result types", format!("This result does not fit the other one: {e}."), place)
+        })
+    }
+
+    fn call(&mut self, call: &Call, span: Span) -> Outcome {
+        let mut args = self.all(&call.args)?;
+        let mut marks = Marks::NONE;
+        if call.expand
+            && let Some(last) = args.pop()
+        {
+            let last = forget(last);
+            let place = call.args.last().map_or(span, |n| n.span);
+            marks = last.marks();
+            let detail = match last.kind() {
+                Kind::Unknown(Type::Dynamic | Type::List(_) | Type::Set(_) | Type::Tuple(_)) => {
+                    return Ok(Value::unknown(Type::Dynamic).mark(marks));
+                }
+                Kind::Null(_) => Some("The argument before ... must not be null."),
+                _ => None,
+            };
+            match (detail, last.as_items()) {
+                (None, Some(items)) => args.extend(items.iter().cloned()),
+                (detail, _) => {
+                    let detail = detail.unwrap_or("The argument before ... must be a tuple, list or set.");
+                    return Err(fail("Invalid expanding argument value", detail, place));
+                }
+            }
+        }
+        let Some(scope) = self.scope else {
+            return Err(fail(
+                "Function call not allowed",
+                format!("{} cannot be called here: this value must be a constant.", call.name),
+                span,
+            ));
+        };
+        call.function.call(scope.functions(), &args).map(|v| v.mark(marks)).map_err(|error| {
+            let argument = error.argument.filter(|i| *i < call.args.len());
+            let secret = args.iter().any(|a| a.all_marks().sensitive() || a.all_marks().ephemeral());
+            let reason = if secret {
+                "an argument is sensitive, so the reason is not shown".to_owned()
+            } else {
+                error.message
+            };
+            let parameter = error.argument.and_then(|i| call.function.param(i));
+            match (argument, parameter) {
+                (Some(i), Some(parameter)) => fail(
+                    "Invalid function argument",
+                    format!("Function {:?} does not take this value for {:?}: {reason}.", &*call.name, parameter.name),
+                    call.args[i].span,
+                ),
+                _ => fail("Function call failed", format!("Function {:?} failed: {reason}.", &*call.name), span),
+            }
+        })
+    }
+
+    /// The first that does not fail.
+    fn attempt(&mut self, nodes: &[Node], span: Span) -> Outcome {
+        let mut reasons = Vec::new();
+        for node in nodes {
+            match self.eval(node) {
+                // What is unknown now may fail or change its type later.
+                Ok(value) if !value.is_wholly_known() => {
+                    return Ok(Value::unknown(Type::Dynamic).mark(value.all_marks()));
+                }
+                Ok(value) => return Ok(value),
+                Err(errors) => reasons.extend(errors.0.into_iter().map(|d| d.detail)),
+            }
+        }
+        Err(fail("No expression succeeded", format!("try found no expression without an error: {}", reasons.join(" ")), span))
+    }
+}
+
+/// Both values, or the errors of both.
+pub(super) fn both(left: Outcome, right: Outcome) -> Result<(Value, Value), Diagnostics> {
+    match (left, right) {
+        (Ok(left), Ok(right)) => Ok((left, right)),
+        (Err(mut left), Err(right)) => {
+            left.extend(right);
+            Err(left)
+        }
+        (Err(errors), _) | (_, Err(errors)) => Err(errors),
+    }
+}
+
+/// `None`: not known yet.
+pub(super) fn condition_truth(value: &Value, span: Span) -> Result<Option<bool>, Diagnostics> {
+    if value.is_null() {
+        let detail = "The condition is null. It must be true or false.";
+        return Err(fail("Null condition", detail, span));
+    }
+    match convert(value, &Type::Bool) {
+        Ok(value) => Ok(value.as_bool()),
+        Err(_) => {
+            let detail = format!("The condition must be true or false, but it is {}.", a_type(value));
+            Err(fail("Incorrect condition type", detail, span))
+        }
+    }
+}
+
+/// The type with an article, for messages.
+pub(super) fn a_type(value: &Value) -> String {
+    if value.is_null() {
+        return "null".into();
+    }
+    let name = value.ty().friendly();
+    if name.starts_with(['a', 'o']) { format!("an {name}") } else { format!("a {name}") }
+}
+
+/// A key of an object as text, or unknown.
+pub(super) fn object_key(key: Value, span: Span) -> Outcome {
+    let key = forget(key);
+    if key.is_null() {
+        return Err(fail("Null value as key", "A null value cannot be a key.", span));
+    }
+    if key.as_str().is_some() {
+        return Ok(key);
+    }
+    convert(&key, &Type::String)
+        .map_err(|_| fail("Invalid object key", format!("A key must be a string, but this is {}.", a_type(&key)), span))
+}
+
+/// Fields of entries in any order; of equal keys the last wins.
+pub(super) fn fields(entries: Vec<(std::sync::Arc<str>, Value)>) -> Fields {
+    if entries.windows(2).all(|w| w[0].0 < w[1].0) {
+        Fields::from_sorted(entries)
+    } else {
+        entries.into_iter().collect()
+    }
+}
+
+/// A number as a value.
+pub(super) fn number(n: impl Into<Number>) -> Value {
+    Value::number(n)
+}

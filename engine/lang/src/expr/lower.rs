@@ -1,0 +1,410 @@
+//! From the parser's tree to the compiled form.
+//!
+//! The one decision: names are resolved here, with errors at the name: `for` variables and `dynamic`
+//! iterators become slots, everything else a subject that is also noted in `used`, so that the module's
+//! static checks need no second walk. What is wrong becomes an unknown value, so that the rest of the
+//! file is still checked.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use hcl_edit::Span as _;
+use hcl_edit::expr::{Expression, ForExpr, FuncCall, Object, ObjectKey, Traversal, TraversalOperator};
+use mesh_model::diagnostic::Source;
+use mesh_model::{Diagnostic, Diagnostics, Mode, Number, Sources, Span, Type, Value};
+
+use super::template::{Style, elements};
+use super::{Access, Call, Expr, For, Node, Op, Reference, Subject};
+use crate::functions;
+use crate::suggest::hint;
+
+/// More steps than anybody writes; every step costs a step at each evaluation.
+const MAX_STEPS: usize = 256;
+const ROOTS: [&str; 8] = ["var", "local", "module", "data", "each", "count", "path", "self"];
+
+/// A reference that was seen while lowering.
+pub(crate) struct Used {
+    pub(crate) subject: Subject,
+    pub(crate) span: Span,
+    /// The first attribute after the subject and its index: for a module the output.
+    pub(crate) attribute: Option<(Arc<str>, Span)>,
+}
+
+/// What lowering one file needs and collects.
+#[derive(Default)]
+pub(crate) struct Lower {
+    /// The file in `Sources`.
+    pub(crate) file: u32,
+    /// Its text.
+    pub(crate) source: Option<Arc<Source>>,
+    /// Where the parsed item starts in the file.
+    pub(crate) base: usize,
+    /// Variables in scope, innermost last; their positions are the slots.
+    pub(crate) slots: Vec<Arc<str>>,
+    pub(crate) used: Vec<Used>,
+    pub(crate) diagnostics: Diagnostics,
+    names: HashSet<Arc<str>>,
+}
+
+impl Lower {
+    /// For one file of `sources`.
+    pub(crate) fn new(sources: &Sources, file: u32, base: usize) -> Self {
+        Self { file, source: sources.get(file).cloned(), base, ..Self::default() }
+    }
+
+    /// What stands at a span of the parser.
+    pub(super) fn text(&self, range: Option<Range<usize>>) -> Option<&str> {
+        let range = range?;
+        self.source.as_ref()?.text.get(self.base + range.start..self.base + range.end)
+    }
+
+    /// One shared text for equal names.
+    pub(crate) fn name(&mut self, text: &str) -> Arc<str> {
+        if let Some(name) = self.names.get(text) {
+            return name.clone();
+        }
+        let name: Arc<str> = text.into();
+        self.names.insert(name.clone());
+        name
+    }
+
+    /// A span of the parser as one of the file.
+    pub(crate) fn span(&self, range: Option<Range<usize>>) -> Span {
+        let range = range.unwrap_or(0..0);
+        let at = |offset: usize| u32::try_from(self.base + offset).unwrap_or(u32::MAX);
+        Span { file: self.file, start: at(range.start), end: at(range.end) }
+    }
+
+    pub(crate) fn error(&mut self, code: &'static str, summary: &'static str, detail: impl Into<String>, span: Span) {
+        self.diagnostics.push(Diagnostic::error(code, summary, detail).at(span));
+    }
+
+    /// A node in the place of something that was reported.
+    fn broken(&mut self, summary: &'static str, detail: impl Into<String>, span: Span) -> Node {
+        self.error("lang::expression", summary, detail, span);
+        Node { span, op: Op::Const(Value::unknown(Type::Dynamic)) }
+    }
+
+    pub(crate) fn expr(&mut self, expr: &Expression) -> Expr {
+        Expr::new(self.node(expr))
+    }
+
+    /// An expression that must be one reference with written-out steps: an element of `depends_on`.
+    pub(crate) fn reference(&mut self, expr: &Expression) -> Option<Reference> {
+        let errors = self.diagnostics.0.len();
+        let lowered = self.expr(expr);
+        let whole = match &lowered.node().op {
+            Op::Subject(_) => true,
+            Op::Access(base, _) => matches!(base.op, Op::Subject(_)),
+            _ => false,
+        };
+        let reference = lowered.references().into_iter().next().filter(|_| whole);
+        if reference.is_none() && self.diagnostics.0.len() == errors {
+            self.error(
+                "lang::reference",
+                "Invalid expression",
+                "A reference to a resource, data source or module is required here, such as \
+                 vault_policy.istiod or module.network.",
+                lowered.span(),
+            );
+        }
+        reference
+    }
+
+    pub(super) fn node(&mut self, expr: &Expression) -> Node {
+        let span = self.span(expr.span());
+        let op = match expr {
+            Expression::Null(_) => Op::Const(Value::NULL),
+            Expression::Bool(b) => Op::Const(Value::bool(*b.value())),
+            Expression::Number(n) => {
+                // The text, not the parser's float: a minus may be followed by spaces.
+                let text: String = n.as_repr().map_or("", |r| r).split_whitespace().collect();
+                match text.parse::<Number>() {
+                    Ok(n) => Op::Const(Value::number(n)),
+                    Err(_) => return self.broken("Invalid number", "This number is too long or too big.", span),
+                }
+            }
+            Expression::String(s) => Op::Const(Value::string(s.value().as_str())),
+            Expression::Array(items) => Op::Tuple(items.iter().map(|e| self.node(e)).collect()),
+            Expression::Object(object) => self.object(object),
+            Expression::StringTemplate(template) => return self.template(template.as_slice(), Style::Quoted, span),
+            Expression::HeredocTemplate(heredoc) => {
+                let indented = self.text(heredoc.span()).is_some_and(|t| t.starts_with("<<-"));
+                let style = if indented { Style::Indented } else { Style::Heredoc };
+                return self.template(elements(&heredoc.template), style, span);
+            }
+            Expression::Parenthesis(inner) => return self.node(inner.inner()),
+            Expression::Variable(name) => return self.variable(name.as_str(), span),
+            Expression::Conditional(c) => Op::Conditional(Box::new([
+                self.node(&c.cond_expr),
+                self.node(&c.true_expr),
+                self.node(&c.false_expr),
+            ])),
+            Expression::FuncCall(call) => return self.call(call, span),
+            Expression::Traversal(traversal) => return self.traversal(traversal, span),
+            Expression::UnaryOp(unary) => Op::Unary(*unary.operator.value(), Box::new(self.node(&unary.expr))),
+            Expression::BinaryOp(binary) => Op::Binary(
+                *binary.operator.value(),
+                Box::new((self.node(&binary.lhs_expr), self.node(&binary.rhs_expr))),
+            ),
+            Expression::ForExpr(f) => self.for_expr(f),
+        };
+        Node { span, op }
+    }
+
+    fn object(&mut self, object: &Object) -> Op {
+        let mut items = Vec::with_capacity(object.len());
+        for (key, value) in object.iter() {
+            let key_span = self.span(key.span());
+            let key = match key {
+                ObjectKey::Ident(name) => self.constant_key(name.as_str(), key_span),
+                ObjectKey::Expression(Expression::Variable(name)) => self.constant_key(name.as_str(), key_span),
+                ObjectKey::Expression(Expression::Null(_)) => self.constant_key("null", key_span),
+                ObjectKey::Expression(Expression::Traversal(_)) => self.broken(
+                    "Ambiguous attribute key",
+                    "If this expression is to give the key, write it in parentheses. If the key is this very text, \
+                     write it in quotes.",
+                    key_span,
+                ),
+                ObjectKey::Expression(expr) => self.node(expr),
+            };
+            items.push((key, self.node(value.expr())));
+        }
+        Op::Object(items.into())
+    }
+
+    fn constant_key(&mut self, name: &str, span: Span) -> Node {
+        let name = self.name(name);
+        Node { span, op: Op::Const(Value::string(name)) }
+    }
+
+    /// Runs `body` with further variables in scope.
+    pub(crate) fn with_slots<T>(
+        &mut self,
+        names: impl IntoIterator<Item = Arc<str>>,
+        body: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let depth = self.slots.len();
+        self.slots.extend(names);
+        let result = body(self);
+        self.slots.truncate(depth);
+        result
+    }
+
+    fn for_expr(&mut self, f: &ForExpr) -> Op {
+        let collection = self.node(&f.intro.collection_expr);
+        let key = f.intro.key_var.as_ref().map(|k| self.name(k.as_str()));
+        let value = self.name(f.intro.value_var.as_str());
+        let with_key = key.is_some();
+        self.with_slots(key.into_iter().chain([value]), |lower| {
+            Op::For(Box::new(For {
+                collection,
+                with_key,
+                key: f.key_expr.as_ref().map(|e| lower.node(e)),
+                value: lower.node(&f.value_expr),
+                condition: f.cond.as_ref().map(|c| lower.node(&c.expr)),
+                grouping: f.grouping,
+            }))
+        })
+    }
+
+    fn call(&mut self, call: &FuncCall, span: Span) -> Node {
+        let args: Box<[Node]> = call.args.iter().map(|e| self.node(e)).collect();
+        let expand = call.args.expand_final();
+        let name_span = self.span(call.name.name.span());
+        let namespace: Vec<&str> = call.name.namespace.iter().map(|n| n.as_str()).collect();
+        let name = call.name.name.as_str();
+        if !matches!(namespace.as_slice(), [] | ["core"]) {
+            let detail = format!("There is no function namespace {:?}.", namespace.join("::"));
+            return self.broken("Call to unknown function", detail, name_span);
+        }
+        match (name, args.len()) {
+            ("try", 1..) => return Node { span, op: Op::Try(args) },
+            ("can", 1) => return Node { span, op: Op::Can(args) },
+            ("try" | "can", _) => {
+                let detail = "try takes at least one argument, can takes exactly one.";
+                return self.broken("Wrong number of function arguments", detail, name_span);
+            }
+            _ => {}
+        }
+        let Some(function) = functions::lookup(name).filter(|f| f.callable()) else {
+            let detail = format!("There is no function named {name:?}.{}", hint(name, functions::names()));
+            return self.broken("Call to unknown function", detail, name_span);
+        };
+        if let Some(detail) = wrong_count(name, function, args.len(), expand) {
+            return self.broken("Wrong number of function arguments", detail, name_span);
+        }
+        let name = self.name(name);
+        Node { span, op: Op::Call(Box::new(Call { name, function, args, expand })) }
+    }
+
+    fn traversal(&mut self, traversal: &Traversal, span: Span) -> Node {
+        if traversal.operators.len() > MAX_STEPS {
+            let detail = format!("This reference has more than {MAX_STEPS} steps. Split it with local values.");
+            return self.broken("Too many steps", detail, span);
+        }
+        let operators: Vec<&TraversalOperator> = traversal.operators.iter().map(|o| o.value()).collect();
+        let (base, taken) = match &traversal.expr {
+            Expression::Variable(name) if !self.slots.iter().any(|s| **s == *name.as_str()) => {
+                match self.subject_node(name.as_str(), name.span(), &operators, span) {
+                    Ok(found) => found,
+                    Err(broken) => return broken,
+                }
+            }
+            base => (self.node(base), 0),
+        };
+        let steps = self.steps(&operators[taken..]);
+        if steps.is_empty() {
+            Node { span, ..base }
+        } else {
+            Node { span, op: Op::Access(Box::new(base), steps.into()) }
+        }
+    }
+
+    /// The subject that a name starts, as a node without the steps into its value, and how many
+    /// steps belong to it.
+    fn subject_node(
+        &mut self,
+        root: &str,
+        root_span: Option<Range<usize>>,
+        operators: &[&TraversalOperator],
+        whole: Span,
+    ) -> Result<(Node, usize), Node> {
+        let (subject, taken) = self.subject(root, operators, whole)?;
+        let last = taken.checked_sub(1).and_then(|i| operators[i].span()).or(root_span);
+        let span = Span { end: self.span(last).end, ..whole };
+        let first = operators[taken..]
+            .iter()
+            .find(|o| !matches!(o, TraversalOperator::Index(_) | TraversalOperator::LegacyIndex(_)));
+        let attribute = match first {
+            Some(TraversalOperator::GetAttr(name)) => Some((self.name(name.as_str()), self.span(name.span()))),
+            _ => None,
+        };
+        self.used.push(Used { subject: subject.clone(), span, attribute });
+        Ok((Node { span, op: Op::Subject(subject) }, taken))
+    }
+
+    fn steps(&mut self, operators: &[&TraversalOperator]) -> Vec<Access> {
+        let mut steps = Vec::with_capacity(operators.len());
+        for (i, operator) in operators.iter().enumerate() {
+            let span = self.span(operator.span());
+            steps.push(match operator {
+                TraversalOperator::GetAttr(name) => Access::Attribute(self.name(name.as_str()), span),
+                TraversalOperator::Index(key) => Access::Index(self.node(key)),
+                TraversalOperator::LegacyIndex(n) => {
+                    if i > 0 && matches!(operators[i - 1], TraversalOperator::LegacyIndex(_)) {
+                        self.error(
+                            "lang::syntax",
+                            "Invalid legacy index syntax",
+                            "Two numbers with a dot between them are one number with a fraction. Write [0][1].",
+                            span,
+                        );
+                    }
+                    Access::Index(Node { span, op: Op::Const(Value::number(*n.value())) })
+                }
+                TraversalOperator::FullSplat(_) => Access::Splat(operators.len() - i - 1, span),
+                TraversalOperator::AttrSplat(_) => {
+                    let attributes = operators[i + 1..]
+                        .iter()
+                        .take_while(|o| matches!(o, TraversalOperator::GetAttr(_)))
+                        .count();
+                    Access::Splat(attributes, span)
+                }
+            });
+        }
+        steps
+    }
+
+    fn variable(&mut self, name: &str, span: Span) -> Node {
+        if let Some(slot) = self.slots.iter().rposition(|s| **s == *name) {
+            return Node { span, op: Op::Slot(slot) };
+        }
+        self.subject_node(name, None, &[], span).map_or_else(|broken| broken, |(node, _)| Node { span, ..node })
+    }
+
+    /// What a name with the steps after it refers to, and how many steps that takes.
+    fn subject(
+        &mut self,
+        root: &str,
+        operators: &[&TraversalOperator],
+        span: Span,
+    ) -> Result<(Subject, usize), Node> {
+        let attribute = |i: usize| match operators.get(i) {
+            Some(TraversalOperator::GetAttr(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        let named = |lower: &mut Self, what: &str| match attribute(0) {
+            Some(name) => Ok(lower.name(name)),
+            None => {
+                let detail = format!("{root:?} must be followed by a dot and the name of {what}, such as {root}.example.");
+                Err(lower.broken("Invalid reference", detail, span))
+            }
+        };
+        let subject = match root {
+            "var" => (Subject::Variable(named(self, "a variable")?), 1),
+            "local" => (Subject::Local(named(self, "a local value")?), 1),
+            "module" => (Subject::Module(named(self, "a module call")?), 1),
+            "self" => (Subject::SelfRef, 0),
+            "each" | "count" | "path" | "mesh" | "terraform" => {
+                let known: &[(&str, Subject)] = match root {
+                    "each" => &[("key", Subject::EachKey), ("value", Subject::EachValue)],
+                    "count" => &[("index", Subject::Count)],
+                    "path" => {
+                        &[("module", Subject::PathModule), ("root", Subject::PathRoot), ("cwd", Subject::PathCwd)]
+                    }
+                    _ => &[("workspace", Subject::Workspace)],
+                };
+                match known.iter().find(|(name, _)| attribute(0) == Some(name)) {
+                    Some((_, subject)) => (subject.clone(), 1),
+                    None => {
+                        let names: Vec<String> = known.iter().map(|(n, _)| format!("{root}.{n}")).collect();
+                        let detail = format!("The {root:?} object has these attributes only: {}.", names.join(", "));
+                        return Err(self.broken("Invalid reference", detail, span));
+                    }
+                }
+            }
+            _ => {
+                let (mode, first) = match root {
+                    "data" => (Mode::Data, 0),
+                    "ephemeral" => (Mode::Ephemeral, 0),
+                    _ => (Mode::Managed, usize::MAX),
+                };
+                let (ty, name, taken) = if first == 0 {
+                    (attribute(0), attribute(1), 2)
+                } else {
+                    (Some(root), attribute(0), 1)
+                };
+                let (Some(ty), Some(name)) = (ty, name) else {
+                    let detail = if mode == Mode::Managed {
+                        let near = hint(root, ROOTS.into_iter().chain(self.slots.iter().map(|s| &**s)));
+                        format!(
+                            "{root:?} alone refers to nothing. A reference is a resource type with the name of a \
+                             resource after a dot, or starts with var, local, module, data, each, count, path or self. \
+                             A text must be in quotes.{near}"
+                        )
+                    } else {
+                        format!("{root:?} must be followed by a type and a name, such as {root}.example_type.name.")
+                    };
+                    return Err(self.broken("Invalid reference", detail, span));
+                };
+                (Subject::Resource { mode, ty: self.name(ty), name: self.name(name) }, taken)
+            }
+        };
+        Ok(subject)
+    }
+}
+
+fn wrong_count(name: &str, function: &functions::Function, given: usize, expand: bool) -> Option<String> {
+    let number = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
+    let least = function.params.len();
+    if function.variadic.is_none() && given > least + usize::from(expand) {
+        return Some(format!("Function {name:?} takes only {}, but {given} are given.", number(least)));
+    }
+    match function.params.get(given) {
+        Some(missing) if !expand => {
+            Some(format!("Function {name:?} takes {}. A value for {:?} is missing.", number(least), missing.name))
+        }
+        _ => None,
+    }
+}

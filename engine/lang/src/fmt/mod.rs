@@ -1,0 +1,1 @@
+//! The canonical style of source text.

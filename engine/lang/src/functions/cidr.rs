@@ -1,0 +1,171 @@
+//! Functions of IP networks.
+//!
+//! The one decision: an address of either family is its bits as a 128-bit integer plus the width of its
+//! family, so that the arithmetic exists once.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::*;
+
+const PREFIX: Param = Param::new("prefix", Ty::String);
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new(
+        "cidrhost",
+        &[PREFIX, Param::new("hostnum", Ty::Number)],
+        Ty::String,
+        cidrhost,
+        "The address of a host by its number in a network; a negative number counts from the end.",
+    ),
+    Function::new("cidrnetmask", &[PREFIX], Ty::String, cidrnetmask, "The netmask of an IPv4 network."),
+    Function::new(
+        "cidrsubnet",
+        &[PREFIX, Param::new("newbits", Ty::Number), Param::new("netnum", Ty::Number)],
+        Ty::String,
+        cidrsubnet,
+        "The network of a number within a network whose prefix is extended by some bits.",
+    ),
+    Function::new(
+        "cidrsubnets",
+        &[PREFIX],
+        Ty::Strings,
+        cidrsubnets,
+        "Consecutive networks within a network, one for each number of additional bits.",
+    )
+    .variadic(Param::new("newbits", Ty::Number)),
+];
+
+struct Network {
+    address: u128,
+    width: u32,
+    prefix: u32,
+}
+
+impl Network {
+    fn parse(text: &str) -> Result<Self, CallError> {
+        let wrong = || CallError::new(format!("invalid CIDR expression: invalid CIDR address: {text}"));
+        let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
+        let digits = prefix.bytes().all(|b| b.is_ascii_digit());
+        let prefix: u32 = prefix.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
+        let (address, width) = if address.contains(':') {
+            (u128::from(address.parse::<Ipv6Addr>().map_err(|_| wrong())?), 128)
+        } else {
+            // Leading zeros are decimal in the field.
+            let octets = address.split('.').map(|o| {
+                let plain = o.trim_start_matches('0');
+                if plain.is_empty() && !o.is_empty() { "0" } else { plain }
+            });
+            let plain = octets.collect::<Vec<_>>().join(".");
+            (u128::from(u32::from(plain.parse::<Ipv4Addr>().map_err(|_| wrong())?)), 32)
+        };
+        if prefix > width {
+            return Err(wrong());
+        }
+        Ok(Self { address, width, prefix }.masked())
+    }
+
+    fn masked(self) -> Self {
+        Self { address: self.address & !low(self.width - self.prefix), ..self }
+    }
+
+    fn address(&self) -> String {
+        match self.width {
+            32 => Ipv4Addr::from(self.address as u32).to_string(),
+            _ => Ipv6Addr::from(self.address).to_string(),
+        }
+    }
+
+    fn text(&self) -> String {
+        format!("{}/{}", self.address(), self.prefix)
+    }
+}
+
+/// The lowest `bits` bits.
+fn low(bits: u32) -> u128 {
+    1_u128.checked_shl(bits).map_or(u128::MAX, |n| n - 1)
+}
+
+fn integer(args: &[Value], index: usize) -> Result<i128, CallError> {
+    let number = args.get(index).and_then(Value::as_number);
+    let text = number.filter(|n| n.is_integer()).map(ToString::to_string);
+    text.and_then(|t| t.parse().ok()).ok_or_else(|| CallError::new("value must be a whole number"))
+}
+
+fn cidrhost(_: &Context, args: &[Value]) -> Outcome {
+    let network = Network::parse(text(args, 0))?;
+    let number = integer(args, 1)?;
+    let mask = low(network.width - network.prefix);
+    let wrong =
+        || CallError::new(format!("prefix of {} does not accommodate a host numbered {number}", network.prefix));
+    // -1 is the last host: all ones.
+    let host = match u128::try_from(number) {
+        Ok(n) => n,
+        Err(_) => mask.checked_sub(number.unsigned_abs() - 1).ok_or_else(wrong)?,
+    };
+    if host > mask {
+        return Err(wrong());
+    }
+    let address = network.address | host;
+    Ok(Value::string(Network { address, ..network }.address()))
+}
+
+fn cidrnetmask(_: &Context, args: &[Value]) -> Outcome {
+    let network = Network::parse(text(args, 0))?;
+    if network.width == 128 {
+        return Err(CallError::new(format!("IPv6 addresses cannot have a netmask: {}", text(args, 0))));
+    }
+    Ok(Value::string(Network { address: low(32) & !low(32 - network.prefix), ..network }.address()))
+}
+
+fn cidrsubnet(_: &Context, args: &[Value]) -> Outcome {
+    let network = Network::parse(text(args, 0))?;
+    let (bits, number) = (integer(args, 1)?, integer(args, 2)?);
+    let prefix = i128::from(network.prefix).saturating_add(bits);
+    let Some(prefix) = u32::try_from(prefix).ok().filter(|p| *p <= network.width) else {
+        let from = network.prefix;
+        return Err(CallError::new(format!("insufficient address space to extend prefix of {from} by {bits}")));
+    };
+    let room = u32::try_from(bits).map_or(0, low);
+    let Some(number) = u128::try_from(number).ok().filter(|n| *n <= room) else {
+        return Err(CallError::new(format!(
+            "prefix extension of {bits} does not accommodate a subnet numbered {number}"
+        )));
+    };
+    let shifted = number.checked_shl(network.width - prefix).unwrap_or(0);
+    Ok(Value::string(Network { address: network.address | shifted, prefix, ..network }.masked().text()))
+}
+
+fn cidrsubnets(_: &Context, args: &[Value]) -> Outcome {
+    let network = Network::parse(text(args, 0))?;
+    let last = network.address | low(network.width - network.prefix);
+    let mut next = Some(network.address);
+    let mut before = String::new();
+    let mut out = Vec::new();
+    for index in 1..args.len() {
+        let bits = whole(args, index)?;
+        if bits < 1 {
+            return Err(CallError::at(index, "must extend prefix by at least one bit"));
+        }
+        if bits > 32 {
+            return Err(CallError::at(index, "may not extend prefix by more than 32 bits"));
+        }
+        let prefix = network.prefix + u32::try_from(bits).unwrap_or(0);
+        if prefix > network.width {
+            let family = if network.width == 32 { "IPv4" } else { "IPv6" };
+            let message = format!("would extend prefix to {prefix} bits, which is too long for an {family} address");
+            return Err(CallError::at(index, message));
+        }
+        // The next address with all bits below the new prefix zero.
+        let size = low(network.width - prefix);
+        let start = next.and_then(|n| n.checked_add(size)).map(|n| n & !size);
+        let Some(start) = start.filter(|s| s.checked_add(size).is_some_and(|end| end <= last)) else {
+            let message =
+                format!("not enough remaining address space for a subnet with a prefix of {prefix} bits after {before}");
+            return Err(CallError::at(index, message));
+        };
+        before = Network { address: start, prefix, width: network.width }.text();
+        next = start.checked_add(size).and_then(|n| n.checked_add(1));
+        out.push(before.clone());
+    }
+    Ok(Value::strings(out))
+}

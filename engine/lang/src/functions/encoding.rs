@@ -1,0 +1,135 @@
+//! Functions that turn values into text of some format and back.
+//!
+//! The one decision: formats with code of their own have a file of their own ([`json`](super::json),
+//! [`csv`](super::csv), [`yaml`](super::yaml)); here are the rows and what is one line.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::*;
+
+/// Standard base64 with padding required; the last symbol's unused bits may be anything, as in the field.
+pub(super) const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &ALPHABET,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical)
+        .with_decode_allow_trailing_bits(true),
+);
+
+const STR: &[Param] = &[Param::new("str", Ty::String)];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("base64decode", STR, Ty::String, |_, a| decode64(text(a, 0)), "The text that base64 stands for."),
+    Function::new(
+        "base64encode",
+        STR,
+        Ty::String,
+        |_, a| Ok(Value::string(BASE64.encode(text(a, 0)))),
+        "A text in base64.",
+    ),
+    Function::new("base64gzip", STR, Ty::String, |_, a| gzip(text(a, 0)), "A text, compressed by gzip, in base64."),
+    Function::new("csvdecode", STR, Ty::Any, |_, a| csv::decode(text(a, 0)), "The rows of a CSV text as a list of objects."),
+    Function::new("jsondecode", STR, Ty::Any, |_, a| json::decode(text(a, 0)), "The value that a JSON text means."),
+    Function::new(
+        "jsonencode",
+        &[Param::new("val", Ty::Any).nullable()],
+        Ty::String,
+        |_, a| json::encode(&a[0]).map(Value::string),
+        "A value as JSON.",
+    ),
+    Function::new(
+        "textdecodebase64",
+        &[Param::new("source", Ty::String), Param::new("encoding", Ty::String)],
+        Ty::String,
+        text_decode,
+        "The text that base64 in a character encoding stands for.",
+    ),
+    Function::new(
+        "textencodebase64",
+        &[Param::new("string", Ty::String), Param::new("encoding", Ty::String)],
+        Ty::String,
+        text_encode,
+        "A text in a character encoding, in base64.",
+    ),
+    Function::new(
+        "urlencode",
+        STR,
+        Ty::String,
+        |_, a| Ok(Value::string(utf8_percent_encode(text(a, 0), QUERY).to_string().replace("%20", "+"))),
+        "A text as it must stand in the query of a URL.",
+    ),
+    Function::new(
+        "yamldecode",
+        &[Param::new("src", Ty::String)],
+        Ty::Any,
+        |_, a| yaml::decode(text(a, 0)),
+        "The value that a YAML document means.",
+    ),
+    Function::new(
+        "yamlencode",
+        &[Param::new("value", Ty::Any).nullable()],
+        Ty::String,
+        |_, a| yaml::encode(&a[0]).map(Value::string),
+        "A value as YAML.",
+    ),
+];
+
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+fn bytes64(text: &str) -> Option<Vec<u8>> {
+    BASE64.decode(text.replace(['\r', '\n'], "")).ok()
+}
+
+fn decode64(text: &str) -> Outcome {
+    let bytes = bytes64(text).ok_or_else(|| CallError::new(format!("failed to decode base64 data {text:?}")))?;
+    String::from_utf8(bytes)
+        .map(Value::string)
+        .map_err(|_| CallError::new("the result of decoding the provided string is not valid UTF-8"))
+}
+
+fn gzip(text: &str) -> Outcome {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let done = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
+    done.map(|bytes| Value::string(BASE64.encode(bytes))).map_err(|e| CallError::new(e.to_string()))
+}
+
+fn encoding(name: &str) -> Result<&'static encoding_rs::Encoding, CallError> {
+    encoding_rs::Encoding::for_label_no_replacement(name.as_bytes())
+        .ok_or_else(|| CallError::at(1, format!("{name:?} is not a supported IANA encoding name or alias")))
+}
+
+fn text_encode(_: &Context, args: &[Value]) -> Outcome {
+    let (plain, name) = (text(args, 0), text(args, 1));
+    let units = |to: fn(u16) -> [u8; 2]| plain.encode_utf16().flat_map(to).collect::<Vec<u8>>();
+    // The standard behind the crate encodes to UTF-8 where these are asked for, so they are done here.
+    let bytes = match name.to_ascii_uppercase().as_str() {
+        "UTF-16LE" => units(u16::to_le_bytes),
+        "UTF-16BE" => units(u16::to_be_bytes),
+        "UTF-16" => [vec![0xfe, 0xff], units(u16::to_be_bytes)].concat(),
+        _ => {
+            let encoding = encoding(name)?;
+            let (bytes, _, lossy) = encoding.encode(plain);
+            if lossy {
+                let message = "the given string contains characters that cannot be represented in";
+                return Err(CallError::at(0, format!("{message} {}", encoding.name())));
+            }
+            bytes.into_owned()
+        }
+    };
+    bounded(BASE64.encode(bytes))
+}
+
+fn text_decode(_: &Context, args: &[Value]) -> Outcome {
+    let encoding = encoding(text(args, 1))?;
+    let bytes = bytes64(text(args, 0)).ok_or_else(|| CallError::at(0, "the given value has an invalid base64 symbol"))?;
+    let (text, _, wrong) = encoding.decode(&bytes);
+    if wrong {
+        let message = "the given string contains symbols that are not defined for";
+        return Err(CallError::at(0, format!("{message} {}", encoding.name())));
+    }
+    Ok(Value::string(text.into_owned()))
+}

@@ -1,0 +1,174 @@
+//! Functions that read files or speak about paths.
+//!
+//! The one decision: relative paths start at the folder of the root module, wherever the command was
+//! started. Only what is there while planning can be read: a file that a resource makes is an attribute
+//! of that resource.
+
+use std::path::Component;
+
+use base64::Engine as _;
+
+use super::*;
+
+const PATH: &[Param] = &[Param::new("path", Ty::String)];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new(
+        "abspath",
+        PATH,
+        Ty::String,
+        |c, a| Ok(Value::string(clean(&c.root.join(text(a, 0)).to_string_lossy()))),
+        "The path from the root of the file system; a relative one starts at the root module.",
+    ),
+    Function::new("basename", PATH, Ty::String, |_, a| Ok(Value::string(basename(text(a, 0)))), "The last part of a path."),
+    Function::new("dirname", PATH, Ty::String, |_, a| Ok(Value::string(dirname(text(a, 0)))), "A path without its last part."),
+    Function::new("file", PATH, Ty::String, |c, a| file(c, text(a, 0)), "The text of a file; a relative path starts at the root module."),
+    Function::new(
+        "filebase64",
+        PATH,
+        Ty::String,
+        |c, a| bounded(encoding::BASE64.encode(open(c, text(a, 0))?)),
+        "The content of a file in base64.",
+    ),
+    Function::new("fileexists", PATH, Ty::Bool, fileexists, "Whether there is such a file."),
+    Function::new(
+        "fileset",
+        &[Param::new("path", Ty::String), Param::new("pattern", Ty::String)],
+        Ty::StringSet,
+        |c, a| {
+            let found = glob::files(&c.resolve(text(a, 0)), text(a, 1)).map_err(CallError::new)?;
+            Ok(Value::set(Type::String, found.into_iter().map(Value::string)))
+        },
+        "The files below a folder whose paths match a pattern such as `**/*.yaml`.",
+    ),
+    Function::new("pathexpand", PATH, Ty::String, pathexpand, "The path with a leading `~` replaced by the home folder."),
+    Function::new(
+        "templatefile",
+        &[Param::new("path", Ty::String), Param::new("vars", Ty::Any).parts().marked()],
+        Ty::Any,
+        |c, a| {
+            let source = file(c, text(a, 0))?;
+            render(c, source.as_str().unwrap_or_default(), text(a, 0), a.get(1), 1)
+        },
+        "The text of a template file with variables filled in.",
+    ),
+];
+
+/// The content of a file; the message says what the field says.
+pub(super) fn open(context: &Context, path: &str) -> Result<Vec<u8>, CallError> {
+    let full = context.resolve(path);
+    match std::fs::metadata(&full) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(CallError::at(
+                0,
+                format!(
+                    "no file exists at {path:?}; this function works only with files that are distributed as part of \
+                     the configuration source code, so if this file will be created by a resource in this \
+                     configuration you must instead obtain this result from an attribute of that resource"
+                ),
+            ));
+        }
+        Ok(meta) if meta.is_dir() => {
+            return Err(CallError::at(0, format!("failed to read file: read {path}: is a directory")));
+        }
+        Ok(meta) if meta.len() > MAX_TEXT as u64 => return Err(too_long()),
+        _ => {}
+    }
+    let bytes = std::fs::read(&full).map_err(|e| CallError::at(0, format!("failed to read file: {path}: {e}")))?;
+    // A device or pipe tells no size before it is read.
+    if bytes.len() > MAX_TEXT { Err(too_long()) } else { Ok(bytes) }
+}
+
+fn file(context: &Context, path: &str) -> Outcome {
+    String::from_utf8(open(context, path)?).map(Value::string).map_err(|_| {
+        CallError::new(format!(
+            "contents of {path:?} are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded \
+             contents or the other file functions (e.g. filemd5, filesha256) to obtain file hashing results instead"
+        ))
+    })
+}
+
+fn fileexists(context: &Context, args: &[Value]) -> Outcome {
+    let path = text(args, 0);
+    match std::fs::metadata(context.resolve(path)) {
+        Ok(meta) if meta.is_file() => Ok(Value::bool(true)),
+        Ok(meta) if meta.is_dir() => Err(CallError::new(format!("{path:?} is a directory, not a file"))),
+        Ok(_) => Err(CallError::new(format!("{path:?} is not a regular file"))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Value::bool(false)),
+        Err(e) => Err(CallError::new(format!("failed to stat {path:?}: {e}"))),
+    }
+}
+
+fn pathexpand(context: &Context, args: &[Value]) -> Outcome {
+    let path = text(args, 0);
+    if path.starts_with('~') && path.len() > 1 && !path.starts_with("~/") {
+        return Err(CallError::new("cannot expand user-specific home dir"));
+    }
+    Ok(Value::string(context.expand(path).to_string_lossy().into_owned()))
+}
+
+/// How deep templates may render templates.
+const MAX_TEMPLATES: u32 = 64;
+
+/// Renders a template with the variables in `vars`, which is argument `argument` of the call.
+pub(super) fn render(context: &Context, source: &str, name: &str, vars: Option<&Value>, argument: usize) -> Outcome {
+    let Some(Kind::Map(_, fields) | Kind::Object(fields)) = vars.map(Value::kind) else {
+        return Err(CallError::at(argument, "invalid vars value: must be a map"));
+    };
+    for key in fields.keys() {
+        let mut chars = key.chars();
+        let ok = chars.next().is_some_and(char::is_alphabetic) && chars.all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        if !ok {
+            let message = format!(
+                "invalid template variable name {key:?}: must start with a letter, followed by zero or more letters, \
+                 digits, and underscores"
+            );
+            return Err(CallError::at(argument, message));
+        }
+    }
+    let Some(hook) = context.template else {
+        return Err(CallError::new("templates cannot be rendered here"));
+    };
+    if context.template_depth >= MAX_TEMPLATES {
+        return Err(CallError::new(format!("templates are nested deeper than {MAX_TEMPLATES} levels")));
+    }
+    let inner = Context { template_depth: context.template_depth + 1, ..context.clone() };
+    hook(&inner, source, name, fields)
+}
+
+/// The shortest path that means the same, as a text with `/`.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let rooted = path.starts_with('/');
+    for component in Path::new(path).components() {
+        match component {
+            Component::ParentDir => match parts.last() {
+                Some(&last) if last != ".." => {
+                    parts.pop();
+                }
+                _ if rooted => {}
+                _ => parts.push(".."),
+            },
+            Component::Normal(part) => parts.extend(part.to_str()),
+            _ => {}
+        }
+    }
+    let joined = parts.join("/");
+    match (rooted, joined.is_empty()) {
+        (true, _) => format!("/{joined}"),
+        (false, true) => ".".into(),
+        (false, false) => joined,
+    }
+}
+
+fn basename(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" if path.is_empty() => ".",
+        "" => "/",
+        trimmed => trimmed.rsplit('/').next().unwrap_or(trimmed),
+    }
+}
+
+fn dirname(path: &str) -> String {
+    clean(path.rfind('/').map_or("", |i| &path[..=i]))
+}

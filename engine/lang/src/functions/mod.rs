@@ -1,0 +1,417 @@
+//! The functions of the language: one file a group, one row a function.
+//!
+//! The one decision: what all functions share is done once, in [`Function::call`]: argument count,
+//! conversion to the parameter's type, nulls, unknown and withheld arguments, marks. A row says where a
+//! function differs ([`Param::nullable`], [`Param::parts`], [`Param::any`], [`Param::marked`]), and its
+//! body computes with plain values. `try`, `can` and `type` are rows without a body: the first two need
+//! unevaluated arguments and belong to the evaluator, the last is for the console only
+//! ([`types::describe`]).
+
+use std::path::{Path, PathBuf};
+
+use mesh_model::convert::{ConvertError, convert};
+use mesh_model::path::Step;
+use mesh_model::{Fields, Kind, Marks, Type, Value};
+
+mod cidr;
+mod collection;
+mod csv;
+mod date;
+mod encoding;
+mod filesystem;
+mod format;
+mod glob;
+mod hash;
+mod json;
+mod maps;
+mod numeric;
+mod regex;
+mod sequence;
+mod sets;
+mod string;
+pub mod types;
+mod yaml;
+mod yaml_scalar;
+
+#[cfg(test)]
+mod tests;
+
+/// The most bytes that one call may produce; a longer result is an error instead of a full memory.
+pub const MAX_TEXT: usize = 64 << 20;
+/// The most elements that one call may produce.
+pub const MAX_ITEMS: usize = 1 << 20;
+
+/// What a function may know beside its arguments.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Folder of the root module: relative paths start here.
+    pub root: PathBuf,
+    /// Where the user started the command.
+    pub cwd: PathBuf,
+    /// Folder of the module that is being evaluated.
+    pub module: PathBuf,
+    /// Home folder of the user, for `pathexpand`.
+    pub home: Option<PathBuf>,
+    /// The time of apply as RFC 3339 in UTC; `None` while planning: then `timestamp`, `uuid` and `bcrypt` are unknown.
+    pub timestamp: Option<String>,
+    /// The time of the plan as RFC 3339 in UTC.
+    pub plan_timestamp: String,
+    /// Renders a template with variables; `templatefile` and `templatestring` are errors without it.
+    pub template: Option<TemplateHook>,
+    /// How many templates are being rendered around this call.
+    pub template_depth: u32,
+}
+
+/// Renders the template `text`; `name` is what messages call it. The context has
+/// [`Context::template_depth`] already raised.
+pub type TemplateHook = fn(context: &Context, text: &str, name: &str, vars: &Fields) -> Result<Value, CallError>;
+
+impl Context {
+    /// A path as functions with file access understand it: relative to the root module.
+    pub fn resolve(&self, path: &str) -> PathBuf {
+        self.root.join(self.expand(path))
+    }
+
+    /// With a leading `~` replaced by the home folder.
+    pub fn expand(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix('~'), &self.home) {
+            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+                PathBuf::from(format!("{}{rest}", home.display()))
+            }
+            _ => Path::new(path).to_path_buf(),
+        }
+    }
+}
+
+/// Why a call failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallError {
+    /// The argument at fault, where it is one.
+    pub argument: Option<usize>,
+    /// What is wrong; without a final stop.
+    pub message: String,
+}
+
+impl CallError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { argument: None, message: message.into() }
+    }
+
+    pub(crate) fn at(argument: usize, message: impl Into<String>) -> Self {
+        Self { argument: Some(argument), message: message.into() }
+    }
+}
+
+type Outcome = Result<Value, CallError>;
+
+/// The type that arguments are converted to, in a form that can stand in a constant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ty {
+    /// Anything, unconverted.
+    Any,
+    /// `bool`
+    Bool,
+    /// `number`
+    Number,
+    /// `string`
+    String,
+    /// `list(any)`
+    List,
+    /// `list(bool)`
+    Bools,
+    /// `list(number)`
+    Numbers,
+    /// `list(string)`
+    Strings,
+    /// `list(list(any))`
+    Lists,
+    /// `set(any)`
+    Set,
+    /// `set(string)`
+    StringSet,
+    /// `map(any)`
+    Map,
+    /// `map(list(string))`
+    StringsMap,
+}
+
+impl Ty {
+    /// As a type of the model.
+    pub fn ty(self) -> Type {
+        match self {
+            Self::Any => Type::Dynamic,
+            Self::Bool => Type::Bool,
+            Self::Number => Type::Number,
+            Self::String => Type::String,
+            Self::List => Type::list(Type::Dynamic),
+            Self::Bools => Type::list(Type::Bool),
+            Self::Numbers => Type::list(Type::Number),
+            Self::Strings => Type::list(Type::String),
+            Self::Lists => Type::list(Type::list(Type::Dynamic)),
+            Self::Set => Type::set(Type::Dynamic),
+            Self::StringSet => Type::set(Type::String),
+            Self::Map => Type::map(Type::Dynamic),
+            Self::StringsMap => Type::map(Type::list(Type::String)),
+        }
+    }
+}
+
+/// What a parameter does with arguments that are not wholly known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unknowns {
+    /// Anything unknown inside makes the result unknown.
+    Refuse,
+    /// The argument itself must be known, its parts need not be.
+    Parts,
+    /// The body sees unknown arguments.
+    Take,
+}
+
+/// One parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its name in messages and docs.
+    pub name: &'static str,
+    /// What arguments are converted to.
+    pub ty: Ty,
+    null: bool,
+    unknowns: Unknowns,
+    marked: bool,
+}
+
+impl Param {
+    /// A parameter that refuses null, lets the result be unknown where it is, and loses its marks to the result.
+    pub const fn new(name: &'static str, ty: Ty) -> Self {
+        Self { name, ty, null: false, unknowns: Unknowns::Refuse, marked: false }
+    }
+
+    /// Takes null.
+    pub const fn nullable(self) -> Self {
+        Self { null: true, ..self }
+    }
+
+    /// Takes known containers with unknown parts.
+    pub const fn parts(self) -> Self {
+        Self { unknowns: Unknowns::Parts, ..self }
+    }
+
+    /// Takes unknown arguments.
+    pub const fn any(self) -> Self {
+        Self { unknowns: Unknowns::Take, ..self }
+    }
+
+    /// Takes parts with their marks, which stay on them; marks of the argument itself go to the result.
+    pub const fn marked(self) -> Self {
+        Self { marked: true, ..self }
+    }
+}
+
+/// Who may call a function, and how.
+#[derive(Clone, Copy)]
+enum Body {
+    /// Everybody, through [`Function::call`].
+    Plain(fn(&Context, &[Value]) -> Outcome),
+    /// Everybody; the body sees arguments with all their marks and returns the marks itself.
+    Marks(fn(&Context, &[Value]) -> Outcome),
+    /// The evaluator (`try`, `can`) or the console (`type`).
+    Elsewhere,
+}
+
+/// One function of the language.
+pub struct Function {
+    /// The name it is called by.
+    pub name: &'static str,
+    /// Parameters that every call gives.
+    pub params: &'static [Param],
+    /// The parameter that takes all further arguments.
+    pub variadic: Option<Param>,
+    /// What the result is; [`Ty::Any`] where it depends on the arguments.
+    pub result: Ty,
+    /// One sentence for users.
+    pub doc: &'static str,
+    body: Body,
+    unknown: Option<fn(&[Value]) -> Type>,
+}
+
+impl Function {
+    const fn new(
+        name: &'static str,
+        params: &'static [Param],
+        result: Ty,
+        body: fn(&Context, &[Value]) -> Outcome,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, params, variadic: None, result, doc, body: Body::Plain(body), unknown: None }
+    }
+
+    const fn variadic(self, param: Param) -> Self {
+        Self { variadic: Some(param), ..self }
+    }
+
+    /// The type of the result while an argument is unknown.
+    const fn typed(self, of: fn(&[Value]) -> Type) -> Self {
+        Self { unknown: Some(of), ..self }
+    }
+
+    /// The body gets arguments with their marks and answers for those of the result.
+    const fn sees_marks(self) -> Self {
+        match self.body {
+            Body::Plain(body) => Self { body: Body::Marks(body), ..self },
+            _ => self,
+        }
+    }
+
+    /// Whether [`Function::call`] works; `try`, `can` and `type` are done elsewhere.
+    pub const fn callable(&self) -> bool {
+        !matches!(self.body, Body::Elsewhere)
+    }
+
+    /// The parameter that takes argument `index`.
+    pub fn param(&self, index: usize) -> Option<&Param> {
+        self.params.get(index).or(self.variadic.as_ref())
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    /// Wrong number of arguments, an argument of a wrong type or null, or what the function itself refuses.
+    pub fn call(&self, context: &Context, args: &[Value]) -> Result<Value, CallError> {
+        if let Some(missing) = self.params.get(args.len()) {
+            return Err(CallError::new(format!(
+                "Function \"{}\" expects {}{} argument(s). Missing value for \"{}\"",
+                self.name,
+                if self.variadic.is_some() { "at least " } else { "" },
+                self.params.len(),
+                missing.name
+            )));
+        }
+        let mut marks = Marks::NONE;
+        let mut unknown = false;
+        let mut ready = Vec::with_capacity(args.len());
+        for (i, arg) in args.iter().enumerate() {
+            let Some(param) = self.param(i) else {
+                return Err(CallError::new(format!(
+                    "Function \"{}\" expects only {} argument(s)",
+                    self.name,
+                    self.params.len()
+                )));
+            };
+            let value = convert(&forget_withheld(arg), &param.ty.ty()).map_err(|e| CallError::at(i, reason(&e)))?;
+            if value.is_null() && !param.null {
+                return Err(CallError::at(i, "argument must not be null"));
+            }
+            unknown |= match param.unknowns {
+                Unknowns::Take => false,
+                Unknowns::Parts => value.is_unknown(),
+                Unknowns::Refuse => !value.is_wholly_known(),
+            };
+            let (value, own) = match (&self.body, param.marked) {
+                (Body::Marks(_), _) => (value, Marks::NONE),
+                (_, true) => value.reveal(),
+                (_, false) => value.reveal_deep(),
+            };
+            marks = marks.union(own);
+            ready.push(value);
+        }
+        if unknown {
+            let ty = self.unknown.map_or_else(|| self.result.ty(), |of| of(&ready));
+            let deep = ready.iter().fold(marks, |m, v| m.union(v.all_marks()));
+            return Ok(Value::unknown(ty).mark(deep));
+        }
+        match self.body {
+            Body::Plain(body) | Body::Marks(body) => match body(context, &ready) {
+                Ok(value) => Ok(value.mark(marks)),
+                // A message may quote its argument.
+                Err(e) if args.iter().any(|a| !a.all_marks().is_empty()) => Err(CallError {
+                    message: "the call failed; the reason is not shown, because an argument is sensitive".into(),
+                    ..e
+                }),
+                Err(e) => Err(e),
+            },
+            Body::Elsewhere => Err(CallError::new(format!("\"{}\" cannot be called here", self.name))),
+        }
+    }
+}
+
+/// What does not fit, with the way to it in words.
+fn reason(error: &ConvertError) -> String {
+    let mut out = String::new();
+    for step in &error.path.0 {
+        match step {
+            Step::Key(key) => out.push_str(&format!("element {key:?}: ")),
+            Step::Index(index) => out.push_str(&format!("element {index}: ")),
+        }
+    }
+    out + &error.reason
+}
+
+/// Withheld parts become what every operation on them gives: an unknown, sensitive value.
+fn forget_withheld(value: &Value) -> Value {
+    if !value.has_withheld() {
+        return value.clone();
+    }
+    match value.kind() {
+        Kind::Withheld(ty, _) => Value::unknown(ty.clone()).mark(value.marks()).sensitive(),
+        _ => value.map_children(&forget_withheld),
+    }
+}
+
+/// All groups; a function is in exactly one.
+const GROUPS: [&[Function]; 14] = [
+    numeric::FUNCTIONS,
+    string::FUNCTIONS,
+    format::FUNCTIONS,
+    regex::FUNCTIONS,
+    collection::FUNCTIONS,
+    sequence::FUNCTIONS,
+    maps::FUNCTIONS,
+    sets::FUNCTIONS,
+    encoding::FUNCTIONS,
+    filesystem::FUNCTIONS,
+    date::FUNCTIONS,
+    hash::FUNCTIONS,
+    types::FUNCTIONS,
+    cidr::FUNCTIONS,
+];
+
+/// The function of this name; `core::` may stand before it.
+pub fn lookup(name: &str) -> Option<&'static Function> {
+    let name = name.strip_prefix("core::").unwrap_or(name);
+    all().find(|f| f.name == name)
+}
+
+/// All names, for suggestions and completion.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    all().map(|f| f.name)
+}
+
+/// All functions, group by group.
+pub fn all() -> impl Iterator<Item = &'static Function> {
+    GROUPS.into_iter().flatten()
+}
+
+/// The text of an argument that [`Function::call`] made a string.
+fn text(args: &[Value], index: usize) -> &str {
+    args.get(index).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The elements of an argument that is a list, set or tuple.
+fn items(args: &[Value], index: usize) -> &[Value] {
+    args.get(index).and_then(Value::as_items).map_or(&[], |i| &**i)
+}
+
+/// A whole number within the bounds of `i64`.
+fn whole(args: &[Value], index: usize) -> Result<i64, CallError> {
+    match args.get(index).and_then(Value::as_number) {
+        Some(n) if n.to_i64().is_some() => Ok(n.to_i64().unwrap_or_default()),
+        _ => Err(CallError::at(index, "value must be a whole number, between -9223372036854775808 and 9223372036854775807")),
+    }
+}
+
+fn bounded(text: String) -> Outcome {
+    if text.len() > MAX_TEXT { Err(too_long()) } else { Ok(Value::string(text)) }
+}
+
+fn too_long() -> CallError {
+    CallError::new(format!("the result would be longer than {} MiB", MAX_TEXT >> 20))
+}

@@ -1,0 +1,132 @@
+//! `regex`, `regexall` and `replace`: patterns in RE2 syntax.
+//!
+//! The one decision: patterns are translated piece by piece ([`pattern`]) instead of being handed to the
+//! regex crate, because the two dialects give different meanings to the same text (`[a&&b]`, `\d`,
+//! `{,3}`). Matching time is linear in both, so a hostile pattern costs at most its size limit.
+
+use std::borrow::Cow;
+
+use ::regex::{Captures, Regex, RegexBuilder};
+
+use super::*;
+
+#[path = "regex_pattern.rs"]
+mod pattern;
+
+/// Bytes that one compiled pattern may take.
+const SIZE_LIMIT: usize = 4 << 20;
+
+const PARAMS: &[Param] = &[Param::new("pattern", Ty::String), Param::new("string", Ty::String)];
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new(
+        "regex",
+        PARAMS,
+        Ty::Any,
+        |_, a| {
+            let re = compile(text(a, 0))?;
+            match re.captures(text(a, 1)) {
+                Some(found) => Ok(value(&re, &found)),
+                None => Err(CallError::new("pattern did not match any part of the given string")),
+            }
+        },
+        "The first match of a pattern: its text, or the tuple or object of its groups.",
+    )
+    .typed(|_| Type::Dynamic),
+    Function::new("regexall", PARAMS, Ty::List, regexall, "All matches of a pattern."),
+    Function::new(
+        "replace",
+        &[Param::new("str", Ty::String), Param::new("substr", Ty::String), Param::new("replace", Ty::String)],
+        Ty::String,
+        replace,
+        "The text with all occurrences replaced; `/pattern/` is a regular expression, `$1` its groups.",
+    ),
+];
+
+fn build(source: &str) -> Result<Regex, String> {
+    let translated = pattern::translate(source)?;
+    RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().map_err(|e| match e {
+        ::regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
+        other => other.to_string().lines().last().unwrap_or("syntax error").trim_start_matches("error: ").to_owned(),
+    })
+}
+
+fn compile(source: &str) -> Result<Regex, CallError> {
+    let re = build(source).map_err(|e| CallError::at(0, format!("invalid regexp pattern: {e}")))?;
+    let named = re.capture_names().flatten().count();
+    if named > 0 && named + 1 < re.captures_len() {
+        let message = "invalid regexp pattern: cannot mix both named and unnamed capture groups";
+        return Err(CallError::at(0, message));
+    }
+    Ok(re)
+}
+
+fn value(re: &Regex, found: &Captures<'_>) -> Value {
+    let group = |m: Option<::regex::Match<'_>>| m.map_or_else(|| Value::null(Type::String), |m| Value::string(m.as_str()));
+    if re.captures_len() == 1 {
+        return group(found.get(0));
+    }
+    if re.capture_names().any(|n| n.is_some()) {
+        return Value::object(re.capture_names().flatten().map(|name| (name, group(found.name(name)))));
+    }
+    Value::tuple((1..re.captures_len()).map(|i| group(found.get(i))).collect::<Vec<_>>())
+}
+
+fn regexall(_: &Context, args: &[Value]) -> Outcome {
+    let re = compile(text(args, 0))?;
+    let mut out = Vec::new();
+    for found in re.captures_iter(text(args, 1)) {
+        if out.len() == MAX_ITEMS {
+            return Err(sequence::too_many());
+        }
+        out.push(value(&re, &found));
+    }
+    let element = if re.captures_len() == 1 {
+        Type::String
+    } else if re.capture_names().any(|n| n.is_some()) {
+        Type::object(re.capture_names().flatten().map(|n| (n, Type::String)))
+    } else {
+        Type::tuple((1..re.captures_len()).map(|_| Type::String))
+    };
+    Ok(Value::list(element, out))
+}
+
+fn replace(_: &Context, args: &[Value]) -> Outcome {
+    let (source, from, to) = (text(args, 0), text(args, 1), text(args, 2));
+    let pattern = from.strip_prefix('/').and_then(|f| f.strip_suffix('/'));
+    let Some(pattern) = pattern else {
+        if source.matches(from).count().saturating_mul(to.len()).saturating_add(source.len()) > MAX_TEXT {
+            return Err(too_long());
+        }
+        return Ok(Value::string(source.replace(from, to)));
+    };
+    let re = build(pattern).map_err(|e| {
+        let message = match e.rsplit_once(" in ") {
+            Some((what, at)) => format!("{what}: `{at}`"),
+            None => e,
+        };
+        CallError::new(format!("error parsing regexp: {message}"))
+    })?;
+    let mut out = String::new();
+    let mut done = 0;
+    for found in re.captures_iter(source) {
+        let Some(all) = found.get(0) else { continue };
+        out.push_str(&source[done..all.start()]);
+        found.expand(to, &mut out);
+        done = all.end();
+        if out.len() > MAX_TEXT {
+            return Err(too_long());
+        }
+    }
+    out.push_str(&source[done..]);
+    bounded(out)
+}
+
+/// Whether a text matches a pattern of our own making.
+pub(super) fn own(pattern: &str) -> Result<Regex, Cow<'static, str>> {
+    RegexBuilder::new(pattern)
+        .size_limit(SIZE_LIMIT)
+        .dot_matches_new_line(true)
+        .build()
+        .map_err(|_| Cow::Borrowed("syntax error in pattern"))
+}

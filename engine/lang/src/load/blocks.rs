@@ -1,0 +1,335 @@
+//! The top-level blocks, one decoder each.
+//!
+//! The one decision: a decoder takes what the language knows and leaves the rest to the provider's
+//! schema; a definition that has errors is still added, so that references to it are no further errors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hcl_edit::Span as _;
+use hcl_edit::expr::{Expression, ObjectKey};
+use hcl_edit::structure::Block;
+use mesh_model::path::is_identifier;
+use mesh_model::{Mode, Span, Type};
+
+use super::args::{Args, constant, header};
+use super::decode::Decoder;
+use super::meta::Repetition;
+use crate::expr::Subject;
+use crate::{
+    Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, TypeConstraint, Variable,
+};
+
+const NO_REPETITION: Repetition = Repetition { count: None, for_each: None };
+/// Names that a module call needs for itself.
+const RESERVED_VARIABLES: [&str; 8] =
+    ["source", "version", "providers", "count", "for_each", "lifecycle", "depends_on", "locals"];
+
+impl Decoder {
+    pub(super) fn settings(&mut self, block: &Block, span: Span) {
+        if let Some(first) = self.module.settings.span {
+            return self.duplicate("The mesh block", first, span);
+        }
+        let lower = &mut self.lower;
+        let mut args = Args::new(&block.body, span);
+        let from = lower.used.len();
+        let required_version = lower.placed_string(&mut args, "required_version");
+        let backend = args.block("backend", lower).and_then(|b| {
+            let place = header(b, lower);
+            match b.labels.as_slice() {
+                [label] => Some((label.as_str().to_owned(), lower.body(&b.body, place))),
+                _ => {
+                    let detail = "A backend block is written as: backend \"type\" { ... }";
+                    lower.error("lang::labels", "Wrong number of block labels", detail, place);
+                    None
+                }
+            }
+        });
+        let encryption = args.block("encryption", lower).map(|b| {
+            let place = header(b, lower);
+            lower.body(&b.body, place)
+        });
+        args.finish(lower, "the mesh block");
+        let wrong: Vec<Span> = lower.used[from..]
+            .iter()
+            .filter(|u| !matches!(u.subject, Subject::Variable(_) | Subject::PathRoot | Subject::PathModule | Subject::PathCwd))
+            .map(|u| u.span)
+            .collect();
+        for place in wrong {
+            let detail = "Settings are needed before anything is evaluated: they can refer to variables only.";
+            lower.error("lang::reference", "Reference not possible here", detail, place);
+        }
+        self.module.settings = Settings { required_version, backend, encryption, span: Some(span) };
+    }
+
+    pub(super) fn provider(&mut self, block: &Block, span: Span, labels: &[Arc<str>]) {
+        let [name] = labels else { return };
+        let lower = &mut self.lower;
+        let mut args = Args::new(&block.body, span);
+        let from = lower.used.len();
+        let alias = args.string("alias", lower).map(|a| lower.name(&a));
+        if let Some(alias) = &alias
+            && !is_identifier(alias)
+        {
+            lower.error("lang::name", "Invalid name", format!("{alias:?} is not a name for an alias."), span);
+        }
+        let body = lower.rest(args);
+        lower.check_instance_names(from, &NO_REPETITION);
+        if let Some(first) = self.module.providers.iter().find(|p| p.name == *name && p.alias == alias) {
+            let what = match &alias {
+                Some(alias) => format!("The provider configuration {name}.{alias}"),
+                None => format!("The default configuration of the provider {name}"),
+            };
+            let first = first.span;
+            self.duplicate(&what, first, span);
+        }
+        self.module.providers.push(ProviderConfig { name: name.clone(), alias, body, span });
+    }
+
+    pub(super) fn variable(&mut self, block: &Block, span: Span, labels: &[Arc<str>]) {
+        let [name] = labels else { return };
+        let lower = &mut self.lower;
+        if RESERVED_VARIABLES.contains(&&**name) {
+            let detail = format!("{name:?} has a meaning of its own in module blocks. Choose another name.");
+            lower.error("lang::name", "Invalid variable name", detail, span);
+        }
+        let mut args = Args::new(&block.body, span);
+        let ty = args
+            .attribute("type")
+            .map_or_else(TypeConstraint::any, |a| lower.type_constraint(&a.value).unwrap_or_default());
+        let nullable = args.bool("nullable", true, lower);
+        let default = args.attribute("default").map(|attribute| {
+            let place = lower.span(attribute.value.span());
+            let value = constant(attribute, &Type::Dynamic, lower);
+            let fits = value.and_then(|value| match ty.convert(&value) {
+                Ok(value) => Some(value),
+                Err(error) => {
+                    let detail = format!("The default does not fit the type of the variable: {error}.");
+                    lower.error("lang::type", "Invalid default value for variable", detail, place);
+                    None
+                }
+            });
+            if !nullable && fits.as_ref().is_some_and(mesh_model::Value::is_null) {
+                let detail = "The default is null, but nullable = false.";
+                lower.error("lang::value", "Invalid default value for variable", detail, place);
+            }
+            // A broken default is reported; without any, callers would be told to give a value.
+            fits.unwrap_or_else(|| mesh_model::Value::unknown(ty.ty.clone()))
+        });
+        let description = args.string("description", lower);
+        let sensitive = args.bool("sensitive", false, lower);
+        let ephemeral = args.bool("ephemeral", false, lower);
+        let blocks = args.blocks("validation");
+        let from = lower.used.len();
+        let validations = lower.conditions(&blocks);
+        lower.check_instance_names(from, &NO_REPETITION);
+        for (validation, block) in validations.iter().zip(&blocks) {
+            let own = validation.condition.references().iter().any(|r| r.subject == Subject::Variable(name.clone()));
+            if !own {
+                let place = header(block, lower);
+                let detail = format!("The condition must refer to var.{name}: it is what it checks.");
+                lower.error("lang::reference", "Invalid variable validation condition", detail, place);
+            }
+        }
+        args.finish(lower, "a variable block");
+        if let Some(&first) = self.module.index.variables.get(name) {
+            let first = self.module.variables[first].span;
+            return self.duplicate(&format!("The variable {name:?}"), first, span);
+        }
+        self.module.index.variables.insert(name.clone(), self.module.variables.len());
+        self.module.variables.push(Variable {
+            name: name.clone(),
+            ty,
+            default,
+            description,
+            sensitive,
+            nullable,
+            ephemeral,
+            validations,
+            span,
+        });
+    }
+
+    pub(super) fn locals(&mut self, block: &Block) {
+        let span = header(block, &self.lower);
+        let args = Args::new(&block.body, span);
+        for attribute in &args.attributes {
+            let name = self.lower.name(attribute.key.as_str());
+            let span = self.lower.span(attribute.key.span());
+            let from = self.lower.used.len();
+            let value = self.lower.expr(&attribute.value);
+            self.lower.check_instance_names(from, &NO_REPETITION);
+            if let Some(&first) = self.module.index.locals.get(&name) {
+                let first = self.module.locals[first].span;
+                self.duplicate(&format!("The local value {name:?}"), first, span);
+                continue;
+            }
+            self.module.index.locals.insert(name.clone(), self.module.locals.len());
+            self.module.locals.push(Local { name, value, span });
+        }
+        for block in &args.blocks {
+            let span = header(block, &self.lower);
+            let detail = "A locals block holds arguments only.";
+            self.lower.error("lang::unexpected", "Unsupported block type", detail, span);
+        }
+    }
+
+    pub(super) fn output(&mut self, block: &Block, span: Span, labels: &[Arc<str>]) {
+        let [name] = labels else { return };
+        let lower = &mut self.lower;
+        let mut args = Args::new(&block.body, span);
+        let from = lower.used.len();
+        let value = args.required("value", lower).map(|a| lower.expr(&a.value));
+        let description = args.string("description", lower);
+        let sensitive = args.bool("sensitive", false, lower);
+        let ephemeral = args.bool("ephemeral", false, lower);
+        let depends_on = lower.depends_on(&mut args);
+        let preconditions = lower.conditions(&args.blocks("precondition"));
+        args.finish(lower, "an output block");
+        lower.check_instance_names(from, &NO_REPETITION);
+        if let Some(&first) = self.module.index.outputs.get(name) {
+            let first = self.module.outputs[first].span;
+            return self.duplicate(&format!("The output {name:?}"), first, span);
+        }
+        self.module.index.outputs.insert(name.clone(), self.module.outputs.len());
+        let value = value.unwrap_or_else(|| crate::Expr::value_at(mesh_model::Value::NULL, span));
+        self.module.outputs.push(Output {
+            name: name.clone(),
+            value,
+            description,
+            sensitive,
+            ephemeral,
+            depends_on,
+            preconditions,
+            span,
+        });
+    }
+
+    pub(super) fn resource(&mut self, block: &Block, span: Span, mode: Mode, labels: &[Arc<str>]) {
+        let [ty, name] = labels else { return };
+        let lower = &mut self.lower;
+        let mut args = Args::new(&block.body, span);
+        let from = lower.used.len();
+        let repetition = lower.repetition(&mut args);
+        let after_repetition = lower.used.len();
+        let provider = args.attribute("provider").and_then(|a| lower.provider_ref(&a.value));
+        let depends_on = lower.depends_on(&mut args);
+        let lifecycle = args.block("lifecycle", lower).map_or_else(Lifecycle::default, |b| {
+            lower.lifecycle(b, mode == Mode::Managed)
+        });
+        let body = lower.rest(args);
+        lower.check_instance_names(after_repetition, &repetition);
+        let own = Subject::Resource { mode, ty: ty.clone(), name: name.clone() };
+        let itself: Vec<Span> = lower.used[from..].iter().filter(|u| u.subject == own).map(|u| u.span).collect();
+        for place in itself {
+            let detail = format!(
+                "{own} refers to itself. In a postcondition write self; for a value used twice, a local value."
+            );
+            lower.error("lang::reference", "Self-referential block", detail, place);
+        }
+        let key = (mode, ty.clone(), name.clone());
+        if let Some(&first) = self.module.index.resources.get(&key) {
+            let first = self.module.resources[first].span;
+            return self.duplicate(&own.to_string(), first, span);
+        }
+        self.module.index.resources.insert(key, self.module.resources.len());
+        let Repetition { count, for_each } = repetition;
+        self.module.resources.push(Resource {
+            mode,
+            ty: ty.clone(),
+            name: name.clone(),
+            provider,
+            count,
+            for_each,
+            depends_on,
+            lifecycle,
+            body,
+            span,
+        });
+    }
+
+    pub(super) fn call(&mut self, block: &Block, span: Span, labels: &[Arc<str>]) {
+        let [name] = labels else { return };
+        let lower = &mut self.lower;
+        let mut args = Args::new(&block.body, span);
+        let repetition = lower.repetition(&mut args);
+        let from = lower.used.len();
+        let source = match args.required("source", lower) {
+            Some(_) if args.attribute("version").is_some() => {
+                let detail = "Only modules of a registry have a version; a folder has none.";
+                lower.error("lang::module", "Unsupported module version", detail, span);
+                None
+            }
+            Some(attribute) => {
+                let place = lower.span(attribute.value.span());
+                constant(attribute, &Type::String, lower).and_then(|v| v.as_str().map(|s| (s.to_owned(), place)))
+            }
+            None => None,
+        };
+        let providers = args.attribute("providers").map(|a| self.provider_map(&a.value)).unwrap_or_default();
+        let lower = &mut self.lower;
+        let depends_on = lower.depends_on(&mut args);
+        let inputs: Vec<(Arc<str>, crate::Expr)> = std::mem::take(&mut args.attributes)
+            .into_iter()
+            .map(|a| (lower.name(a.key.as_str()), lower.expr(&a.value)))
+            .collect();
+        args.finish(lower, "a module block");
+        lower.check_instance_names(from, &repetition);
+        let itself: Vec<Span> = lower.used[from..]
+            .iter()
+            .filter(|u| u.subject == Subject::Module(name.clone()))
+            .map(|u| u.span)
+            .collect();
+        for place in itself {
+            let detail = format!("module.{name} refers to itself.");
+            lower.error("lang::reference", "Self-referential block", detail, place);
+        }
+        if let Some(&first) = self.module.index.calls.get(name) {
+            let first = self.module.calls[first].span;
+            return self.duplicate(&format!("The module call {name:?}"), first, span);
+        }
+        let Some((source, place)) = source else { return };
+        if !(source.starts_with("./") || source.starts_with("../") || source == "." || source == "..") {
+            let detail = format!(
+                "{source:?} is not a folder relative to this one. Write \"./modules/name\"; other sources are not \
+                 supported by this version."
+            );
+            return self.lower.error("lang::module", "Unsupported module source", detail, place);
+        }
+        self.sources.push((PathBuf::from(source), place));
+        self.module.index.calls.insert(name.clone(), self.module.calls.len());
+        let Repetition { count, for_each } = repetition;
+        self.module.calls.push(ModuleCall {
+            name: name.clone(),
+            module: usize::MAX,
+            count,
+            for_each,
+            inputs,
+            providers,
+            depends_on,
+            span,
+        });
+    }
+
+    /// `{ vault = vault.team }`: the name inside, and the configuration outside.
+    fn provider_map(&mut self, expr: &Expression) -> Vec<(ProviderRef, ProviderRef)> {
+        let Expression::Object(object) = expr else {
+            let span = self.lower.span(expr.span());
+            let detail = "providers is written as { vault = vault.team }.";
+            self.lower.error("lang::provider", "Invalid provider reference", detail, span);
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for (key, value) in object.iter() {
+            let inside = match key {
+                ObjectKey::Ident(name) => {
+                    Some(ProviderRef { name: self.lower.name(name.as_str()), alias: None, span: self.lower.span(key.span()) })
+                }
+                ObjectKey::Expression(expr) => self.lower.provider_ref(expr),
+            };
+            let outside = self.lower.provider_ref(value.expr());
+            out.extend(inside.zip(outside));
+        }
+        out
+    }
+}

@@ -1,0 +1,153 @@
+//! Static checks of one module: what is referred to exists, inputs fit the called module.
+//!
+//! The one decision: every check is a look-up by name in what was decoded; nothing is evaluated. Cycles
+//! are found by the engine, which orders everything.
+
+use std::sync::Arc;
+
+use mesh_model::{Diagnostic, Diagnostics, Mode, Span};
+
+use crate::expr::{Subject, Used};
+use crate::suggest::hint;
+use crate::{Module, ProviderRef};
+
+/// Checks `modules[index]`, whose called modules are loaded.
+pub(super) fn module(modules: &[Module], index: usize, used: &[Used], diagnostics: &mut Diagnostics) {
+    let module = &modules[index];
+    for reference in used {
+        if let Some(diagnostic) = reference_error(modules, module, reference) {
+            diagnostics.push(diagnostic);
+        }
+    }
+    inputs(modules, module, diagnostics);
+    providers(modules, module, diagnostics);
+    if index > 0
+        && let Some(span) = module.settings.span
+    {
+        let detail = "Only the root module has settings.";
+        diagnostics.push(Diagnostic::error("lang::unexpected", "Unsupported block type", detail).at(span));
+    }
+}
+
+fn undeclared(summary: &'static str, what: String, near: &str, span: Span) -> Option<Diagnostic> {
+    Some(Diagnostic::error("lang::reference", summary, format!("{what} is not declared in this module.{near}")).at(span))
+}
+
+fn reference_error(modules: &[Module], module: &Module, used: &Used) -> Option<Diagnostic> {
+    match &used.subject {
+        Subject::Variable(name) if !module.index.variables.contains_key(name) => {
+            let near = hint(name, module.variables.iter().map(|v| &*v.name));
+            undeclared("Reference to undeclared input variable", format!("The variable {name:?}"), &near, used.span)
+        }
+        Subject::Local(name) if !module.index.locals.contains_key(name) => {
+            let near = hint(name, module.locals.iter().map(|v| &*v.name));
+            undeclared("Reference to undeclared local value", format!("The local value {name:?}"), &near, used.span)
+        }
+        Subject::Resource { mode, ty, name } if module.resource(*mode, ty, name).is_none() => {
+            let near = resource_hint(module, *mode, ty, name);
+            undeclared("Reference to undeclared resource", used.subject.to_string(), &near, used.span)
+        }
+        Subject::Module(name) => match module.call(name) {
+            None => {
+                let near = hint(name, module.calls.iter().map(|c| &*c.name));
+                undeclared("Reference to undeclared module", format!("The module call {name:?}"), &near, used.span)
+            }
+            Some(call) => {
+                let (output, span) = used.attribute.as_ref()?;
+                let called = modules.get(call.module)?;
+                if called.output(output).is_some() {
+                    return None;
+                }
+                let near = hint(output, called.outputs.iter().map(|o| &*o.name));
+                let detail = format!("The module {name:?} has no output named {output:?}.{near}");
+                Some(
+                    Diagnostic::error("lang::reference", "Unsupported attribute", detail)
+                        .at(*span)
+                        .with(call.span, "the module is called here"),
+                )
+            }
+        },
+        _ => None,
+    }
+}
+
+fn resource_hint(module: &Module, mode: Mode, ty: &Arc<str>, name: &Arc<str>) -> String {
+    // The same type and name in another mode is the likeliest slip.
+    if let Some(other) =
+        [Mode::Managed, Mode::Data, Mode::Ephemeral].into_iter().find(|m| *m != mode && module.resource(*m, ty, name).is_some())
+    {
+        return format!(" Did you mean \"{}{ty}.{name}\"?", other.prefix());
+    }
+    let wanted = format!("{}{ty}.{name}", mode.prefix());
+    let names: Vec<String> =
+        module.resources.iter().map(|r| format!("{}{}.{}", r.mode.prefix(), r.ty, r.name)).collect();
+    hint(&wanted, names.iter().map(String::as_str))
+}
+
+fn inputs(modules: &[Module], module: &Module, diagnostics: &mut Diagnostics) {
+    for call in &module.calls {
+        let Some(called) = modules.get(call.module) else { continue };
+        for (name, expr) in &call.inputs {
+            let Some(variable) = called.variable(name) else {
+                let near = hint(name, called.variables.iter().map(|v| &*v.name));
+                let detail = format!("The module {:?} has no variable named {name:?}.{near}", &*call.name);
+                diagnostics.push(
+                    Diagnostic::error("lang::unexpected", "Unsupported argument", detail)
+                        .at(expr.span())
+                        .with(call.span, "the module is called here"),
+                );
+                continue;
+            };
+            if let Some(Err(error)) = expr.constant().map(|v| variable.ty.convert(&v)) {
+                let detail = format!("The value does not fit the variable {name:?}: {error}.");
+                diagnostics.push(
+                    Diagnostic::error("lang::type", "Invalid value for input variable", detail)
+                        .at(expr.span_at(&error.path.0))
+                        .with(variable.span, "the variable is declared here"),
+                );
+            }
+        }
+        for variable in &called.variables {
+            if variable.default.is_none() && !call.inputs.iter().any(|(n, _)| *n == variable.name) {
+                let detail = format!(
+                    "The module {:?} needs a value for its variable {:?}, which has no default.",
+                    &*call.name, &*variable.name
+                );
+                diagnostics.push(
+                    Diagnostic::error("lang::missing", "Missing required argument", detail)
+                        .at(call.span)
+                        .with(variable.span, "the variable is declared here"),
+                );
+            }
+        }
+    }
+}
+
+/// Configurations with an alias must be declared here or handed in by the caller.
+fn providers(modules: &[Module], module: &Module, diagnostics: &mut Diagnostics) {
+    let handed: Vec<&ProviderRef> = module
+        .parent
+        .and_then(|p| modules[p].calls.iter().find(|c| Some(&c.name) == module.path.last()))
+        .map(|call| call.providers.iter().map(|(inside, _)| inside).collect())
+        .unwrap_or_default();
+    let known = |r: &ProviderRef| {
+        module.providers.iter().any(|p| p.name == r.name && p.alias == r.alias)
+            || handed.iter().any(|h| h.name == r.name && h.alias == r.alias)
+    };
+    let used = module.resources.iter().filter_map(|r| r.provider.as_ref());
+    let outside = module.calls.iter().flat_map(|c| c.providers.iter().map(|(_, outside)| outside));
+    for reference in used.chain(outside) {
+        let Some(alias) = &reference.alias else { continue };
+        if known(reference) {
+            continue;
+        }
+        let aliases = module.providers.iter().filter(|p| p.name == reference.name).filter_map(|p| p.alias.as_deref());
+        let near = hint(alias, aliases);
+        let detail = format!(
+            "The provider {:?} has no configuration with the alias {alias:?} in this module.{near}",
+            &*reference.name
+        );
+        diagnostics
+            .push(Diagnostic::error("lang::provider", "Provider configuration not present", detail).at(reference.span));
+    }
+}

@@ -1,0 +1,222 @@
+//! Loading a folder of files, and the modules it calls, into a [`Config`].
+//!
+//! The one decision: everything that can be known without values is checked here, over all files and
+//! modules, before anything is evaluated: one run reports all of it. A folder is read once however often
+//! it is called. Only local modules are known here.
+
+mod args;
+mod blocks;
+mod bodies;
+mod check;
+mod decode;
+mod meta;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use mesh_model::{Diagnostic, Diagnostics, Sources, Span};
+
+use crate::syntax::on_large_stack;
+use crate::{Config, Module};
+use decode::Draft;
+
+/// Deeper calls are a mistake.
+const MAX_DEPTH: usize = 32;
+
+/// What to load.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// The folder of the root module.
+    pub root: PathBuf,
+    /// What stands before file names in messages; empty for the current folder.
+    pub display: String,
+}
+
+/// Where files come from: the disk, a saved plan, a test.
+pub trait Files: Sync {
+    /// Paths of the files in a folder.
+    fn read_dir(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// The text of a file.
+    fn read(&self, file: &Path) -> io::Result<String>;
+}
+
+/// The file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn read_dir(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        std::fs::read_dir(dir)?.map(|entry| entry.map(|e| e.path())).collect()
+    }
+
+    fn read(&self, file: &Path) -> io::Result<String> {
+        String::from_utf8(std::fs::read(file)?).map_err(|error| {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = good.iter().filter(|b| **b == b'\n').count() + 1;
+            io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not valid UTF-8 text"))
+        })
+    }
+}
+
+/// Loads a configuration from the disk. With errors the configuration is what could be read of it;
+/// `None` where a folder could not be read at all.
+pub fn load(options: &LoadOptions, sources: &mut Sources) -> (Option<Config>, Diagnostics) {
+    load_from(&Disk, options, sources)
+}
+
+/// Like [`load`], from other files.
+pub fn load_from(files: &dyn Files, options: &LoadOptions, sources: &mut Sources) -> (Option<Config>, Diagnostics) {
+    on_large_stack(|| {
+        let mut loader = Loader {
+            files,
+            sources,
+            drafts: HashMap::new(),
+            modules: Vec::new(),
+            diagnostics: Diagnostics::new(),
+            complete: true,
+        };
+        let root = Folder { dir: normal(&options.root), display: normal(Path::new(&options.display)) };
+        loader.add(&root, None, Vec::new(), &mut Vec::new());
+        let mut seen = HashSet::new();
+        loader.diagnostics.0.retain(|d| seen.insert((d.span, d.summary, d.detail.clone())));
+        let config = (loader.complete && !loader.modules.is_empty()).then_some(Config { modules: loader.modules });
+        (config, loader.diagnostics)
+    })
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Folder {
+    dir: PathBuf,
+    /// As users know it.
+    display: PathBuf,
+}
+
+struct Loader<'l> {
+    files: &'l dyn Files,
+    sources: &'l mut Sources,
+    drafts: HashMap<PathBuf, Option<Arc<Draft>>>,
+    modules: Vec<Module>,
+    diagnostics: Diagnostics,
+    complete: bool,
+}
+
+impl Loader<'_> {
+    /// Adds the module of a folder and all it calls. `call`: the calling module and the place.
+    fn add(
+        &mut self,
+        folder: &Folder,
+        call: Option<(usize, Span)>,
+        path: Vec<Arc<str>>,
+        around: &mut Vec<PathBuf>,
+    ) -> Option<usize> {
+        let refuse = |loader: &mut Self, summary, detail: String| {
+            let span = call.map(|(_, span)| span);
+            loader.diagnostics.push(Diagnostic::error("lang::module", summary, detail).at_default(span));
+            loader.complete = false;
+            None
+        };
+        if around.contains(&folder.dir) {
+            let detail = format!("The folder {} calls itself, directly or through others.", folder.display.display());
+            return refuse(self, "Module calls itself", detail);
+        }
+        if around.len() >= MAX_DEPTH {
+            return refuse(self, "Modules too deep", format!("Modules are nested more than {MAX_DEPTH} deep."));
+        }
+        let draft = match self.draft(folder) {
+            Ok(draft) => draft,
+            Err(reason) => return refuse(self, "Module not readable", reason),
+        };
+        let Some(draft) = draft else {
+            self.complete = false;
+            return None;
+        };
+        let index = self.modules.len();
+        let mut module = draft.module.clone();
+        module.path.clone_from(&path);
+        module.parent = call.map(|(parent, _)| parent);
+        self.modules.push(module);
+        around.push(folder.dir.clone());
+        for (i, (source, span)) in draft.sources.iter().enumerate() {
+            let child = Folder {
+                dir: normal(&folder.dir.join(source)),
+                display: normal(&folder.display.join(source)),
+            };
+            let name = draft.module.calls[i].name.clone();
+            let path = path.iter().cloned().chain([name]).collect();
+            if let Some(child) = self.add(&child, Some((index, *span)), path, around) {
+                self.modules[index].calls[i].module = child;
+            }
+        }
+        around.pop();
+        if self.complete {
+            check::module(&self.modules, index, &draft.used, &mut self.diagnostics);
+        }
+        Some(index)
+    }
+
+    /// The module of a folder without what it calls; `Ok(None)`: not readable, and already reported.
+    fn draft(&mut self, folder: &Folder) -> Result<Option<Arc<Draft>>, String> {
+        if let Some(draft) = self.drafts.get(&folder.dir) {
+            return Ok(draft.clone());
+        }
+        let shown = if folder.display.as_os_str().is_empty() { Path::new(".") } else { &folder.display };
+        let mut names = self
+            .files
+            .read_dir(&folder.dir)
+            .map_err(|e| format!("The folder {} cannot be read: {e}.", shown.display()))?;
+        names.sort();
+        let mut texts = Vec::new();
+        let mut broken = false;
+        for path in names {
+            let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
+            let shown = folder.display.join(name).display().to_string();
+            if name.starts_with('.') || !(name.ends_with(".mesh.hcl") || name.ends_with(".mesh.json")) {
+                continue;
+            }
+            if name.ends_with(".mesh.json") {
+                let detail = format!("{shown} is in JSON syntax, which this version does not read.");
+                self.diagnostics.push(Diagnostic::error("lang::file", "JSON syntax not supported", detail));
+                continue;
+            }
+            match self.files.read(&path) {
+                Ok(text) => texts.push(self.sources.add(shown, text)),
+                Err(error) => {
+                    broken = true;
+                    let detail = format!("{shown} cannot be read: {error}.");
+                    self.diagnostics.push(Diagnostic::error("lang::file", "File not readable", detail));
+                }
+            }
+        }
+        if texts.is_empty() && !broken {
+            return Err(format!("The folder {} holds no *.mesh.hcl file.", shown.display()));
+        }
+        let draft = if broken {
+            None
+        } else {
+            let sources: Vec<_> = texts.iter().filter_map(|f| Some((*f, self.sources.get(*f)?.clone()))).collect();
+            let draft = decode::module(&folder.dir, &sources, &mut self.diagnostics);
+            Some(Arc::new(draft))
+        };
+        self.drafts.insert(folder.dir.clone(), draft.clone());
+        Ok(draft)
+    }
+}
+
+/// The path without `.` and without `..` where that is possible by name alone.
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}

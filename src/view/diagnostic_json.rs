@@ -1,0 +1,102 @@
+//! Diagnostics for programs: Terraform's object, with our code and related places added.
+
+use mesh_model::{Diagnostic, Diagnostics, Severity, Sources, Span};
+use serde_json::{Map, Value as Json, json};
+use unicode_segmentation::UnicodeSegmentation;
+
+/// The object of one diagnostic.
+pub(crate) fn one(d: &Diagnostic, sources: &Sources) -> Json {
+    let mut out = Map::new();
+    out.insert("severity".into(), word(d.severity).into());
+    out.insert("summary".into(), d.summary.into());
+    out.insert("detail".into(), d.detail.clone().into());
+    out.insert("code".into(), d.code.into());
+    if let Some(address) = &d.address {
+        out.insert("address".into(), address.to_string().into());
+    }
+    if let Some(span) = d.span {
+        if let Some(range) = range(span, sources) {
+            out.insert("range".into(), range);
+        }
+        if let Some(snippet) = snippet(span, sources) {
+            out.insert("snippet".into(), snippet);
+        }
+    }
+    let related: Vec<Json> = d
+        .related
+        .iter()
+        .filter_map(|(span, what)| Some(json!({ "message": what, "range": range(*span, sources)? })))
+        .collect();
+    if !related.is_empty() {
+        out.insert("related".into(), related.into());
+    }
+    out.into()
+}
+
+const fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// What `validate -json` gives.
+pub(crate) fn validation(diagnostics: &Diagnostics, sources: &Sources) -> Json {
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    json!({
+        "format_version": "1.0",
+        "valid": errors == 0,
+        "error_count": errors,
+        "warning_count": diagnostics.iter().count() - errors,
+        "diagnostics": diagnostics.iter().map(|d| one(d, sources)).collect::<Vec<_>>(),
+    })
+}
+
+fn range(span: Span, sources: &Sources) -> Option<Json> {
+    let source = sources.get(span.file)?;
+    // Columns count what people see as one character.
+    let position = |byte: u32| {
+        let byte = (byte as usize).min(source.text.len());
+        let (line, _) = source.line_column(byte);
+        let start = source.line_starts()[line - 1];
+        let column = source.text.get(start..byte).map_or(byte - start, |t| t.graphemes(true).count());
+        json!({ "line": line, "column": column + 1, "byte": byte })
+    };
+    Some(json!({ "filename": source.name, "start": position(span.start), "end": position(span.end) }))
+}
+
+fn snippet(span: Span, sources: &Sources) -> Option<Json> {
+    let source = sources.get(span.file)?;
+    let start = (span.start as usize).min(source.text.len());
+    let (line, _) = source.line_column(start);
+    let from = source.line_starts()[line - 1];
+    let last = source.line_column((span.end as usize).saturating_sub(1).max(start)).0;
+    let to = source.line_starts().get(last).copied().unwrap_or(source.text.len());
+    let code = source.text.get(from..to)?.trim_end_matches(['\n', '\r']);
+    Some(json!({
+        "context": null,
+        "code": code,
+        "start_line": line,
+        "highlight_start_offset": start - from,
+        "highlight_end_offset": (span.end as usize).saturating_sub(from).min(code.len()),
+        "values": [],
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_what_people_see() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.mesh.hcl", "x = 1\ny = \"e\u{301}\" + b\n");
+        let d = Diagnostic::error("a::b", "S", "D").at(Span { file, start: 17, end: 18 });
+        let json = one(&d, &sources);
+        assert_eq!(json["range"]["start"], json!({ "line": 2, "column": 11, "byte": 17 }));
+        assert_eq!(json["snippet"]["code"], json!("y = \"e\u{301}\" + b"));
+        assert_eq!(json["snippet"]["highlight_start_offset"], json!(11));
+        let all = validation(&d.into(), &sources);
+        assert_eq!((&all["valid"], &all["error_count"]), (&json!(false), &json!(1)));
+    }
+}

@@ -1,0 +1,215 @@
+//! A plan as text, in Terraform's look.
+//!
+//! The one decision: the text is a pure function of the plan, so it is the same when it is made, when
+//! it is read from a plan file, and in a test. What is dangerous (destroys, replaces, what was not
+//! previewed) is never folded away.
+
+use mesh_model::change::{Drift, Waiting};
+use mesh_model::{Action, Deferred, Fingerprinter, Plan, Value};
+
+use super::diff::{Line, Sign, attributes, value};
+use super::style::{BOLD, RED, YELLOW, paint, visible};
+use super::{block, summary};
+
+const RULE: &str = "─────────────────────────────────────────────────────────────────────────────";
+
+/// The whole text, ending in a line end. `digest` is what people approve.
+pub(crate) fn text(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str) -> String {
+    let mut out = String::new();
+    drift(&mut out, plan, fingerprinter);
+    let blocks: Vec<String> =
+        plan.changes.iter().filter_map(|c| block::of(c, fingerprinter)).map(|b| b.render()).collect();
+    if !blocks.is_empty() {
+        legend(&mut out, plan);
+        out.push_str("\nmesh will perform the following actions:\n");
+        for block in &blocks {
+            out.push('\n');
+            out.push_str(block);
+        }
+    }
+    deferred(&mut out, &plan.deferred, fingerprinter);
+    waiting(&mut out, &plan.waiting);
+    protected(&mut out, plan);
+    if plan.is_empty() {
+        out.push('\n');
+        out.push_str(&nothing(plan));
+    } else if !blocks.is_empty() || !plan.deferred.is_empty() {
+        out.push_str(&format!("\n{}\n", summary::plan_line(plan)));
+    }
+    outputs(&mut out, plan, fingerprinter);
+    if !(plan.is_empty() && plan.is_complete()) {
+        out.push_str(&format!("\nPlan digest: {digest}\n"));
+    }
+    out
+}
+
+/// The text about drift alone, for `mesh drift`; empty when there is none.
+pub(crate) fn drift_text(plan: &Plan, fingerprinter: &Fingerprinter) -> String {
+    let mut out = String::new();
+    if plan.drift.is_empty() {
+        return out;
+    }
+    out.push_str(&paint(BOLD, "Objects have changed outside of mesh"));
+    out.push('\n');
+    for d in &plan.drift {
+        out.push('\n');
+        out.push_str(&drifted(d, fingerprinter));
+    }
+    out
+}
+
+/// What is said instead of a summary when nothing is to be done now.
+fn nothing(plan: &Plan) -> String {
+    let (headline, detail) = match (plan.is_complete(), plan.destroy) {
+        (true, true) => ("No changes.", "No objects need to be destroyed."),
+        (true, false) => ("No changes.", "Your infrastructure matches the configuration."),
+        (false, _) => ("No changes in this stage.", "What is left is deferred, see above."),
+    };
+    let mut out = format!("{} {}\n", paint(super::style::GREEN.bold(), headline), paint(BOLD, detail));
+    if plan.is_complete() && !plan.destroy {
+        out.push_str(
+            "\nmesh has compared your real infrastructure against your configuration\nand found no differences, so no changes are needed.\n",
+        );
+    }
+    out
+}
+
+fn legend(out: &mut String, plan: &Plan) {
+    let has = |action| plan.changes.iter().any(|c| c.action == action);
+    out.push_str(
+        "\nmesh used the configured providers to generate the following execution plan.\nResource actions are indicated with the following symbols:\n",
+    );
+    let rows = [
+        (Action::Create, Sign::Add, "create"),
+        (Action::Update, Sign::Change, "update in-place"),
+        (Action::Delete, Sign::Remove, "destroy"),
+        (Action::Replace, Sign::Block("-/+"), "destroy and then create replacement"),
+        (Action::ReplaceCreateFirst, Sign::Block("+/-"), "create replacement and then destroy"),
+        (Action::Read, Sign::Block("<="), "read (data resources)"),
+        (Action::Forget, Sign::Block("."), "forget, the object stays"),
+    ];
+    for (action, sign, what) in rows {
+        if has(action) {
+            out.push_str(&Line { depth: 0, sign, text: what.into() }.render());
+            out.push('\n');
+        }
+    }
+}
+
+fn drift(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
+    if plan.drift.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{} Objects have changed outside of mesh\n", paint(YELLOW.bold(), "Note:")));
+    out.push_str("\nmesh detected the following changes made outside of mesh since the last\n\"mesh apply\":\n");
+    for d in &plan.drift {
+        out.push('\n');
+        out.push_str(&drifted(d, fingerprinter));
+    }
+    out.push_str(
+        "\nUnless the configuration says the same, or tells to ignore it, the following\nplan undoes or responds to these changes.\n",
+    );
+    out.push_str(&format!("\n{RULE}\n"));
+}
+
+fn drifted(drift: &Drift, fingerprinter: &Fingerprinter) -> String {
+    let gone = drift.after.is_null();
+    let word = if gone { "has been deleted" } else { "has changed" };
+    let mut out = format!("  # {}\n", paint(BOLD, format!("{} {word}", drift.address)));
+    let sign = if gone { Sign::Remove } else { Sign::Change };
+    let open = format!("resource {:?} {:?} {{", &*drift.address.ty, &*drift.address.name);
+    let (before, after) = (fingerprinter.withhold(&drift.before), fingerprinter.withhold(&drift.after));
+    let mut lines = vec![Line { depth: 0, sign, text: open }];
+    lines.extend(attributes(&before, &after, &[]));
+    lines.push(Line { depth: 0, sign: Sign::Blank, text: "}".into() });
+    push(&mut out, &lines);
+    out
+}
+
+fn push(out: &mut String, lines: &[Line]) {
+    for line in lines {
+        out.push_str(line.render().trim_end());
+        out.push('\n');
+    }
+}
+
+fn outputs(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
+    let changed: Vec<_> = plan.outputs.iter().filter(|(_, o)| o.action != Action::NoOp).collect();
+    if changed.is_empty() {
+        return;
+    }
+    out.push_str("\nChanges to Outputs:\n");
+    let width = changed.iter().map(|(n, _)| n.chars().count()).max().unwrap_or(0);
+    for (name, o) in changed {
+        let lines = value(name, width, &fingerprinter.withhold(&o.before), &fingerprinter.withhold(&o.after), 0);
+        push(out, &lines);
+    }
+    if plan.changes.iter().all(|c| !c.action.is_write()) && plan.is_complete() {
+        out.push_str("\nYou can apply this plan to save these new output values to the mesh state,\nwithout changing any real infrastructure.\n");
+    }
+}
+
+fn deferred(out: &mut String, deferred: &[Deferred], fingerprinter: &Fingerprinter) {
+    if deferred.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{}\n", paint(BOLD, "Deferred: will be decided in a later stage, inside these bounds:")));
+    for d in deferred {
+        let actions: Vec<&str> = d.actions.iter().map(|a| verb(*a)).collect();
+        let danger = d.actions.iter().any(|a| matches!(a, Action::Delete | Action::Replace | Action::ReplaceCreateFirst));
+        let actions = paint(if danger { RED } else { anstyle::Style::new() }, actions.join(" or "));
+        out.push_str(&format!("\n  # {} may be {actions}\n", paint(BOLD, &d.pattern)));
+        out.push_str(&format!("  # ({})\n", visible(&d.reason)));
+        let open = format!("resource {:?} {:?} {{", &*d.resource.ty, &*d.resource.name);
+        let mut lines = vec![Line { depth: 0, sign: Sign::Block("?"), text: open }];
+        lines.extend(attributes(&Value::NULL, &fingerprinter.withhold(&d.known), &[]));
+        lines.push(Line { depth: 0, sign: Sign::Blank, text: "}".into() });
+        push(out, &lines);
+    }
+}
+
+/// What an envelope allows, in words.
+pub(crate) const fn verb(action: Action) -> &'static str {
+    match action {
+        Action::NoOp => "left as it is",
+        Action::Read => "read",
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Replace | Action::ReplaceCreateFirst => "replaced",
+        Action::Delete => "destroyed",
+        Action::Forget => "forgotten",
+    }
+}
+
+/// Closed gates with what to do; also printed at the end of an apply.
+pub(crate) fn waiting(out: &mut String, gates: &[Waiting]) {
+    for gate in gates {
+        let head = format!("Waiting: {} waits for {}", gate.address, visible(&gate.waiting_for));
+        out.push_str(&format!("\n{}\n", paint(YELLOW.bold(), head)));
+        let instructions = visible(&gate.instructions);
+        if !instructions.trim().is_empty() {
+            out.push('\n');
+            for line in instructions.trim_end().lines() {
+                out.push_str(format!("    {line}").trim_end());
+                out.push('\n');
+            }
+        }
+        if !gate.problems.is_empty() {
+            out.push_str("\n  What was given does not open it:\n");
+            for problem in &gate.problems {
+                out.push_str(&format!("  {} {}\n", paint(RED, "-"), visible(problem)));
+            }
+        }
+    }
+}
+
+fn protected(out: &mut String, plan: &Plan) {
+    if plan.protected.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{}\n", paint(YELLOW.bold(), "Protected: these objects are not destroyed and stay:")));
+    for address in &plan.protected {
+        out.push_str(&format!("  {address}\n"));
+    }
+    out.push_str("\nTo destroy one of them, set prevent_destroy = false in its lifecycle block,\napply that, and destroy again.\n");
+}

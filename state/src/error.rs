@@ -1,0 +1,244 @@
+//! What can go wrong with state, each with the way out.
+//!
+//! The one decision: an error says what was not lost. None holds a value of the state.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mesh_model::Diagnostic;
+
+use crate::LockInfo;
+
+/// Why an operation of the system failed, as far as it matters for the way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The account may not.
+    Permission,
+    /// No space, or no quota, is left.
+    DiskFull,
+    /// The file system is read-only.
+    ReadOnly,
+    /// Anything else.
+    Other,
+}
+
+/// Why state could not be read or written.
+#[derive(Clone, Debug)]
+pub enum StateError {
+    /// Somebody else holds the lock.
+    Locked {
+        /// The state.
+        place: String,
+        /// Who.
+        holder: Box<LockInfo>,
+    },
+    /// The lock was broken or replaced while we held it.
+    LockLost {
+        /// The state.
+        place: String,
+    },
+    /// No lock with the given id is there.
+    NoSuchLock {
+        /// The state.
+        place: String,
+        /// The id that was given.
+        id: String,
+        /// The lock that is there.
+        holder: Option<Box<LockInfo>>,
+    },
+    /// Another history than the expected one.
+    Lineage {
+        /// The state.
+        place: String,
+        /// The lineage that was expected.
+        expected: String,
+        /// The lineage that is there.
+        found: String,
+    },
+    /// Written by a newer `mesh`.
+    Newer {
+        /// The file or object.
+        place: String,
+        /// Its format version.
+        version: u64,
+        /// The newest version that this `mesh` reads.
+        known: u64,
+    },
+    /// Damaged, in a way that could lose something if it were ignored.
+    Corrupt {
+        /// The file or object.
+        place: String,
+        /// The line, from 1.
+        line: Option<usize>,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// The state is gone, but its journal or history is there.
+    Missing {
+        /// The file or object.
+        place: String,
+        /// What is there.
+        why: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// The fingerprint key is missing, unreadable or another lineage's.
+    Key {
+        /// The file or object.
+        place: String,
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// The history has no such serial.
+    NoSuchSerial {
+        /// The state.
+        place: String,
+        /// The serial.
+        serial: u64,
+        /// The oldest and the newest that are there.
+        range: Option<(u64, u64)>,
+    },
+    /// What was handed over must not or cannot be stored; nothing was written.
+    Refused {
+        /// What and why; without values.
+        what: String,
+    },
+    /// The system did not do it.
+    Io {
+        /// What was being done: `writing`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What kind of failure.
+        fault: Fault,
+        /// The system's own words.
+        message: String,
+    },
+}
+
+impl StateError {
+    /// A failure of the system.
+    pub(crate) fn io(doing: &'static str, path: &Path, error: &io::Error) -> Self {
+        let fault = match error.kind() {
+            io::ErrorKind::PermissionDenied => Fault::Permission,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => Fault::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem => Fault::ReadOnly,
+            _ => Fault::Other,
+        };
+        Self::Io { doing, path: path.to_owned(), fault, message: error.to_string() }
+    }
+
+    /// A stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => "state::locked",
+            Self::LockLost { .. } => "state::lock_lost",
+            Self::NoSuchLock { .. } => "state::no_such_lock",
+            Self::Lineage { .. } => "state::lineage",
+            Self::Newer { .. } => "state::newer",
+            Self::Corrupt { .. } => "state::corrupt",
+            Self::Missing { .. } => "state::missing",
+            Self::Key { .. } => "state::key",
+            Self::NoSuchSerial { .. } => "state::no_such_serial",
+            Self::Refused { .. } => "state::refused",
+            Self::Io { .. } => "state::io",
+        }
+    }
+
+    /// One constant line.
+    pub const fn summary(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => "The state is locked",
+            Self::LockLost { .. } => "The state lock was lost",
+            Self::NoSuchLock { .. } => "No such lock",
+            Self::Lineage { .. } => "The state is of another lineage",
+            Self::Newer { .. } => "The state was written by a newer version",
+            Self::Corrupt { .. } => "The state is damaged",
+            Self::Missing { .. } => "The state is missing",
+            Self::Key { .. } => "The fingerprint key of the state cannot be used",
+            Self::NoSuchSerial { .. } => "The history has no such serial",
+            Self::Refused { .. } => "A value cannot be stored",
+            Self::Io { fault: Fault::Permission, .. } => "No permission for the state",
+            Self::Io { fault: Fault::DiskFull, .. } => "No space left for the state",
+            Self::Io { fault: Fault::ReadOnly, .. } => "The state is on a read-only file system",
+            Self::Io { .. } => "The state could not be read or written",
+        }
+    }
+
+    /// What, why and the way out.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Locked { place, holder } => format!(
+                "{place} is in use: {holder}, lock id {}. Wait until it ends, or give a longer -lock-timeout. If that \
+                 run is stuck for good, stop it, or break its lock with `mesh unlock {}`; nothing that it recorded \
+                 is lost.",
+                holder.id, holder.id
+            ),
+            Self::LockLost { place } => format!(
+                "The lock on {place} was broken or removed while this run held it, so nothing more is written. What \
+                 was recorded is kept, what was in flight is open and will be looked up. Run the same command again."
+            ),
+            Self::NoSuchLock { place, id, holder: Some(holder) } => {
+                format!("{place} is locked under another id than {id}: {holder}, lock id {}.", holder.id)
+            }
+            Self::NoSuchLock { place, id, holder: None } => {
+                format!("{place} is not locked, so there is no lock {id} to break.")
+            }
+            Self::Lineage { place, expected, found } => {
+                let found = if found.is_empty() { "none" } else { found };
+                format!(
+                    "{place} has lineage {found}, expected was {expected}: it is the state of another stack, or it \
+                     was deleted and made anew. Use the state that belongs to this plan, or plan again."
+                )
+            }
+            Self::Newer { place, version, known } => format!(
+                "{place} has format version {version}; this mesh reads up to {known}. Use the version of mesh that \
+                 wrote it, or a later one."
+            ),
+            Self::Corrupt { place, line, why, way_out } => {
+                let at = line.map_or_else(String::new, |n| format!(", line {n}"));
+                format!("{place}{at}: {why}. Nothing was changed. {way_out}")
+            }
+            Self::Missing { place, why, way_out } | Self::Key { place, why, way_out } => {
+                format!("{place}: {why}. {way_out}")
+            }
+            Self::NoSuchSerial { place, serial, range } => match range {
+                Some((oldest, newest)) => {
+                    format!("{place} keeps serials {oldest} to {newest}; {serial} is not among them.")
+                }
+                None => format!("{place} keeps no history yet, so there is no serial {serial}."),
+            },
+            Self::Refused { what } => format!("{what}. Nothing was written. This is a bug in mesh: please report it."),
+            Self::Io { doing, path, fault, message } => {
+                let way_out = match fault {
+                    Fault::Permission => "Give this account read and write access to the file and its folder.",
+                    Fault::DiskFull => {
+                        "Free some space and run the same command again; everything that was recorded is kept."
+                    }
+                    Fault::ReadOnly => "Planning works there, changing does not: mount it writable.",
+                    Fault::Other => "Everything that was recorded before is kept; run the same command again.",
+                };
+                format!("{doing} {}: {message}. {way_out}", path.display())
+            }
+        }
+    }
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.summary(), self.detail())
+    }
+}
+
+impl std::error::Error for StateError {}
+
+impl From<StateError> for Diagnostic {
+    fn from(error: StateError) -> Self {
+        Self::error(error.code(), error.summary(), error.detail())
+    }
+}

@@ -1,0 +1,180 @@
+//! Names of the files, and how they are replaced.
+//!
+//! The one decision: a file is replaced by writing a new one beside it, syncing it, renaming it and
+//! syncing the folder; at no instant is there half a file under a name that is read.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::StateError;
+use crate::format::Bad;
+
+/// The state file and its siblings.
+#[derive(Clone, Debug)]
+pub(super) struct Paths {
+    pub(super) folder: PathBuf,
+    pub(super) state: PathBuf,
+    pub(super) journal: PathBuf,
+    pub(super) lock: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) history: PathBuf,
+    /// How names of files that are being written begin.
+    temporary: String,
+}
+
+impl Paths {
+    pub(super) fn new(state: PathBuf) -> Self {
+        let sibling = |suffix: &str| {
+            let mut name = state.clone().into_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let folder = match state.parent() {
+            Some(parent) if parent != Path::new("") => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let name = state.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        Self {
+            folder,
+            journal: sibling(".journal"),
+            lock: sibling(".lock"),
+            key: sibling(".key"),
+            history: sibling(".history"),
+            temporary: format!(".{name}.tmp-"),
+            state,
+        }
+    }
+
+    /// Makes the folder of the state.
+    pub(super) fn make_folder(&self) -> Result<(), StateError> {
+        fs::create_dir_all(&self.folder).map_err(|e| StateError::io("making the folder", &self.folder, &e))
+    }
+
+    /// A new file beside the state, readable by this account only.
+    pub(super) fn temporary(&self) -> Result<tempfile::NamedTempFile, StateError> {
+        tempfile::Builder::new()
+            .prefix(&self.temporary)
+            .tempfile_in(&self.folder)
+            .map_err(|e| StateError::io("making a file in", &self.folder, &e))
+    }
+
+    /// Puts `parts` into the file `path`, durably. `permit` is asked right before the file changes.
+    pub(super) fn replace(
+        &self,
+        path: &Path,
+        parts: &[&[u8]],
+        permit: &dyn Fn() -> Result<(), StateError>,
+    ) -> Result<File, StateError> {
+        let io = |e: &io::Error| StateError::io("writing", path, e);
+        let mut file = self.temporary()?;
+        if let Ok(old) = fs::metadata(path) {
+            file.as_file().set_permissions(old.permissions()).map_err(|e| io(&e))?;
+        }
+        for part in parts {
+            file.write_all(part).map_err(|e| io(&e))?;
+        }
+        file.as_file().sync_all().map_err(|e| io(&e))?;
+        permit()?;
+        let file = file.persist(path).map_err(|e| io(&e.error))?;
+        sync_folder(path.parent().filter(|p| *p != Path::new("")).unwrap_or(&self.folder))?;
+        Ok(file)
+    }
+
+    /// Removes what a killed writer was about to put in place; only under the lock.
+    pub(super) fn remove_leftovers(&self) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&self.temporary) {
+                // Only space is lost when this fails.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// The error for bytes that cannot be read.
+    pub(super) fn bad(&self, path: &Path, bad: Bad) -> StateError {
+        let place = path.display().to_string();
+        match bad {
+            Bad::Newer(version) => StateError::Newer { place, version, known: crate::format::VERSION },
+            Bad::Damaged(line, why) => {
+                let way_out = if path == self.journal {
+                    format!(
+                        "It holds what was done since the state of the last serial was written. Restore it from a \
+                         backup. Without one, move it away or delete the damaged line and all after it: then the \
+                         objects that they name (they are readable) must be imported again or removed by hand. {}",
+                        if line == Some(1) {
+                            "All lines after the first may be good."
+                        } else {
+                            "Earlier lines are good."
+                        }
+                    )
+                } else {
+                    format!(
+                        "Restore it from a backup, or copy the newest good file of {} over it; operations in {} \
+                         that belong to it are then replayed.",
+                        self.history.display(),
+                        self.journal.display()
+                    )
+                };
+                StateError::Corrupt { place, line, why, way_out }
+            }
+        }
+    }
+}
+
+/// Makes renames and removals in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), StateError> {
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StateError::io("syncing", folder, &e))
+}
+
+/// Reads a file whole; `None` when there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+    optional(fs::read(path)).map_err(|e| StateError::io("reading", path, &e))
+}
+
+/// `None` for what is not there.
+pub(super) fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Which file it is, and which content it has: changes when it is replaced or written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileId {
+    pub(super) fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Of what a path names now.
+    pub(super) fn at(path: &Path) -> Result<Option<Self>, StateError> {
+        let metadata = optional(fs::metadata(path)).map_err(|e| StateError::io("reading", path, &e))?;
+        Ok(metadata.as_ref().map(Self::of))
+    }
+}
+
+/// Whether `path` still names the open file.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}

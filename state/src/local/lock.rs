@@ -1,0 +1,133 @@
+//! The lock: an advisory lock of the operating system on a file that says who holds it.
+//!
+//! The one decision: the system releases it when the process ends, however it ends, so no lock is
+//! left for ever. Breaking the lock of a live process replaces the file; the old holder sees that its
+//! file is no longer the one under the name, and stops. Fencing tokens count up in the file.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::{self, Paths};
+use crate::{LockInfo, StateError};
+
+/// What the file says.
+#[derive(Default, Serialize, Deserialize)]
+struct Content {
+    /// The last token that was given out.
+    token: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder: Option<LockInfo>,
+}
+
+/// A lock that we hold.
+#[derive(Debug)]
+pub(super) struct HeldLock {
+    file: File,
+    pub(super) info: LockInfo,
+    /// Who died holding it.
+    pub(super) taken_over: Option<LockInfo>,
+}
+
+/// What trying for the lock gave.
+pub(super) enum Attempt {
+    Taken(Box<HeldLock>),
+    Held(Box<LockInfo>),
+}
+
+fn content(file: &File) -> Content {
+    let mut bytes = vec![0; 8192];
+    let length = file.read_at(&mut bytes, 0).unwrap_or(0);
+    // Only the first JSON value counts: the file may be looked at while it is written. What cannot
+    // be read is nobody: the system's lock alone decides.
+    serde_json::Deserializer::from_slice(&bytes[..length]).into_iter().next().and_then(Result::ok).unwrap_or_default()
+}
+
+fn write(file: &File, content: &Content) -> io::Result<()> {
+    let bytes = serde_json::to_vec(content).map_err(io::Error::other)?;
+    file.write_all_at(&bytes, 0)?;
+    file.set_len(bytes.len() as u64)
+}
+
+fn unknown_holder() -> LockInfo {
+    let mut info = LockInfo::new("unknown", "somebody", "this machine or another");
+    (info.id, info.pid) = (String::from("unknown"), 0);
+    info
+}
+
+impl HeldLock {
+    /// Tries once.
+    pub(super) fn try_take(paths: &Paths, info: LockInfo) -> Result<Attempt, StateError> {
+        let io = |e: &io::Error| StateError::io("locking", &paths.lock, e);
+        paths.make_folder()?;
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&paths.lock)
+                .map_err(|e| io(&e))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let holder = content(&file).holder.unwrap_or_else(unknown_holder);
+                    return Ok(Attempt::Held(Box::new(holder)));
+                }
+                Err(TryLockError::Error(e)) => return Err(io(&e)),
+            }
+            // The file may have been replaced between opening and locking it.
+            if !files::is_at(&file, &paths.lock) {
+                continue;
+            }
+            let before = content(&file);
+            let info = LockInfo { token: before.token + 1, ..info };
+            write(&file, &Content { token: info.token, holder: Some(info.clone()) }).map_err(|e| io(&e))?;
+            return Ok(Attempt::Taken(Box::new(Self { file, info, taken_over: before.holder })));
+        }
+    }
+
+    /// Whether it is still ours.
+    pub(super) fn check(&self, paths: &Paths) -> Result<(), StateError> {
+        if files::is_at(&self.file, &paths.lock) {
+            return Ok(());
+        }
+        Err(StateError::LockLost { place: paths.state.display().to_string() })
+    }
+
+    /// Gives it back.
+    pub(super) fn release(self, paths: &Paths) -> Result<(), StateError> {
+        let io = |e: &io::Error| StateError::io("unlocking", &paths.lock, e);
+        if self.check(paths).is_ok() {
+            write(&self.file, &Content { token: self.info.token, holder: None }).map_err(|e| io(&e))?;
+        }
+        self.file.unlock().map_err(|e| io(&e))
+    }
+}
+
+/// Who holds it, or died holding it.
+pub(super) fn look(paths: &Paths) -> Result<Option<LockInfo>, StateError> {
+    let io = |e: &io::Error| StateError::io("reading", &paths.lock, e);
+    let Some(file) = files::optional(File::open(&paths.lock)).map_err(|e| io(&e))? else { return Ok(None) };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Ok(Some(content(&file).holder.unwrap_or_else(unknown_holder))),
+        Err(TryLockError::Error(e)) => Err(io(&e)),
+        Ok(()) => Ok(content(&file).holder.map(|holder| LockInfo { dead: true, ..holder })),
+    }
+}
+
+/// Breaks the lock with this id, whether its holder lives or not.
+pub(super) fn break_lock(paths: &Paths, id: &str) -> Result<(), StateError> {
+    let holder = look(paths)?;
+    let place = paths.state.display().to_string();
+    let Some(_) = holder.as_ref().filter(|h| h.id == id) else {
+        return Err(StateError::NoSuchLock { place, id: id.to_owned(), holder: holder.map(Box::new) });
+    };
+    let file = File::open(&paths.lock).map_err(|e| StateError::io("reading", &paths.lock, &e))?;
+    let left = Content { token: content(&file).token, holder: None };
+    let bytes = serde_json::to_vec(&left).map_err(|e| StateError::io("writing", &paths.lock, &io::Error::other(e)))?;
+    paths.replace(&paths.lock, &[&bytes], &|| Ok(())).map(drop)
+}

@@ -1,0 +1,166 @@
+//! The local backend: a few files beside each other, and no server.
+//!
+//! `mesh.state` is the last compacted state, `mesh.state.journal` what came after it,
+//! `mesh.state.lock` the lock, `mesh.state.key` the fingerprint key, `mesh.state.history/` one file a
+//! serial. The one decision: the state and the journal are only ever replaced whole by a rename or
+//! appended to, so a reader needs no lock, and a writer that lost its lock writes to a file that
+//! nobody reads any more.
+
+mod files;
+mod history;
+mod journal;
+mod key;
+mod load;
+mod lock;
+
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use mesh_model::{Fingerprinter, Snapshot};
+
+use crate::{Backend, Capabilities, HistoryEntry, LockInfo, StateError, Writer};
+use files::Paths;
+use load::Cached;
+use lock::{Attempt, HeldLock};
+
+/// How much history is kept; the two newest serials always are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retention {
+    /// How many serials.
+    pub entries: usize,
+    /// How many bytes together.
+    pub bytes: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { entries: 50, bytes: 512 << 20 }
+    }
+}
+
+/// State in files on this machine.
+#[derive(Clone, Debug)]
+pub struct LocalBackend {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    paths: Paths,
+    retention: Retention,
+    /// A key that could not be written (a read-only folder), for the life of this process.
+    unsaved_key: Mutex<Option<key::Key>>,
+    /// The state file as it was last read: locking after planning does not parse it again.
+    cache: Mutex<Option<Cached>>,
+}
+
+/// How often a lock is tried again.
+const RETRY: Duration = Duration::from_millis(50);
+
+impl LocalBackend {
+    /// The state in the file `path` (usually `mesh.state`) and its siblings. Touches nothing.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::with_retention(path, Retention::default())
+    }
+
+    /// With other limits for the history.
+    pub fn with_retention(path: impl Into<PathBuf>, retention: Retention) -> Self {
+        let shared = Shared {
+            paths: Paths::new(path.into()),
+            retention,
+            unsaved_key: Mutex::default(),
+            cache: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The state file.
+    pub fn path(&self) -> &Path {
+        &self.shared.paths.state
+    }
+
+    /// Runs blocking work off the async threads.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, StateError> {
+        let shared = self.shared.clone();
+        match tokio::task::spawn_blocking(move || work(&shared)).await {
+            Ok(result) => result,
+            // Only when the runtime is shutting down.
+            Err(e) => Err(StateError::io("working on", &self.shared.paths.state, &std::io::Error::other(e))),
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for LocalBackend {
+    fn describe(&self) -> String {
+        format!("local file {}", self.path().display())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { fencing: true, per_operation_journal: true, history: true }
+    }
+
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
+        self.blocking(|shared| shared.key(false).map(|k| k.fingerprinter())).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StateError> {
+        self.blocking(|shared| shared.load().map(|loaded| loaded.live.into_snapshot())).await
+    }
+
+    async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
+        let deadline = Instant::now() + wait;
+        let mut patience = 3;
+        loop {
+            let info = info.clone();
+            match self.blocking(move |shared| HeldLock::try_take(&shared.paths, info)).await? {
+                Attempt::Taken(lock) => {
+                    let shared = self.shared.clone();
+                    let writer = self.blocking(move |_| writer::LocalWriter::start(shared, *lock)).await?;
+                    return Ok(Box::new(writer));
+                }
+                Attempt::Held(holder) => {
+                    // A look at the lock by another process holds it for microseconds, so even
+                    // without waiting it is tried a few times.
+                    patience -= 1;
+                    if patience <= 0 && Instant::now() >= deadline {
+                        return Err(StateError::Locked { place: self.path().display().to_string(), holder });
+                    }
+                    let pause = if patience > 0 { Duration::from_millis(2) } else { RETRY };
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn lock_info(&self) -> Result<Option<LockInfo>, StateError> {
+        self.blocking(|shared| lock::look(&shared.paths)).await
+    }
+
+    async fn unlock(&self, id: &str) -> Result<(), StateError> {
+        let id = id.to_owned();
+        self.blocking(move |shared| lock::break_lock(&shared.paths, &id)).await
+    }
+
+    async fn history(&self) -> Result<Vec<HistoryEntry>, StateError> {
+        self.blocking(|shared| history::list(&shared.paths)).await
+    }
+
+    async fn at(&self, serial: u64) -> Result<Snapshot, StateError> {
+        self.blocking(move |shared| history::read(&shared.paths, serial)).await
+    }
+}
+
+/// The value in a mutex, also after a panic elsewhere: what it guards is always whole.
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

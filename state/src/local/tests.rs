@@ -1,0 +1,230 @@
+//! The local backend: the suite, and what only files can suffer.
+
+mod crash;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mesh_model::snapshot::{Intent, Operation};
+use mesh_model::{Address, Instance, Value};
+
+use super::{LocalBackend, Retention};
+use crate::{Backend, Fault, LockInfo, Outputs, Record, StateError, Summary, Writer};
+
+type Failure = Box<dyn std::error::Error>;
+
+fn address(n: usize) -> Address {
+    format!("terraform_data.x[{n}]").parse().expect("an address")
+}
+
+fn put(n: usize) -> Record {
+    let instance = Instance {
+        provider: "builtin".into(),
+        schema_version: 0,
+        values: Value::object([("n", Value::number(n))]),
+        identity: None,
+        target: None,
+        dependencies: Arc::from([]),
+        protected: false,
+        create_before_destroy: false,
+        tainted: false,
+        adopted: false,
+        private: None,
+    };
+    Record::Put { address: address(n), deposed: None, instance: Arc::new(instance) }
+}
+
+fn intent(n: usize) -> Intent {
+    Intent {
+        address: address(n),
+        operation: Operation::Create,
+        provider: "builtin".into(),
+        identity: None,
+        planned: Value::object([("n", Value::number(n))]),
+        dependencies: Arc::from([]),
+    }
+}
+
+fn backend(folder: &Path) -> LocalBackend {
+    LocalBackend::new(folder.join("mesh.state"))
+}
+
+async fn lock(folder: &Path) -> Result<Box<dyn Writer>, StateError> {
+    backend(folder).lock(LockInfo::new("mesh apply", "ada", "host7"), Duration::from_secs(5)).await
+}
+
+/// One finished serial with `1..=n`.
+async fn serial(folder: &Path, n: usize) -> Result<(), StateError> {
+    let writer = lock(folder).await?;
+    writer.begin("d", "mesh apply").await?;
+    for n in 1..=n {
+        writer.record(None, put(n)).await?;
+    }
+    writer.finish(Outputs::new(), Summary::default()).await?;
+    writer.release().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().to_owned();
+    crate::conformance::run(&move |name| Arc::new(backend(&root.join(name)))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_journal_cut_at_every_byte_keeps_what_it_holds_and_goes_on() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    serial(folder.path(), 1).await?;
+    let writer = lock(folder.path()).await?;
+    writer.begin("d2", "mesh apply").await?;
+    for n in 2..5 {
+        let seq = writer.intend(intent(n)).await?;
+        writer.record(Some(seq), put(n)).await?;
+    }
+    drop(writer);
+    let path = folder.path().join("mesh.state.journal");
+    let whole = fs::read(&path)?;
+    let header = whole.iter().position(|b| *b == b'\n').expect("a header") + 1;
+    let mut sizes = BTreeSet::new();
+    for cut in header..=whole.len() {
+        fs::write(&path, &whole[..cut])?;
+        let seen = backend(folder.path()).snapshot().await?;
+        sizes.insert(seen.instances.len());
+        // The next writer goes on after the good part, and a reader of that sees both.
+        let writer = lock(folder.path()).await?;
+        writer.record(None, put(9)).await?;
+        writer.release().await?;
+        let after = backend(folder.path()).snapshot().await?;
+        assert_eq!(after.instances.len(), seen.instances.len() + 1, "cut at {cut}");
+        assert_eq!(after.open, seen.open, "cut at {cut}");
+    }
+    assert_eq!(sizes, BTreeSet::from([1, 2, 3, 4]));
+    fs::write(&path, &whole[..header - 2])?;
+    assert!(matches!(backend(folder.path()).snapshot().await, Err(StateError::Corrupt { line: Some(1), .. })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn compaction_that_was_cut_off_is_completed() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    // A file where the history folder should be stops compaction before the state is replaced.
+    fs::write(path("mesh.state.history"), "")?;
+    let writer = lock(folder.path()).await;
+    assert!(writer.is_err(), "a history that is no folder was not noticed");
+    fs::remove_file(path("mesh.state.history"))?;
+    let writer = lock(folder.path()).await?;
+    writer.record(None, put(1)).await?;
+    fs::write(path("mesh.state.history"), "")?;
+    let failed = writer.finish(Outputs::new(), Summary::default()).await;
+    assert!(matches!(failed, Err(StateError::Io { .. })));
+    assert!(writer.record(None, put(2)).await.is_err(), "wrote on after a failed compaction");
+    writer.release().await?;
+    fs::remove_file(path("mesh.state.history"))?;
+    let journal = fs::read(path("mesh.state.journal"))?;
+
+    let seen = backend(folder.path()).snapshot().await?;
+    assert_eq!((seen.serial, seen.instances.len()), (1, 1), "a finished stage is not seen before compaction");
+    lock(folder.path()).await?.release().await?;
+    assert!(!path("mesh.state.journal").exists() && path("mesh.state").exists());
+
+    // As if the removal of the journal had not reached the disk.
+    fs::write(path("mesh.state.journal"), &journal)?;
+    let again = backend(folder.path()).snapshot().await?;
+    assert_eq!((again.serial, again.instances), (1, seen.instances));
+    serial(folder.path(), 3).await?;
+    assert_eq!(backend(folder.path()).snapshot().await?.serial, 2);
+
+    // A journal of another serial than the state's is never ignored.
+    fs::write(path("mesh.state.journal"), &journal)?;
+    let foreign = backend(folder.path()).snapshot().await;
+    assert!(matches!(foreign, Err(StateError::Corrupt { .. })), "{foreign:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_missing_or_foreign_is_an_error_with_a_way_out() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    serial(folder.path(), 2).await?;
+    let (state, key) = (fs::read(path("mesh.state"))?, fs::read(path("mesh.state.key"))?);
+
+    fs::remove_file(path("mesh.state"))?;
+    let missing = backend(folder.path()).snapshot().await.expect_err("the state is gone");
+    assert!(matches!(missing, StateError::Missing { .. }) && missing.to_string().contains("history"), "{missing}");
+    fs::copy(path("mesh.state.history/00000001.state"), path("mesh.state"))?;
+    assert_eq!(fs::read(path("mesh.state"))?, state, "the way out does not lead back");
+
+    fs::remove_file(path("mesh.state.key"))?;
+    let missing = backend(folder.path()).fingerprinter().await.expect_err("the key is gone");
+    assert!(matches!(missing, StateError::Key { .. }), "{missing}");
+    assert!(matches!(lock(folder.path()).await, Err(StateError::Key { .. })));
+    assert!(backend(folder.path()).snapshot().await.is_ok(), "reading needs no key");
+    fs::write(path("mesh.state.key"), "new\n")?;
+    backend(folder.path()).fingerprinter().await?;
+    lock(folder.path()).await?.release().await?;
+    assert_ne!(fs::read(path("mesh.state.key"))?, key);
+
+    let other = tempfile::tempdir()?;
+    backend(other.path()).fingerprinter().await?;
+    fs::copy(other.path().join("mesh.state.key"), path("mesh.state.key"))?;
+    assert!(matches!(lock(folder.path()).await, Err(StateError::Key { .. })), "another lineage's key");
+    fs::write(path("mesh.state.key"), "mesh-state-key 1 x AAAA\n")?;
+    assert!(matches!(lock(folder.path()).await, Err(StateError::Key { .. })), "a damaged key");
+    fs::write(path("mesh.state.key"), "mesh-state-key 2 x\n")?;
+    assert!(matches!(lock(folder.path()).await, Err(StateError::Newer { .. })), "a newer key");
+    fs::write(path("mesh.state.key"), &key)?;
+
+    fs::write(path("mesh.state"), &state[..state.len() / 2])?;
+    let cut = backend(folder.path()).snapshot().await.expect_err("half a state");
+    assert!(cut.to_string().contains("cut off"), "{cut}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_are_private_and_the_key_is_nowhere_else() -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir()?;
+    serial(folder.path(), 1).await?;
+    for name in ["mesh.state", "mesh.state.key", "mesh.state.lock"] {
+        let mode = fs::metadata(folder.path().join(name))?.permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}");
+    }
+    let key = fs::read_to_string(folder.path().join("mesh.state.key"))?;
+    let secret = key.split_whitespace().last().expect("a key");
+    assert!(!fs::read_to_string(folder.path().join("mesh.state"))?.contains(secret));
+    Ok(())
+}
+
+#[tokio::test]
+async fn history_is_kept_within_limits() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let retention = Retention { entries: 3, bytes: 1 << 20 };
+    let backend = LocalBackend::with_retention(folder.path().join("mesh.state"), retention);
+    let writer = backend.lock(LockInfo::new("mesh apply", "ada", "host7"), Duration::ZERO).await?;
+    for _ in 0..5 {
+        writer.finish(Outputs::new(), Summary::default()).await?;
+    }
+    writer.release().await?;
+    assert!(backend.history().await?.iter().map(|e| e.serial).eq(3..=5));
+    let range = backend.at(1).await;
+    assert!(matches!(range, Err(StateError::NoSuchSerial { range: Some((3, 5)), .. })));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_can_be_planned_in() -> Result<(), Failure> {
+    // Nobody can make a file there, not even the superuser.
+    let backend = backend(Path::new("/sys"));
+    let key = backend.fingerprinter().await?;
+    assert_eq!(key.key(), backend.fingerprinter().await?.key());
+    assert!(!backend.snapshot().await?.lineage.is_empty());
+    let locked = backend.lock(LockInfo::new("mesh apply", "ada", "host7"), Duration::ZERO).await;
+    let error = locked.err().expect("no lock there");
+    assert!(matches!(error, StateError::Io { fault: Fault::Permission | Fault::ReadOnly, .. }), "{error}");
+    Ok(())
+}

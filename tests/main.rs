@@ -1,0 +1,1 @@
+//! End-to-end tests: the binary against real servers.
