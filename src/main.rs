@@ -1,3 +1,45 @@
-//! x
+//! The program: starts, hands over to a command, and ends with its exit code.
+//!
+//! The one decision: nothing is done here that the asked-for command does not need; even the async
+//! runtime is made by the commands that wait for servers. The work runs on a thread with a stack that
+//! hostile nesting does not use up.
+
+mod argv;
+mod cli;
+mod commands;
+mod ui;
 mod view;
-fn main(){}
+
+use std::process::ExitCode;
+
+/// Bytes of stack for the thread that does the work.
+const STACK: usize = 16 << 20;
+
+fn main() -> ExitCode {
+    // A worker must not touch anything else: its output is a protocol.
+    if std::env::args_os().nth(1).is_some_and(|a| a == mesh_provider_hsm::WORKER_ARGUMENT) {
+        return mesh_provider_hsm::worker_main();
+    }
+    std::panic::set_hook(Box::new(bug));
+    let thread = std::thread::Builder::new().name("mesh".into()).stack_size(STACK).spawn(cli::run);
+    match thread.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => ExitCode::from(code),
+        // The hook has said it.
+        Ok(Err(_)) => ExitCode::from(101),
+        Err(error) => {
+            view::style::talk(&format!("Error: no thread could be started: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A panic is a bug of ours. Its message may hold a value, so only the place is said.
+fn bug(info: &std::panic::PanicHookInfo<'_>) {
+    let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
+    view::style::talk(&format!(
+        "\nBUG: mesh {} has stopped{place}. This is not your fault.\n\
+         Please report it with this line, the command and what it was working on; leave secrets out.\n\
+         Nothing that was recorded is lost: the same command goes on where this one stopped.\n",
+        env!("CARGO_PKG_VERSION")
+    ));
+}

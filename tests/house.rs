@@ -182,3 +182,22 @@ fn the_project_speaks_of_itself_alone() {
         }
     }
 }
+
+#[test]
+fn what_deny_toml_bans_is_not_built() {
+    // The same rule without a tool to install: no crate under `deny` is in the tree that is built.
+    let deny = read(&root().join("deny.toml"));
+    let banned: Vec<&str> = deny.lines().filter_map(|l| l.trim().strip_prefix("{ crate = \"")?.split('"').next()).collect();
+    assert!(banned.len() >= 5, "deny.toml lists what is banned");
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--workspace", "--prefix", "none", "--edges", "normal,build", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo tree runs");
+    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
+    assert!(tree.contains("rustls v"), "cargo tree names the crates:\n{tree}");
+    for line in tree.lines() {
+        let name = line.split(' ').next().unwrap_or("");
+        assert!(!banned.contains(&name), "{name} is banned by deny.toml and in the tree");
+    }
+}

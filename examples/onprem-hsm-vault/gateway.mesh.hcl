@@ -16,12 +16,13 @@ resource "kubernetes_wait" "load_balancer_ip" {
   timeout  = "5m"
   triggers = { vip = var.vip }
   alternative {
-    check {
+    for {
       api_version = "v1"
       kind        = "Service"
       namespace   = "istio-system"
       name        = "istio-ingressgateway"
-      fields      = { "status.loadBalancer.ingress[0].ip" = "^${replace(var.vip, ".", "\\.")}$" }
+      field       = "status.loadBalancer.ingress[0].ip"
+      equals      = var.vip
     }
   }
   depends_on = [kubernetes_fields.load_balancer_ip]

@@ -13,7 +13,7 @@ output "kubernetes_version" {
 
 output "ca_not_after" {
   description = "When istiod's CA certificate ends; plan its renewal before that."
-  value       = data.mesh_certificate_chain.signed.not_after
+  value       = try(data.mesh_certificate_chain.signed[0].not_after, null)
 }
 
 output "gateway" {

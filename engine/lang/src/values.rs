@@ -95,3 +95,35 @@ pub fn parse_values(text: &str, name: &str, sources: &mut Sources) -> Result<Vec
         if diagnostics.has_errors() { Err(diagnostics) } else { Ok(values) }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::show;
+
+    fn values(text: &str) -> Result<Vec<String>, Vec<String>> {
+        let mut sources = Sources::default();
+        match parse_values(text, "v", &mut sources) {
+            Ok(values) => Ok(values.iter().map(|(n, v, _)| format!("{n}={}", show(v))).collect()),
+            Err(errors) => Err(errors
+                .iter()
+                .map(|d| format!("{} {}", d.span.map_or_else(String::new, |s| sources.position(s)), d.summary))
+                .collect()),
+        }
+    }
+
+    #[test]
+    fn files_of_values_hold_constants() {
+        assert_eq!(values("a = 1 + 1\nb = { x = [\"y\"] }\n"), Ok(vec!["a=2".into(), "b={ \"x\" = [ \"y\" ] }".into()]));
+        assert_eq!(
+            values("a = var.x\nb = upper(\"x\")\na = 2\nc {}\nd = \n"),
+            Err(vec![
+                "v:5:3 Missing value".into(),
+                "v:1:5 Reference not allowed".into(),
+                "v:2:5 Function call not allowed".into(),
+                "v:4:1 Unsupported block type".into(),
+            ])
+        );
+        assert_eq!(values("a = 1\na = 2\n"), Err(vec!["v:2:1 Duplicate argument".into()]));
+    }
+}

@@ -4,11 +4,7 @@ use sha2::{Digest, Sha256};
 
 /// The digest of bytes.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).filter_map(|n| char::from_digit(u32::from(n), 16)).collect()
+    mesh_x509::hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

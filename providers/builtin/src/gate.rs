@@ -7,8 +7,8 @@
 
 use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value, json};
 use mesh_sdk::{
-    ClosedGate, ErrorKind, IdentityHint, Observation, ObserveRequest, OperationRequest, Outcome, PlanRequest, PlanResponse,
-    Problem, ProviderError, Resource, Rules, Verdict, async_trait,
+    ClosedGate, ErrorKind, IdentityHint, Observation, ObserveRequest, OperationRequest, Outcome, PlanRequest,
+    PlanResponse, Problem, ProviderError, Resource, Rules, Verdict, async_trait,
 };
 
 use crate::{Client, digest, state_only};

@@ -102,11 +102,11 @@ impl Resource<Client> for TerraformData {
         with_id(request, Value::string(identity.0))
     }
 
-    async fn update(&self, _client: &Client, request: &OperationRequest) -> Outcome {
+    async fn update(&self, client: &Client, request: &OperationRequest) -> Outcome {
         let known = |v: &Option<Value>| v.as_ref().and_then(|v| v.get("id").filter(|i| i.as_str().is_some()).cloned());
         match known(&request.before).or_else(|| known(&request.after)) {
             Some(id) => with_id(request, id),
-            None => self.create(_client, request).await,
+            None => self.create(client, request).await,
         }
     }
 

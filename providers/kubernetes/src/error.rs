@@ -119,12 +119,6 @@ impl Failure {
             _ => error(ErrorKind::Other, "The Kubernetes API server failed", ""),
         }
     }
-
-    /// As the end of a write.
-    pub(crate) fn outcome(&self, what: &str, value: Option<&Value>) -> Outcome {
-        let error = self.error(what, value);
-        if self.in_doubt() { Outcome::InDoubt { error } } else { Outcome::rejected(error) }
-    }
 }
 
 /// A write that failed, with the error ready to show.

@@ -128,11 +128,11 @@ impl Lower {
             Expression::String(s) => Op::Const(Value::string(s.value().as_str())),
             Expression::Array(items) => Op::Tuple(items.iter().map(|e| self.node(e)).collect()),
             Expression::Object(object) => self.object(object),
-            Expression::StringTemplate(template) => return self.template(template.as_slice(), Style::Quoted, span),
+            Expression::StringTemplate(template) => return self.template(&elements(template), Style::Quoted, span),
             Expression::HeredocTemplate(heredoc) => {
                 let indented = self.text(heredoc.span()).is_some_and(|t| t.starts_with("<<-"));
                 let style = if indented { Style::Indented } else { Style::Heredoc };
-                return self.template(elements(&heredoc.template), style, span);
+                return self.template(&elements(&heredoc.template), style, span);
             }
             Expression::Parenthesis(inner) => return self.node(inner.inner()),
             Expression::Variable(name) => return self.variable(name.as_str(), span),

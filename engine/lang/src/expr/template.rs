@@ -36,10 +36,10 @@ pub(super) enum Style {
 impl Lower {
     /// A text that is a template as a whole, as in a file.
     pub(crate) fn whole_template(&mut self, template: &Template, span: Span) -> Node {
-        self.template(elements(template), Style::Heredoc, span)
+        self.template(&elements(template), Style::Heredoc, span)
     }
 
-    pub(super) fn template(&mut self, template: &[Element], style: Style, span: Span) -> Node {
+    pub(super) fn template(&mut self, template: &[&Element], style: Style, span: Span) -> Node {
         // One interpolation and nothing else is its value, whatever its type.
         if let [Element::Interpolation(only)] = template {
             return Node { span, ..self.node(&only.expr) };
@@ -53,7 +53,7 @@ impl Lower {
         }
     }
 
-    fn parts(&mut self, elements: &[Element], literals: &mut Literals) -> Box<[Part]> {
+    fn parts(&mut self, elements: &[&Element], literals: &mut Literals) -> Box<[Part]> {
         let mut out = Vec::with_capacity(elements.len());
         for element in elements {
             match element {
@@ -73,9 +73,9 @@ impl Lower {
         match directive {
             Directive::If(d) => {
                 let condition = self.node(&d.if_expr.cond_expr);
-                let then = self.parts(elements(&d.if_expr.template), literals);
+                let then = self.parts(&elements(&d.if_expr.template), literals);
                 let otherwise =
-                    d.else_expr.as_ref().map(|e| self.parts(elements(&e.template), literals)).unwrap_or_default();
+                    d.else_expr.as_ref().map(|e| self.parts(&elements(&e.template), literals)).unwrap_or_default();
                 Part::If { condition, then, otherwise }
             }
             Directive::For(d) => {
@@ -84,7 +84,7 @@ impl Lower {
                 let value = self.name(d.for_expr.value_var.as_str());
                 let with_key = key.is_some();
                 let body = self.with_slots(key.into_iter().chain([value]), |lower| {
-                    lower.parts(elements(&d.for_expr.template), literals)
+                    lower.parts(&elements(&d.for_expr.template), literals)
                 });
                 Part::For { collection, with_key, body }
             }
@@ -93,7 +93,7 @@ impl Lower {
 
     /// All literals with `~` and indentation worked off. The field does both on a flat list of
     /// tokens, in which every line of a heredoc is one.
-    fn literals(&self, template: &[Element], style: Style) -> Literals {
+    fn literals(&self, template: &[&Element], style: Style) -> Literals {
         let mut tokens = Vec::new();
         self.flatten(template, style, &mut tokens);
         for i in 0..tokens.len() {
@@ -123,7 +123,7 @@ impl Lower {
         literals
     }
 
-    fn flatten(&self, template: &[Element], style: Style, tokens: &mut Vec<Token>) {
+    fn flatten(&self, template: &[&Element], style: Style, tokens: &mut Vec<Token>) {
         for element in template {
             match element {
                 Element::Literal(literal) => {
@@ -143,16 +143,16 @@ impl Lower {
                 Element::Directive(directive) => match &**directive {
                     Directive::If(d) => {
                         tokens.push(Token::marker(d.if_expr.strip));
-                        self.flatten(elements(&d.if_expr.template), style, tokens);
+                        self.flatten(&elements(&d.if_expr.template), style, tokens);
                         if let Some(e) = &d.else_expr {
                             tokens.push(Token::marker(e.strip));
-                            self.flatten(elements(&e.template), style, tokens);
+                            self.flatten(&elements(&e.template), style, tokens);
                         }
                         tokens.push(Token::marker(d.endif_expr.strip));
                     }
                     Directive::For(d) => {
                         tokens.push(Token::marker(d.for_expr.strip));
-                        self.flatten(elements(&d.for_expr.template), style, tokens);
+                        self.flatten(&elements(&d.for_expr.template), style, tokens);
                         tokens.push(Token::marker(d.endfor_expr.strip));
                     }
                 },
@@ -161,9 +161,9 @@ impl Lower {
     }
 }
 
-/// The elements of a template as a slice.
-pub(super) fn elements(template: &Template) -> &[Element] {
-    template.as_slice()
+/// The elements of a template.
+pub(super) fn elements(template: &Template) -> Vec<&Element> {
+    template.iter().collect()
 }
 
 /// A piece of a template as the field's scanner cuts it.

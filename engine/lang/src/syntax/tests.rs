@@ -1,1 +1,45 @@
-//! Being written.
+//! The scanner alone: pieces and what is left open.
+
+use super::*;
+
+fn pieces(text: &str) -> Vec<&str> {
+    let found = scan(text, 0..text.len());
+    assert!(found.broken.is_empty(), "{text}");
+    found.items.into_iter().map(|r| text[r].trim_end()).collect()
+}
+
+#[test]
+fn cuts_at_newlines_outside_of_everything() {
+    assert_eq!(pieces("a = [\n1,\n2]\nb = \"x ${f({\n})} y\"\n"), ["a = [\n1,\n2]", "b = \"x ${f({\n})} y\""]);
+    assert_eq!(pieces("a = <<EOT\n}\"[\n  EOT2\nEOT\nb = 1"), ["a = <<EOT\n}\"[\n  EOT2\nEOT", "b = 1"]);
+    assert_eq!(pieces("a = <<-EOT\n  ${ \"}\" }\n  EOT\nb = 1"), ["a = <<-EOT\n  ${ \"}\" }\n  EOT", "b = 1"]);
+    assert_eq!(pieces("a = \"\\\"${\"}\"}\" # \"\nb = 1 // {\n/* ( \n */ c = 2\n"), [
+        "a = \"\\\"${\"}\"}\" # \"",
+        "b = 1 // {",
+        "/* ( \n */ c = 2"
+    ]);
+    assert_eq!(pieces("a = \"$${ %%{ $\"\n# only a comment\n\n"), ["a = \"$${ %%{ $\""]);
+    assert_eq!(pieces("a {\r\n}\r\nb = 1\r\n"), ["a {\r\n}", "b = 1"]);
+}
+
+#[test]
+fn goes_on_after_something_open() {
+    let text = "resource \"a\" \"b\" {\n  x = (1\n}\nvariable \"v\" {}\nlocals {\n";
+    let found = scan(text, 0..text.len());
+    assert_eq!(found.items.len(), 1);
+    let open: Vec<&str> = found.broken.iter().map(|b| &text[b.range.clone()]).collect();
+    assert_eq!(open, ["(", "{"]);
+}
+
+#[test]
+fn never_fails_on_any_prefix_of_a_file() {
+    let text = "resource \"a\" \"b\" {\n  x = \"${[for k, v in { a = (1) } : k]}%{if true}é%{endif}\"\n  y = <<-E\n  é ${1}\n  E\n}\n";
+    for end in (0..text.len()).filter(|i| text.is_char_boundary(*i)) {
+        let mut diagnostics = Diagnostics::new();
+        parse_items(&text[..end], 0, &mut diagnostics, |_, _, _| {});
+        for d in diagnostics.iter() {
+            let span = d.span.expect("every syntax error has a place");
+            assert!(span.start <= span.end && span.end as usize <= end, "{end}: {d:?}");
+        }
+    }
+}

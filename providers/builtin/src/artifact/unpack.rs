@@ -7,9 +7,11 @@ use std::path::{Component, Path, PathBuf};
 
 use tar::EntryType;
 
-/// Extracts into the folder `content` beside the archive, once; gives that folder.
+/// Extracts into a folder beside the archive (its name with `.d`), once; gives that folder.
 pub(super) fn unpack(archive: &Path) -> Result<PathBuf, String> {
-    let folder = archive.with_file_name("content");
+    let mut folder = archive.as_os_str().to_owned();
+    folder.push(".d");
+    let folder = PathBuf::from(folder);
     if folder.is_dir() {
         return Ok(folder);
     }

@@ -132,8 +132,21 @@ impl Bench {
         mesh_sdk::conformance::run(&*self.provider, &*session, &case).await.expect("conforms");
     }
 
-    pub(super) fn signal(&self, signal: &str) {
-        self.run("kill", &[signal, self.read("pid").trim()]);
+    /// Stops the worker as a library that hangs would, and waits until all its threads stand still.
+    pub(super) async fn stop(&self) {
+        let pid = self.read("pid").trim().to_owned();
+        self.run("kill", &["-STOP", &pid]);
+        let standing = || {
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("runs");
+            threads.flatten().all(|t| std::fs::read_to_string(t.path().join("stat")).is_ok_and(|s| s.contains(") T ")))
+        };
+        while !standing() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        self.run("kill", &["-KILL", self.read("pid").trim()]);
     }
 
     /// Waits until a worker is gone (or a zombie that the runtime has yet to collect).

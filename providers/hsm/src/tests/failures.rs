@@ -15,7 +15,7 @@ async fn a_worker_that_dies_in_a_write_leaves_it_in_doubt_and_is_started_again()
     // Stopped, so that the call is surely under way when it is killed. The look before a create
     // is a read and is repeated, so the write itself is asked for here.
     let (values, identity) = applied(create(&*session, "hsm_secret_key", &desired, OnExisting::Fail).await);
-    b.signal("-STOP");
+    b.stop().await;
     let update = mesh_sdk::OperationRequest {
         address: super::bench::address("hsm_secret_key"),
         ty: "hsm_secret_key".into(),
@@ -29,7 +29,7 @@ async fn a_worker_that_dies_in_a_write_leaves_it_in_doubt_and_is_started_again()
     let apply = session.apply(vec![update]);
     let (mut outcomes, ()) = tokio::join!(apply, async {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        b.signal("-KILL");
+        b.kill();
     });
     match outcomes.pop() {
         Some(Outcome::InDoubt { error }) => {
@@ -44,7 +44,7 @@ async fn a_worker_that_dies_in_a_write_leaves_it_in_doubt_and_is_started_again()
     assert_eq!(seen.values.get_str("label"), Some("k8s-kms-plugin-kek"), "the update did not happen");
     assert_eq!(b.starts(), 2);
     // A worker that died between calls is no failure: reads are repeated.
-    b.signal("-KILL");
+    b.kill();
     assert!(matches!(observe(&*session, request).await, Ok(Observation::Present(_))));
     assert_eq!(b.starts(), 3);
 }
@@ -52,10 +52,10 @@ async fn a_worker_that_dies_in_a_write_leaves_it_in_doubt_and_is_started_again()
 #[tokio::test]
 async fn a_library_that_hangs_is_ended_after_its_time() {
     let Some(b) = bench() else { return };
-    let session = b.configure(&b.config(Some(PIN), &[("timeout", Value::string("2s"))])).await.expect("opens");
+    let session = b.configure(&b.config(Some(PIN), &[("timeout", Value::string("4s"))])).await.expect("opens");
     let desired = b.shape("hsm_secret_key", &Value::object([("id", Value::string("k"))]));
     let first = b.read("pid");
-    b.signal("-STOP");
+    b.stop().await;
     // The read is given up after its time and repeated with a fresh worker.
     let seen = observe(&*session, look("hsm_secret_key", None, None, Some(&desired))).await;
     assert!(matches!(seen, Ok(Observation::Absent)), "{seen:?}");
@@ -79,7 +79,7 @@ async fn a_worker_is_out_of_reach_of_the_terminal_and_ends_with_its_session() {
     // A call that nobody waits for any more takes its worker with it.
     let session = b.session().await;
     let pid = b.read("pid").trim().to_owned();
-    b.signal("-STOP");
+    b.stop().await;
     let desired = b.shape("hsm_secret_key", &Value::object([("id", Value::string("k"))]));
     let look = observe(&*session, look("hsm_secret_key", None, None, Some(&desired)));
     assert!(tokio::time::timeout(Duration::from_millis(200), look).await.is_err(), "it is stopped");

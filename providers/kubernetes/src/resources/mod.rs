@@ -28,3 +28,14 @@ pub(crate) fn all() -> Vec<Box<dyn Resource<Cluster>>> {
         Box::new(wait::Wait),
     ]
 }
+
+/// For tests: the objects of an attribute, and the attribute of a configuration.
+#[cfg(test)]
+pub(crate) fn set_of(value: Option<&mesh_model::Value>) -> set::Objects {
+    set::from_value(value)
+}
+
+#[cfg(test)]
+pub(crate) fn objects_of(values: &mesh_model::Value) -> mesh_model::Value {
+    set::to_value(&set::objects(values).expect("a set"))
+}

@@ -262,3 +262,6 @@ thread_local! {
 fn interned(name: &'static str) -> Arc<str> {
     NAMES.with_borrow_mut(|names| names.entry(name).or_insert_with(|| name.into()).clone())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! How long it takes to load and evaluate ten thousand blocks (about 5 MB) from memory:
+//! `cargo run --release -p mesh-lang --example load_speed`. A measurement, not a test.
+#![expect(clippy::print_stdout, reason = "this is a program that prints what it measured")]
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use mesh_lang::{Files, LoadOptions, Scope, Subject, eval_body, load_from};
+use mesh_model::schema::Attribute;
+use mesh_model::{Diagnostic, Schema, Sources, Span, Type, Value};
+
+struct One(String);
+
+impl Files for One {
+    fn read_dir(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(vec![dir.join("main.mesh.hcl")])
+    }
+
+    fn read(&self, _: &Path) -> io::Result<String> {
+        Ok(self.0.clone())
+    }
+}
+
+struct Values(mesh_lang::functions::Context);
+
+impl Scope for Values {
+    fn resolve(&self, subject: &Subject, _: Span) -> Result<Value, Diagnostic> {
+        Ok(match subject {
+            Subject::Resource { .. } => Value::object([("id", Value::string("x"))]),
+            _ => Value::string("prod"),
+        })
+    }
+
+    fn functions(&self) -> &mesh_lang::functions::Context {
+        &self.0
+    }
+}
+
+fn main() {
+    let filler = "some words that make the block as long as blocks are in practice, ".repeat(4);
+    let mut text = "variable \"env\" {}\n".to_owned();
+    for i in 0..10_000 {
+        let before = if i > 0 { format!("terraform_data.r{}.id", i - 1) } else { "\"none\"".to_owned() };
+        text += &format!(
+            "resource \"terraform_data\" \"r{i}\" {{\n  # {filler}\n  input = {{\n    name = \"r{i}-${{var.env}}\"\n    \
+             before = {before}\n    ports = [for p in [80, 443] : p + {i} if p > 80]\n    tags = {{ team = \"mesh\", \
+             tier = var.env == \"prod\" ? \"gold\" : \"tin\" }}\n  }}\n  triggers_replace = [upper(var.env), {i}]\n}}\n"
+        );
+    }
+    println!("{:.1} MB", text.len() as f64 / 1e6);
+    let options = LoadOptions { root: "/".into(), display: String::new() };
+    let start = Instant::now();
+    let (config, diagnostics) = load_from(&One(text), &options, &mut Sources::default());
+    println!("load      {:?}, {} diagnostics", start.elapsed(), diagnostics.0.len());
+    let Some(config) = config else { return };
+    let schema = Schema::of([
+        Attribute::optional("input", Type::Dynamic, ""),
+        Attribute::optional("triggers_replace", Type::Dynamic, ""),
+        Attribute::computed("id", Type::String, ""),
+        Attribute::computed("output", Type::Dynamic, ""),
+    ]);
+    let scope = Values(mesh_lang::functions::Context {
+        root: ".".into(),
+        cwd: ".".into(),
+        module: ".".into(),
+        home: None,
+        timestamp: None,
+        plan_timestamp: String::new(),
+        template: None,
+        template_depth: 0,
+    });
+    let start = Instant::now();
+    let values: Vec<_> = config.root().resources.iter().map(|r| eval_body(&r.body, &schema, &scope)).collect();
+    let spent = start.elapsed();
+    let good = values.iter().filter(|v| v.is_ok()).count();
+    println!("evaluate  {spent:?} for {good} bodies, {:?} each", spent / 10_000);
+}
