@@ -91,11 +91,11 @@ mod tests {
     fn columns_count_what_people_see() {
         let mut sources = Sources::default();
         let file = sources.add("a.mesh.hcl", "x = 1\ny = \"e\u{301}\" + b\n");
-        let d = Diagnostic::error("a::b", "S", "D").at(Span { file, start: 17, end: 18 });
+        let d = Diagnostic::error("a::b", "S", "D").at(Span { file, start: 18, end: 19 });
         let json = one(&d, &sources);
-        assert_eq!(json["range"]["start"], json!({ "line": 2, "column": 11, "byte": 17 }));
+        assert_eq!(json["range"]["start"], json!({ "line": 2, "column": 11, "byte": 18 }));
         assert_eq!(json["snippet"]["code"], json!("y = \"e\u{301}\" + b"));
-        assert_eq!(json["snippet"]["highlight_start_offset"], json!(11));
+        assert_eq!(json["snippet"]["highlight_start_offset"], json!(12));
         let all = validation(&d.into(), &sources);
         assert_eq!((&all["valid"], &all["error_count"]), (&json!(false), &json!(1)));
     }

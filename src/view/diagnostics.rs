@@ -203,7 +203,7 @@ mod tests {
     fn shows_lines_details_and_counts() {
         let mut sources = Sources::default();
         let file = sources.add("main.mesh.hcl", "a = 1\nresource \"x\" \"y\" {\n  nme = 1\n}\n");
-        let span = Span { file, start: 29, end: 32 };
+        let span = Span { file, start: 27, end: 30 };
         let diagnostics = Diagnostics(vec![
             Diagnostic::error("lang::unexpected", "Unsupported argument", "An argument named \"nme\" is not expected.\nDid you mean \"name\"?")
                 .at(span)

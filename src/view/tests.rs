@@ -1,1 +1,530 @@
-//! later
+//! Views as golden texts: plain data in, text out, no colour.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mesh_core::{Event, Sink as _};
+use mesh_model::change::{Drift, OutputChange, Previewed, Waiting};
+use mesh_model::{
+    Action, Address, Change, Deferred, Diagnostic, Fingerprinter, Marks, Path, Plan, Reason, Sources, Step, Type, Value,
+};
+
+use super::style::plain;
+use super::{json, markdown, plan, stream};
+
+const CANARY: &str = "c4nary-s3cret";
+
+fn f() -> Fingerprinter {
+    Fingerprinter::new([7; 32])
+}
+
+fn at(text: &str) -> Address {
+    text.parse().expect("an address")
+}
+
+fn change(address: &str, action: Action, before: Value, after: Value) -> Change {
+    Change {
+        address: at(address),
+        previous_address: None,
+        deposed: None,
+        provider: Arc::from("vault"),
+        action,
+        reason: Reason::None,
+        before,
+        after,
+        replace_paths: Vec::new(),
+        importing: None,
+        previewed: Previewed::NotNeeded,
+        notes: Vec::new(),
+    }
+}
+
+fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::object(fields)
+}
+
+fn s(text: &str) -> Value {
+    Value::string(text)
+}
+
+fn of(changes: Vec<Change>) -> Plan {
+    Plan { changes, ..Plan::default() }
+}
+
+fn text(plan: &Plan) -> String {
+    plain(&plan::text(plan, &f(), "d1g3st"))
+}
+
+/// The blocks of a text, without legend and summary.
+fn blocks(plan: &Plan) -> String {
+    let text = text(plan);
+    let start = text.find("\n  # ").map_or(0, |i| i + 1);
+    let end = text.find("\nPlan:").unwrap_or(text.len());
+    text[start..end].to_owned()
+}
+
+#[test]
+fn a_create_in_full() {
+    let after = object([
+        ("id", Value::unknown(Type::String)),
+        ("name", s("istiod")),
+        ("none", Value::NULL),
+        ("pin", s(CANARY).sensitive()),
+        ("policies", Value::strings(["a", "b"])),
+        ("tags", Value::map(Type::String, [("k", s("v"))].into_iter().collect())),
+        ("text", s("line 1\nline 2\n")),
+    ]);
+    let mut plan = of(vec![change("vault_policy.istiod", Action::Create, Value::NULL, after)]);
+    plan.outputs.insert("addr".into(), OutputChange { before: Value::NULL, after: s("x"), action: Action::Create });
+    let expected = r#"
+mesh used the configured providers to generate the following execution plan.
+Resource actions are indicated with the following symbols:
+  + create
+
+mesh will perform the following actions:
+
+  # vault_policy.istiod will be created
+  + resource "vault_policy" "istiod" {
+      + id       = (known after apply)
+      + name     = "istiod"
+      + pin      = (sensitive value)
+      + policies = [
+          + "a",
+          + "b",
+        ]
+      + tags     = {
+          + "k" = "v"
+        }
+      + text     = <<-EOT
+            line 1
+            line 2
+        EOT
+    }
+
+Plan: 1 to add, 0 to change, 0 to destroy.
+
+Changes to Outputs:
+  + addr = "x"
+
+Plan digest: d1g3st
+"#;
+    assert_eq!(text(&plan), expected);
+}
+
+#[test]
+fn an_update_shows_what_differs_and_counts_the_rest() {
+    let ports = |names: &[&str]| Value::tuple(names.iter().map(|n| object([("name", s(n)), ("port", Value::number(1))])).collect::<Vec<_>>());
+    let before = object([
+        ("id", s("a/b")),
+        ("json", s(r#"{"a":1,"b":[1,2]}"#)),
+        ("labels", Value::map(Type::String, [("a", s("1")), ("b", s("2")), ("old", s("x"))].into_iter().collect())),
+        ("ports", ports(&["http", "tls", "status"])),
+        ("same", s("s")),
+        ("secret", s("old").sensitive()),
+        ("text", s("one\ntwo\nthree four\n5\n6\n7\n8\n9\n")),
+        ("ttl", s("1h")),
+        ("set", Value::set(Type::String, [s("a"), s("b")])),
+    ]);
+    let after = object([
+        ("id", s("a/b")),
+        ("json", s(r#"{"b":[1,3],"a":1}"#)),
+        ("labels", Value::map(Type::String, [("a", s("1")), ("b", s("3")), ("new", s("y"))].into_iter().collect())),
+        ("ports", ports(&["http", "https", "status"])),
+        ("same", s("s")),
+        ("secret", s("new").sensitive()),
+        ("text", s("one\ntwo\nthree for\n5\n6\n7\n8\n9\n")),
+        ("ttl", Value::unknown(Type::String)),
+        ("set", Value::set(Type::String, [s("a"), s("c")])),
+    ]);
+    let mut change = change("vault_policy.p", Action::Update, before, after);
+    change.notes.push("also managed by kubectl".into());
+    change.previewed = Previewed::Skipped("the credentials may not");
+    let expected = r#"  # vault_policy.p will be updated in-place
+  # (not previewed: the credentials may not)
+  # (also managed by kubectl)
+  ~ resource "vault_policy" "p" {
+        id     = "a/b"
+      ~ json   = jsonencode(
+          ~ {
+              ~ b = [
+                  - 2,
+                  + 3,
+                    # (1 unchanged element hidden)
+                ]
+                # (1 unchanged attribute hidden)
+            }
+        )
+      ~ labels = {
+          ~ "b"   = "2" -> "3"
+          + "new" = "y"
+          - "old" = "x" -> null
+            # (1 unchanged element hidden)
+        }
+      ~ ports  = [
+          ~ {
+              ~ name = "tls" -> "https"
+                # (1 unchanged attribute hidden)
+            },
+            # (2 unchanged elements hidden)
+        ]
+      ~ secret = (sensitive value) -> (sensitive value)
+      ~ set    = [
+          - "b",
+          + "c",
+            # (1 unchanged element hidden)
+        ]
+      ~ text   = <<-EOT
+            one
+            two
+          - three four
+          + three for
+            5
+            6
+            7
+            # (2 unchanged lines hidden)
+        EOT
+      ~ ttl    = "1h" -> (known after apply)
+        # (1 unchanged attribute hidden)
+    }
+"#;
+    assert_eq!(blocks(&of(vec![change])), expected);
+}
+
+#[test]
+fn a_secret_that_stays_is_no_change_even_when_state_holds_a_fingerprint_only() {
+    let kept = f().withhold(&s(CANARY).sensitive());
+    let before = object([("pin", kept), ("ttl", s("1h"))]);
+    let after = object([("pin", s(CANARY).sensitive()), ("ttl", s("2h"))]);
+    let got = blocks(&of(vec![change("a_b.c", Action::Update, before, after)]));
+    assert_eq!(
+        got,
+        "  # a_b.c will be updated in-place\n  ~ resource \"a_b\" \"c\" {\n      ~ ttl = \"1h\" -> \"2h\"\n        # (1 unchanged attribute hidden)\n    }\n"
+    );
+}
+
+#[test]
+fn replaces_deletes_and_their_reasons() {
+    let mut replace = change("a_b.r", Action::Replace, object([("path", s("x")), ("id", s("1"))]), object([("path", s("y")), ("id", Value::unknown(Type::String))]));
+    replace.reason = Reason::CannotUpdate;
+    replace.replace_paths = vec![Path(vec![Step::Key("path".into())])];
+    let mut tainted = change("a_b.t", Action::ReplaceCreateFirst, object([("a", s("1"))]), object([("a", s("1"))]));
+    tainted.reason = Reason::Tainted;
+    let mut gone = change("module.m.a_b.x[2]", Action::Delete, object([("a", object([("b", s("c"))])), ("n", Value::NULL)]), Value::NULL);
+    gone.reason = Reason::CountIndex;
+    let mut adopted = change("a_b.y", Action::NoOp, object([("a", s("1"))]), object([("a", s("1"))]));
+    adopted.importing = Some("vault/x".into());
+    adopted.reason = Reason::Adopted;
+    let mut moved = change("a_b.z", Action::NoOp, object([("a", s("1"))]), object([("a", s("1"))]));
+    moved.previous_address = Some(at("a_b.old"));
+    let forget = change("a_b.zz", Action::Forget, object([("a", s("1"))]), Value::NULL);
+    let plan = of(vec![replace, tainted, adopted, moved, forget, gone]);
+    let expected = r#"  # a_b.r must be replaced
+-/+ resource "a_b" "r" {
+      ~ id   = "1" -> (known after apply)
+      ~ path = "x" -> "y" # forces replacement
+    }
+
+  # a_b.t is tainted, so must be replaced
++/- resource "a_b" "t" {
+        # (1 unchanged attribute hidden)
+    }
+
+  # a_b.y will be adopted
+  # (its identity is "vault/x")
+    resource "a_b" "y" {
+        # (1 unchanged attribute hidden)
+    }
+
+  # a_b.old has moved to a_b.z
+    resource "a_b" "z" {
+        # (1 unchanged attribute hidden)
+    }
+
+  # a_b.zz will no longer be managed by mesh, but will not be destroyed
+  . resource "a_b" "zz" {
+    }
+
+  # module.m.a_b.x[2] will be destroyed
+  # (because index [2] is out of range for count)
+  - resource "a_b" "x" {
+      - a = {
+          - b = "c"
+        } -> null
+    }
+"#;
+    assert_eq!(blocks(&plan), expected);
+    assert!(text(&plan).contains("\nPlan: 1 to import, 2 to add, 0 to change, 3 to destroy, 1 to forget.\n"));
+}
+
+#[test]
+fn containers_that_become_known_later_or_change_their_kind() {
+    let before = object([("a", object([("x", Value::number(1))])), ("b", s("t")), ("c", Value::tuple(vec![s("1")]))]);
+    let after = object([("a", Value::unknown(Type::Dynamic)), ("b", Value::tuple(vec![s("1")])), ("c", object([("k", s("v"))]))]);
+    let expected = r#"  # a_b.c will be updated in-place
+  ~ resource "a_b" "c" {
+      ~ a = {
+          - x = 1
+        } -> (known after apply)
+      ~ b = "t" -> [
+          + "1",
+        ]
+      - c = [
+          - "1",
+        ]
+      + c = {
+          + k = "v"
+        }
+    }
+"#;
+    assert_eq!(blocks(&of(vec![change("a_b.c", Action::Update, before, after)])), expected);
+}
+
+fn staged() -> Plan {
+    Plan {
+        deferred: vec![Deferred {
+            resource: at("vault_policy.p").resource(),
+            pattern: "vault_policy.p[*]".into(),
+            actions: vec![Action::Create, Action::Update],
+            reason: "provider \"vault\" is configured from vault_mount.x".into(),
+            reason_code: "provider_config_unknown",
+            known: object([("name", s("p")), ("pin", s(CANARY).sensitive())]),
+        }],
+        waiting: vec![Waiting {
+            address: at("mesh_gate.chain"),
+            waiting_for: "the signed chain".into(),
+            instructions: "Sign it:\n\n  openssl x509 ...\n".into(),
+            problems: vec!["the chain is empty".into()],
+        }],
+        drift: vec![
+            Drift { address: at("a_b.c"), before: object([("ttl", s("1h"))]), after: object([("ttl", s("2h"))]), paths: Vec::new() },
+            Drift { address: at("a_b.d"), before: object([("ttl", s("1h"))]), after: Value::NULL, paths: Vec::new() },
+        ],
+        protected: vec![at("hsm_secret_key.kek")],
+        ..Plan::default()
+    }
+}
+
+#[test]
+fn drift_deferred_blocks_gates_and_protection() {
+    let expected = r#"
+Note: Objects have changed outside of mesh
+
+mesh detected the following changes made outside of mesh since the last
+"mesh apply":
+
+  # a_b.c has changed
+  ~ resource "a_b" "c" {
+      ~ ttl = "1h" -> "2h"
+    }
+
+  # a_b.d has been deleted
+  - resource "a_b" "d" {
+      - ttl = "1h" -> null
+    }
+
+Unless the configuration says the same, or tells to ignore it, the following
+plan undoes or responds to these changes.
+
+─────────────────────────────────────────────────────────────────────────────
+
+Deferred: will be decided in a later stage, inside these bounds:
+
+  # vault_policy.p[*] may be created or updated
+  # (provider "vault" is configured from vault_mount.x)
+  ? resource "vault_policy" "p" {
+      + name = "p"
+      + pin  = (sensitive value)
+    }
+
+Waiting: mesh_gate.chain waits for the signed chain
+
+    Sign it:
+
+      openssl x509 ...
+
+  What was given does not open it:
+  - the chain is empty
+
+Protected: these objects are not destroyed and stay:
+  hsm_secret_key.kek
+
+To destroy one of them, set prevent_destroy = false in its lifecycle block,
+apply that, and destroy again.
+
+No changes in this stage. What is left is deferred, see above.
+
+Plan digest: d1g3st
+"#;
+    assert_eq!(text(&staged()), expected);
+}
+
+#[test]
+fn nothing_to_do() {
+    let noop = change("a_b.c", Action::NoOp, object([("a", s("1"))]), object([("a", s("1"))]));
+    let expected = "\nNo changes. Your infrastructure matches the configuration.\n\n\
+        mesh has compared your real infrastructure against your configuration\nand found no differences, so no changes are needed.\n";
+    assert_eq!(text(&of(vec![noop])), expected);
+    assert_eq!(text(&Plan { destroy: true, ..Plan::default() }), "\nNo changes. No objects need to be destroyed.\n");
+}
+
+#[test]
+fn values_cannot_control_the_terminal() {
+    let evil = object([("a", s("x\u{1b}[2J")), ("b", s("l1\nl2\u{1b}[2J\n"))]);
+    let text = text(&of(vec![change("a_b.c", Action::Create, Value::NULL, evil)]));
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("\\u001b[2J"), "{text}");
+}
+
+#[test]
+fn markdown_puts_danger_first_and_never_cuts_a_fence() {
+    let mut changes: Vec<Change> =
+        (0..30).map(|i| change(&format!("a_b.c{i:02}"), Action::Create, Value::NULL, object([("a", s("```x"))]))).collect();
+    changes.push(change("a_b.z", Action::Delete, object([("a", s("1"))]), Value::NULL));
+    let plan = of(changes);
+    let all = markdown::render(&plan, &f(), "d1g3st", markdown::BUDGET);
+    let expected = r#"### ⚠️ Plan: 30 to add, 0 to change, 1 to destroy.
+
+<details><summary>🔴 a_b.z will be destroyed</summary>
+
+```diff
+- resource "a_b" "z" {
+-   a = "1" -> null
+  }
+```
+
+</details>
+
+<details><summary>🟢 a_b.c00 will be created</summary>
+
+````diff
++ resource "a_b" "c00" {
++   a = "```x"
+  }
+````
+
+</details>
+"#;
+    assert!(all.starts_with(expected), "{all}");
+    for budget in (0..4000).step_by(37) {
+        let cut = markdown::render(&plan, &f(), "d1g3st", budget);
+        assert!(cut.len() <= budget.max(350), "{} > {budget}", cut.len());
+        assert_eq!(cut.matches("<details>").count(), cut.matches("</details>").count(), "budget {budget}");
+        assert_eq!(cut.lines().filter(|l| l.starts_with("```")).count() % 2, 0, "budget {budget}");
+        assert!(cut.ends_with("Plan digest: `d1g3st`\n"));
+    }
+}
+
+#[test]
+fn json_has_terraforms_shape() {
+    let after = object([("id", Value::unknown(Type::String)), ("pin", s(CANARY).sensitive())]);
+    let mut plan = of(vec![change("module.m[\"k\"].vault_policy.p[0]", Action::Create, Value::NULL, after)]);
+    plan.deferred = staged().deferred;
+    let got = json::plan(&plan, &f(), "d1g3st", "2026-01-01T00:00:00Z", false);
+    let expected: serde_json::Value = serde_json::from_str(
+        r#"{"address":"module.m[\"k\"].vault_policy.p[0]","module_address":"module.m[\"k\"]","mode":"managed","type":"vault_policy",
+            "name":"p","index":0,"provider_name":"vault","change":{"actions":["create"],"before":null,"after":{"pin":null},
+            "after_unknown":{"id":true},"before_sensitive":false,"after_sensitive":{"pin":true}}}"#,
+    )
+    .expect("JSON");
+    assert_eq!(got["resource_changes"][0], expected);
+    assert_eq!(got["planned_values"]["root_module"]["child_modules"][0]["address"], "module.m[\"k\"]");
+    assert_eq!(got["deferred_changes"][0]["reason"], "provider_config_unknown");
+    assert_eq!((&got["complete"], &got["applyable"], &got["format_version"]), (&false.into(), &true.into(), &"1.2".into()));
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_stream_has_terraforms_lines() {
+    let out = Shared::default();
+    let stream = stream::Stream::new(Box::new(out.clone()), || "T".to_owned());
+    stream.version();
+    stream.plan(&of(vec![change("a_b.c[\"k\"]", Action::Create, Value::NULL, object([("a", s("1"))]))]), &f(), "d1g3st");
+    stream.event(Event::Started { address: at("a_b.c[\"k\"]"), action: Action::Create });
+    stream.event(Event::Done { address: at("a_b.c[\"k\"]"), action: Action::Create, elapsed: Duration::from_secs(2), identity: Some("i".into()) });
+    stream.diagnostic(&Diagnostic::error("a::b", "S", "D"), &Sources::default());
+    stream.summary(mesh_model::change::Counts::default(), "apply", "done", serde_json::json!({ "complete": true }));
+    let lines: Vec<serde_json::Value> = out.text().lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let kinds: Vec<&str> = lines.iter().filter_map(|l| l["type"].as_str()).collect();
+    assert_eq!(kinds, ["version", "planned_change", "change_summary", "apply_start", "apply_complete", "diagnostic", "change_summary"]);
+    assert_eq!(
+        lines[1]["change"]["resource"],
+        serde_json::json!({ "addr": "a_b.c[\"k\"]", "module": "", "resource": "a_b.c[\"k\"]", "implied_provider": "a",
+            "resource_type": "a_b", "resource_name": "c", "resource_key": "k" })
+    );
+    assert_eq!(lines[1]["@message"], "a_b.c[\"k\"]: Plan to create");
+    assert_eq!(lines[2]["changes"]["add"], 1);
+    assert_eq!(lines[4]["hook"]["id_value"], "i");
+    assert!(lines.iter().all(|l| l["@timestamp"] == "T" && l["@module"] == "mesh.ui"));
+}
+
+/// Every view of a plan that is full of secrets, in every place a value can stand.
+#[test]
+fn no_view_shows_a_secret() {
+    let secret = || s(CANARY).sensitive();
+    let ephemeral = s(CANARY).mark(Marks::EPHEMERAL);
+    let lines = s(&format!("a\n{CANARY}\n")).sensitive();
+    let full = |other: &str| {
+        object([
+            ("plain", s(other)),
+            ("secret", secret()),
+            ("changed", s(&format!("{CANARY}{other}")).sensitive()),
+            ("lines", lines.clone()),
+            ("ephemeral", ephemeral.clone()),
+            ("map", Value::map(Type::String, [("k", secret())].into_iter().collect())),
+            ("set", Value::set(Type::String, [secret(), s(other)])),
+            ("list", Value::tuple(vec![s(other), object([("deep", secret())])])),
+            ("whole", object([("x", s(CANARY))]).sensitive()),
+        ])
+    };
+    let mut plan = staged();
+    for (i, action) in
+        [Action::Create, Action::Update, Action::Replace, Action::ReplaceCreateFirst, Action::Delete, Action::NoOp, Action::Forget, Action::Read]
+            .into_iter()
+            .enumerate()
+    {
+        let (before, after) = (if i == 0 { Value::NULL } else { full("1") }, if action == Action::Delete { Value::NULL } else { full("2") });
+        let mut c = change(&format!("a_b.c{i}"), action, before, after);
+        c.importing = (action == Action::NoOp).then(|| "x".into());
+        plan.changes.push(c);
+    }
+    plan.drift.push(Drift { address: at("a_b.c"), before: full("1"), after: full("2"), paths: Vec::new() });
+    plan.outputs.insert("o".into(), OutputChange { before: full("1"), after: full("2"), action: Action::Update });
+    let out = Shared::default();
+    let stream = stream::Stream::new(Box::new(out.clone()), || "T".to_owned());
+    stream.plan(&plan, &f(), "d");
+    let views = [
+        text(&plan),
+        plain(&plan::drift_text(&plan, &f())),
+        markdown::render(&plan, &f(), "d", usize::MAX),
+        json::plan(&plan, &f(), "d", "T", false).to_string(),
+        out.text(),
+        super::values::text(&full("1")),
+        super::values::attributes(&full("1"), 1),
+        format!("{plan:?}"),
+    ];
+    for view in &views {
+        assert!(view.len() > 100, "an empty view proves nothing");
+        assert!(!view.contains("c4nary"), "{view}");
+        assert!(!view.contains("fingerprint"), "{view}");
+    }
+}

@@ -30,7 +30,10 @@ impl std::fmt::Debug for Input {
 pub type Inputs = BTreeMap<String, Input>;
 
 /// The value of a root variable: what was given, else the default.
-pub(crate) fn value(variable: &Variable, input: Option<&Input>) -> Result<Value, Diagnostics> {
+///
+/// # Errors
+/// No value for a required variable, or one that does not fit its type.
+pub fn value(variable: &Variable, input: Option<&Input>) -> Result<Value, Diagnostics> {
     let given = match input {
         None => None,
         Some(Input::Value(v)) => Some(v.clone()),

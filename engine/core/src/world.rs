@@ -53,8 +53,15 @@ impl<'c> World<'c> {
         let root = ModuleInstance { path: ModulePath::root(), parent: 0, repetition: Repetition::default() };
         let mut modules = vec![None; config.modules.len()];
         modules[0] = Some(Arc::from([root]));
+        // Paths of the language are relative to the root module, so that a spec means the same wherever
+        // it is started from.
+        let relative = |dir: &std::path::Path| match dir.strip_prefix(&context.root) {
+            Ok(rest) if rest.as_os_str().is_empty() => ".".into(),
+            Ok(rest) => rest.to_path_buf(),
+            Err(_) => dir.to_path_buf(),
+        };
         let functions =
-            config.modules.iter().map(|m| Context { module: m.dir.clone(), ..context.clone() }).collect();
+            config.modules.iter().map(|m| Context { module: relative(&m.dir), ..context.clone() }).collect();
         Self {
             config,
             graph,
@@ -170,7 +177,7 @@ impl Scope for View<'_, '_> {
             Subject::EachValue => self.repetition.and_then(|r| r.value.clone()).ok_or_else(|| missing("each.value")),
             Subject::SelfRef => self.this.cloned().ok_or_else(|| missing("self")),
             Subject::PathModule => Ok(Value::string(self.functions().module.to_string_lossy())),
-            Subject::PathRoot => Ok(Value::string(self.functions().root.to_string_lossy())),
+            Subject::PathRoot => Ok(Value::string(".")),
             Subject::PathCwd => Ok(Value::string(self.functions().cwd.to_string_lossy())),
             Subject::Workspace => Ok(Value::string("default")),
             Subject::Module(_) => match self.world.graph.find(self.module, subject) {

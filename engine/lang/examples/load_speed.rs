@@ -2,6 +2,7 @@
 //! `cargo run --release -p mesh-lang --example load_speed`. A measurement, not a test.
 #![expect(clippy::print_stdout, reason = "this is a program that prints what it measured")]
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -42,7 +43,8 @@ fn main() {
     let mut text = "variable \"env\" {}\n".to_owned();
     for i in 0..10_000 {
         let before = if i > 0 { format!("terraform_data.r{}.id", i - 1) } else { "\"none\"".to_owned() };
-        text += &format!(
+        let _ = write!(
+            text,
             "resource \"terraform_data\" \"r{i}\" {{\n  # {filler}\n  input = {{\n    name = \"r{i}-${{var.env}}\"\n    \
              before = {before}\n    ports = [for p in [80, 443] : p + {i} if p > 80]\n    tags = {{ team = \"mesh\", \
              tier = var.env == \"prod\" ? \"gold\" : \"tin\" }}\n  }}\n  triggers_replace = [upper(var.env), {i}]\n}}\n"

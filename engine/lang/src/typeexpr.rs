@@ -130,7 +130,8 @@ impl Lower {
                     "list" => Type::list(Type::Dynamic),
                     "map" => Type::map(Type::Dynamic),
                     name @ ("set" | "tuple" | "object") => {
-                        return self.bad_type(expr, format!("{name} needs what it holds in parentheses: {}.", example(name)));
+                        return self
+                            .bad_type(expr, format!("{name} needs what it holds in parentheses: {}.", example(name)));
                     }
                     name => {
                         let near = hint(name, NAMES);
@@ -144,7 +145,9 @@ impl Lower {
             Expression::String(text) => {
                 self.bad_type(expr, format!("A type is written without quotes: type = {}", text.value()))
             }
-            _ => self.bad_type(expr, "A type is a name such as string, or one with what it holds, such as list(string)."),
+            _ => {
+                self.bad_type(expr, "A type is a name such as string, or one with what it holds, such as list(string).")
+            }
         }
     }
 

@@ -24,12 +24,14 @@ pub fn parse_expression(text: &str, name: &str, sources: &mut Sources) -> Result
                 .at(Span { file, start: 0, end: 0 })
                 .into());
         }
-        // Only what is open or not: newlines within are the parser's affair.
-        if let Some(broken) = scan(text, start..start + whole.len()).broken.into_iter().next() {
+        // Only what is open or not, and a comment at the end: newlines within are the parser's affair.
+        let found = scan(text, start..start + whole.len());
+        if let Some(broken) = found.broken.into_iter().next() {
             let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let place = Span { file, start: at(broken.range.start), end: at(broken.range.end) };
             return Err(Diagnostic::error("lang::syntax", broken.summary, broken.detail).at(place).into());
         }
+        let whole = found.comment.map_or(whole, |end| text[start..end].trim_end());
         match whole.parse::<Expression>() {
             Ok(tree) => {
                 let mut lower = Lower::new(sources, file, start);
@@ -114,7 +116,10 @@ mod tests {
 
     #[test]
     fn files_of_values_hold_constants() {
-        assert_eq!(values("a = 1 + 1\nb = { x = [\"y\"] }\n"), Ok(vec!["a=2".into(), "b={ \"x\" = [ \"y\" ] }".into()]));
+        assert_eq!(
+            values("a = 1 + 1\nb = { x = [\"y\"] }\n"),
+            Ok(vec!["a=2".into(), "b={ \"x\" = [ \"y\" ] }".into()])
+        );
         assert_eq!(
             values("a = var.x\nb = upper(\"x\")\na = 2\nc {}\nd = \n"),
             Err(vec![

@@ -239,7 +239,7 @@ fn unify_sequences(types: &[&Type]) -> Option<Type> {
         })
         .collect();
     let element = unify(&elements)?;
-    Some(if types.iter().any(|t| matches!(t, Type::Set(_))) && tuples.is_empty() {
+    Some(if types.iter().any(|t| matches!(t, Type::Set(_))) && !types.iter().any(|t| matches!(t, Type::List(_))) {
         Type::set(element)
     } else {
         Type::list(element)

@@ -95,8 +95,9 @@ impl Apply<'_> {
         if failure.code() != 409 {
             return None;
         }
-        let fields: Vec<String> =
-            conflicts(failure).map(|(field, manager)| format!("{} (owned by {manager:?})", field.trim_start_matches('.'))).collect();
+        let fields: Vec<String> = conflicts(failure)
+            .map(|(field, manager)| format!("{} (owned by {manager:?})", field.trim_start_matches('.')))
+            .collect();
         if fields.is_empty() {
             return None;
         }
@@ -159,12 +160,16 @@ fn entries(live: &Json) -> impl Iterator<Item = &Json> {
 }
 
 /// Moves the fields that tools left behind to us, so that what the configuration drops really goes.
-pub(crate) async fn take_over(cluster: &Cluster, reference: &Reference, live: &Json, ours: &str) -> Result<(), WriteError> {
+pub(crate) async fn take_over(
+    cluster: &Cluster,
+    reference: &Reference,
+    live: &Json,
+    ours: &str,
+) -> Result<(), WriteError> {
     let is_left = |e: &&Json| {
         e.get("subresource").is_none() && text_at(e, &["manager"]).is_some_and(|m| LEFT_BEHIND.contains(&m))
     };
-    let is_ours =
-        |e: &&Json| text_at(e, &["manager"]) == Some(ours) && text_at(e, &["operation"]) == Some("Apply");
+    let is_ours = |e: &&Json| text_at(e, &["manager"]) == Some(ours) && text_at(e, &["operation"]) == Some("Apply");
     let left: Vec<&Json> = entries(live).filter(is_left).collect();
     let Some(first) = left.first() else { return Ok(()) };
     let mut fields = Json::Object(Map::new());
@@ -186,9 +191,7 @@ pub(crate) async fn take_over(cluster: &Cluster, reference: &Reference, live: &J
     let (_, path) = cluster.locate(reference).await?;
     let result = cluster.call(Method::PATCH, &path, Payload::JsonPatch(&patch)).await;
     cluster.wrote(reference).await;
-    result
-        .map(|_| ())
-        .map_err(|f| WriteError::of(&f, &format!("take over {}", reference.text()), None))
+    result.map(|_| ()).map_err(|f| WriteError::of(&f, &format!("take over {}", reference.text()), None))
 }
 
 fn union(into: &mut Json, from: &Json) {

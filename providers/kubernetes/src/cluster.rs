@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt as _};
 use http::{Method, Request};
@@ -23,6 +24,8 @@ use crate::object::Reference;
 const GETS_BEFORE_LIST: usize = 2;
 /// Objects a page.
 const PAGE: usize = 2000;
+/// A kind that was not there is asked for again after this time.
+const DISCOVERY_HOLDS: Duration = Duration::from_secs(2);
 /// Kinds that are looked at side by side.
 const AT_ONCE: usize = 16;
 
@@ -36,7 +39,7 @@ pub struct Cluster {
     /// The CA certificates of the connection (PEM), where the configuration gave them.
     pub(crate) ca_pem: Option<String>,
     requests: AtomicU64,
-    discovery: tokio::sync::RwLock<Option<Arc<Discovery>>>,
+    discovery: tokio::sync::Mutex<Option<(Arc<Discovery>, Instant)>>,
     kinds: Mutex<HashMap<(String, Option<String>, String), Arc<KindInfo>>>,
     shelves: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Shelf>>>>,
     ended: Mutex<HashSet<String>>,
@@ -93,7 +96,7 @@ impl Cluster {
             host,
             ca_pem,
             requests: AtomicU64::new(0),
-            discovery: tokio::sync::RwLock::new(None),
+            discovery: tokio::sync::Mutex::new(None),
             kinds: Mutex::default(),
             shelves: Mutex::default(),
             ended: Mutex::default(),
@@ -134,9 +137,8 @@ impl Cluster {
         let bytes = response.into_body().collect_bytes().await?;
         if !status.is_success() {
             let parsed = serde_json::from_slice::<kube::core::Status>(&bytes).ok();
-            let mut failure = parsed.unwrap_or_else(|| {
-                kube::core::Status::failure(String::from_utf8_lossy(&bytes).trim(), "Unreadable")
-            });
+            let mut failure = parsed
+                .unwrap_or_else(|| kube::core::Status::failure(String::from_utf8_lossy(&bytes).trim(), "Unreadable"));
             failure.code = status.as_u16();
             return Err(Failure::Api(failure.boxed()));
         }
@@ -145,24 +147,21 @@ impl Cluster {
         Ok(Answer { json, warnings })
     }
 
-    /// The kind of an object. Asks the server anew, once, when the kind is not known.
+    /// The kind of an object. Where it is not known the server is asked anew, but not all the time:
+    /// many objects of a kind that does not exist yet are planned at once.
     pub(crate) async fn kind(&self, reference: &Reference) -> Result<Arc<KindInfo>, ProviderError> {
         let key = (reference.group.clone(), reference.version.clone(), reference.kind.clone());
         if let Some(known) = locked(&self.kinds).get(&key) {
             return Ok(known.clone());
         }
-        let cached = self.discovery.read().await.clone();
-        let mut found = cached.as_ref().and_then(|d| lookup(d, reference));
-        if found.is_none() {
-            let mut slot = self.discovery.write().await;
-            let fresh = match &*slot {
-                // Somebody else asked while we waited.
-                Some(now) if cached.as_ref().is_none_or(|c| !Arc::ptr_eq(c, now)) => now.clone(),
-                _ => self.discover().await.map_err(|f| f.error("ask which kinds there are", None))?,
-            };
-            *slot = Some(fresh.clone());
+        let mut slot = self.discovery.lock().await;
+        let mut found = slot.as_ref().and_then(|(discovery, _)| lookup(discovery, reference));
+        if found.is_none() && slot.as_ref().is_none_or(|(_, asked)| asked.elapsed() > DISCOVERY_HOLDS) {
+            let fresh = self.discover().await.map_err(|f| f.error("ask which kinds there are", None))?;
             found = lookup(&fresh, reference);
+            *slot = Some((fresh, Instant::now()));
         }
+        drop(slot);
         let Some(found) = found else {
             return Err(missing(format!(
                 "The cluster has no kind {} in {}. Install its CustomResourceDefinition first (with `depends_on`), or correct apiVersion and kind.",
@@ -189,7 +188,7 @@ impl Cluster {
     pub(crate) async fn wrote(&self, reference: &Reference) {
         locked(&self.shelves).clear();
         if reference.kind == "CustomResourceDefinition" {
-            *self.discovery.write().await = None;
+            *self.discovery.lock().await = None;
             locked(&self.kinds).clear();
         }
     }
@@ -228,9 +227,19 @@ impl Cluster {
         Ok((kind, path))
     }
 
+    /// Kind and path of an object that may have been written under a version that is no longer served.
+    pub(crate) async fn locate_any(&self, reference: &Reference) -> Result<(Arc<KindInfo>, String), ProviderError> {
+        match self.locate(reference).await {
+            Err(e) if e.kind == ErrorKind::Missing && reference.version.is_some() => {
+                self.locate(&Reference { version: None, ..reference.clone() }).await
+            }
+            other => other,
+        }
+    }
+
     /// The object as it is now; `None` where there is none, or no such kind.
     pub(crate) async fn get(&self, reference: &Reference) -> Result<Option<Json>, ProviderError> {
-        let path = match self.locate(reference).await {
+        let path = match self.locate_any(reference).await {
             Ok((_, path)) => path,
             Err(e) if e.kind == ErrorKind::Missing => return Ok(None),
             Err(e) => return Err(e),
@@ -303,7 +312,7 @@ impl Cluster {
 
     async fn find_group(&self, wanted: &[&Reference]) -> Vec<Result<Option<Arc<Json>>, ProviderError>> {
         let first = wanted[0];
-        let (kind, _) = match self.locate(first).await {
+        let (kind, _) = match self.locate_any(first).await {
             Ok(found) => found,
             Err(e) if e.kind == ErrorKind::Missing => return wanted.iter().map(|_| Ok(None)).collect(),
             Err(e) => return wanted.iter().map(|_| Err(e.clone())).collect(),

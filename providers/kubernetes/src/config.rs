@@ -27,7 +27,11 @@ pub(crate) fn schema() -> Schema {
         Attribute::optional("kubeconfig_content", text.clone(), "A kubeconfig as text, instead of `kubeconfig`.")
             .sensitive(),
         Attribute::optional("context", text.clone(), "Context of the kubeconfig; default: its current one."),
-        Attribute::optional("host", text.clone(), "Address of the API server, `https://host:6443`. Overrides the kubeconfig's."),
+        Attribute::optional(
+            "host",
+            text.clone(),
+            "Address of the API server, `https://host:6443`. Overrides the kubeconfig's.",
+        ),
         Attribute::optional("token", text.clone(), "Bearer token.").sensitive(),
         Attribute::optional("cluster_ca_certificate", text.clone(), "CA certificates of the API server (PEM)."),
         Attribute::optional("client_certificate", text.clone(), "Client certificate (PEM)."),
@@ -74,7 +78,8 @@ pub(crate) async fn cluster(config: &Value, services: &Services) -> Result<Clust
         client.accept_invalid_certs = insecure;
     }
     if let Some(proxy) = text("proxy_url") {
-        client.proxy_url = Some(proxy.parse().map_err(|e| refused(format!("`proxy_url` is not a URL: {e}.")).at("proxy_url"))?);
+        client.proxy_url =
+            Some(proxy.parse().map_err(|e| refused(format!("`proxy_url` is not a URL: {e}.")).at("proxy_url"))?);
     }
     client.connect_timeout = Some(CONNECT_TIMEOUT);
     client.read_timeout = Some(READ_TIMEOUT);
@@ -167,7 +172,9 @@ mod tests {
     async fn what_is_wrong_says_what_to_set() {
         assert!(error(&[]).await.detail.contains("Set `kubeconfig`"));
         assert!(error(&[("kubeconfig", "/no/such/file")]).await.detail.contains("/no/such/file"));
-        assert!(error(&[("host", "https://127.0.0.1:1"), ("client_certificate", "x")]).await.detail.contains("client_key"));
+        assert!(
+            error(&[("host", "https://127.0.0.1:1"), ("client_certificate", "x")]).await.detail.contains("client_key")
+        );
         let bad = error(&[("kubeconfig_content", "canary: [")]).await;
         assert!(!bad.detail.contains("canary"));
         assert_eq!(

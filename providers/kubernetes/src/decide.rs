@@ -29,7 +29,8 @@ pub(crate) fn object(request: &PlanRequest<'_>, attribute: &str, at: &Place<'_>,
     };
     let asked = request.preview.is_some();
     let Some(observed) = request.observed else {
-        let plain = wanted.get_str("apiVersion") == Some("v1") && wanted.get_str("kind").is_some_and(|k| PLAIN.contains(&k));
+        let plain =
+            wanted.get_str("apiVersion") == Some("v1") && wanted.get_str("kind").is_some_and(|k| PLAIN.contains(&k));
         return respond(Verdict::Create, Value::NULL, fresh, !asked && !plain);
     };
     let kept = desired
@@ -48,11 +49,9 @@ pub(crate) fn object(request: &PlanRequest<'_>, attribute: &str, at: &Place<'_>,
     if equal && moved.is_empty() {
         return respond(Verdict::NoOp, kept.clone(), kept, false);
     }
-    let before = settings
-        .iter()
-        .fold(observed.with(attribute, seen.clone()).with("live", Value::NULL), |v, name| {
-            v.with(name, desired.get(name).cloned().unwrap_or(Value::NULL))
-        });
+    let before = settings.iter().fold(observed.with(attribute, seen.clone()).with("live", Value::NULL), |v, name| {
+        v.with(name, desired.get(name).cloned().unwrap_or(Value::NULL))
+    });
     let mut paths = moved;
     let is_moved = !paths.is_empty();
     paths.extend(immutable::changed(&wanted, &seen, attribute));
@@ -90,9 +89,7 @@ fn moved(wanted: &Value, there: &Value, attribute: &str) -> Vec<Path> {
 
 /// What is there with the settings of the configuration: changing how we work changes no object.
 pub(crate) fn settled(observed: &Value, desired: &Value, settings: &[&str]) -> Value {
-    settings
-        .iter()
-        .fold(observed.clone(), |v, name| v.with(name, desired.get(name).cloned().unwrap_or(Value::NULL)))
+    settings.iter().fold(observed.clone(), |v, name| v.with(name, desired.get(name).cloned().unwrap_or(Value::NULL)))
 }
 
 #[cfg(test)]

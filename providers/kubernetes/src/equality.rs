@@ -8,18 +8,8 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use mesh_model::Value;
 
 /// Fields whose direct children are quantities.
-const QUANTITY_MAPS: &[&str] = &[
-    "limits",
-    "requests",
-    "capacity",
-    "hard",
-    "allocatable",
-    "default",
-    "defaultRequest",
-    "max",
-    "min",
-    "podFixed",
-];
+const QUANTITY_MAPS: &[&str] =
+    &["limits", "requests", "capacity", "hard", "allocatable", "default", "defaultRequest", "max", "min", "podFixed"];
 /// Fields that are quantities themselves.
 const QUANTITIES: &[&str] = &["sizeLimit", "averageValue", "divisor", "storage", "memory", "cpu"];
 

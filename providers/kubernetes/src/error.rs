@@ -96,9 +96,16 @@ impl Failure {
         };
         let error = |kind, summary, way: &str| {
             let said = said.trim_end_matches('.');
-            ProviderError::new(kind, summary, format!("Could not {what}. The API server said: {said}. {way}").trim().to_owned())
+            ProviderError::new(
+                kind,
+                summary,
+                format!("Could not {what}. The API server said: {said}. {way}").trim().to_owned(),
+            )
         };
-        match status.code {
+        // What does not fit the types of a built-in kind is found late, as an internal error.
+        let unfit = ["failed to convert new object", "failed to create typed patch object"];
+        let code = if unfit.iter().any(|words| status.message.contains(words)) { 400 } else { status.code };
+        match code {
             401 => error(
                 ErrorKind::Denied,
                 "Kubernetes does not accept the credentials",
@@ -110,12 +117,18 @@ impl Failure {
                 "Grant the permission to the user of this provider (see `kubectl auth can-i`), or use other credentials.",
             ),
             404 => error(ErrorKind::Missing, "A Kubernetes object does not exist", "Create what is missing first."),
-            409 => error(ErrorKind::Conflict, "A Kubernetes object is in conflict", "Plan again to see what is there now."),
-            400 | 413 | 415 | 422 => error(ErrorKind::Invalid, "Kubernetes refused the object as invalid", "Correct the manifest."),
-            429 | 500 | 502 | 503 | 504 => {
-                error(ErrorKind::Other, "The Kubernetes API server failed", "Try again; if it persists, look at its log.")
-                    .transient()
+            409 => {
+                error(ErrorKind::Conflict, "A Kubernetes object is in conflict", "Plan again to see what is there now.")
             }
+            400 | 413 | 415 | 422 => {
+                error(ErrorKind::Invalid, "Kubernetes refused the object as invalid", "Correct the manifest.")
+            }
+            429 | 500 | 502 | 503 | 504 => error(
+                ErrorKind::Other,
+                "The Kubernetes API server failed",
+                "Try again; if it persists, look at its log.",
+            )
+            .transient(),
             _ => error(ErrorKind::Other, "The Kubernetes API server failed", ""),
         }
     }

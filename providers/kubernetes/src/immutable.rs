@@ -51,11 +51,7 @@ pub(crate) fn changed(wanted: &Value, seen: &Value, attribute: &str) -> Vec<Path
         let last = path.last().copied().unwrap_or("");
         !same(&a, &b, &Place::of(wanted).down(last))
     };
-    table(group, kind)
-        .iter()
-        .filter(differs)
-        .map(|path| below(attribute, path.iter().copied()))
-        .collect()
+    table(group, kind).iter().filter(differs).map(|path| below(attribute, path.iter().copied())).collect()
 }
 
 /// The fields that a refusal calls immutable; `None` when it says anything else as well.
@@ -88,7 +84,9 @@ mod tests {
     #[test]
     fn the_table_sees_changes_of_immutable_fields_only() {
         let binding = |role: &str, user: &str| {
-            from_json(&json!({"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","roleRef":{"kind":"Role","name":role},"subjects":[{"name":user}]}))
+            from_json(
+                &json!({"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","roleRef":{"kind":"Role","name":role},"subjects":[{"name":user}]}),
+            )
         };
         assert!(changed(&binding("a", "x"), &binding("a", "y"), "manifest").is_empty());
         let paths = changed(&binding("a", "x"), &binding("b", "x"), "manifest");
@@ -101,8 +99,14 @@ mod tests {
     #[test]
     fn an_invalid_object_is_no_reason_to_replace() {
         let failure = |messages: &[&str]| {
-            let causes: Vec<_> = messages.iter().map(|m| json!({"reason":"FieldValueInvalid","field":"spec.selector","message":m})).collect();
-            let mut status: Status = serde_json::from_value(json!({"status":"Failure","code":422,"reason":"Invalid","details":{"causes":causes}})).expect("a status");
+            let causes: Vec<_> = messages
+                .iter()
+                .map(|m| json!({"reason":"FieldValueInvalid","field":"spec.selector","message":m}))
+                .collect();
+            let mut status: Status = serde_json::from_value(
+                json!({"status":"Failure","code":422,"reason":"Invalid","details":{"causes":causes}}),
+            )
+            .expect("a status");
             status.code = 422;
             Failure::Api(status.boxed())
         };

@@ -45,16 +45,14 @@ mod tests {
 
     #[test]
     fn only_what_istiod_took_over_is_left_out() {
-        let wanted = from_json(&json!({"kind":"ValidatingWebhookConfiguration","metadata":{"labels":{"istio.io/rev":"x"}},
+        let wanted =
+            from_json(&json!({"kind":"ValidatingWebhookConfiguration","metadata":{"labels":{"istio.io/rev":"x"}},
             "webhooks":[{"name":"a","failurePolicy":"Ignore","clientConfig":{"caBundle":"","url":"u"}}]}));
         let webhook = |live: &Json| crate::secret::body(&yielded(&wanted, Some(live)))["webhooks"][0].clone();
         assert_eq!(
             webhook(&json!({"webhooks":[{"name":"a","failurePolicy":"Fail"}]})),
             json!({"name":"a","clientConfig":{"url":"u"}})
         );
-        assert_eq!(
-            webhook(&json!({"webhooks":[{"name":"a","failurePolicy":"Ignore"}]}))["failurePolicy"],
-            "Ignore"
-        );
+        assert_eq!(webhook(&json!({"webhooks":[{"name":"a","failurePolicy":"Ignore"}]}))["failurePolicy"], "Ignore");
     }
 }

@@ -18,7 +18,7 @@ use crate::object::{Reference, text_at};
 use crate::place::Place;
 use crate::project::claimed_paths;
 use crate::secret::body;
-use crate::waiting::{until_gone, until_ready};
+use crate::waiting::{Clock, until_gone, until_ready};
 
 /// How long a new CustomResourceDefinition may take.
 const DEFINITION_TIMEOUT: Duration = Duration::from_secs(60);
@@ -93,7 +93,11 @@ impl Write<'_> {
     /// Changes the object in place.
     pub(crate) async fn update(&self, cluster: &Cluster, uid: Option<&str>) -> Result<Applied, WriteError> {
         let Some(live) = self.look(cluster).await? else {
-            return Err(missing(format!("{} is gone since it was planned. Plan again to make it anew.", self.reference.text())).into());
+            return Err(missing(format!(
+                "{} is gone since it was planned. Plan again to make it anew.",
+                self.reference.text()
+            ))
+            .into());
         };
         if let (Some(planned), Some(now)) = (uid, text_at(&live, &["metadata", "uid"]))
             && planned != now
@@ -101,7 +105,10 @@ impl Write<'_> {
             return Err(ProviderError::new(
                 ErrorKind::Conflict,
                 "A Kubernetes object is in conflict",
-                format!("{} was deleted and made anew by somebody else since it was planned. Plan again.", self.reference.text()),
+                format!(
+                    "{} was deleted and made anew by somebody else since it was planned. Plan again.",
+                    self.reference.text()
+                ),
             )
             .into());
         }
@@ -115,27 +122,56 @@ impl Write<'_> {
     async fn look(&self, cluster: &Cluster) -> Result<Option<Json>, WriteError> {
         // A missing kind is an error here, not an absent object.
         let (_, path) = cluster.locate(self.reference).await?;
-        cluster.get_path(&path).await.map_err(|f| {
-            WriteError::from(f.error(&format!("read {}", self.reference.text()), None))
-        })
+        cluster
+            .get_path(&path)
+            .await
+            .map_err(|f| WriteError::from(f.error(&format!("read {}", self.reference.text()), None)))
     }
 
     async fn send(&self, cluster: &Cluster, live: Option<&Json>, adopt: bool) -> Result<Applied, WriteError> {
         let apply = self.apply(live, adopt);
         let answer = apply.run(cluster).await.map_err(|e| apply.error(e))?;
         if self.reference.kind == "CustomResourceDefinition" {
-            until_ready(cluster, self.reference, DEFINITION_TIMEOUT).await?;
-            cluster.wrote(self.reference).await;
+            let definition = until_ready(cluster, self.reference, DEFINITION_TIMEOUT).await?;
+            served(cluster, self.reference, &definition).await?;
         }
         Ok(Applied { object: answer.json, warnings: answer.warnings })
+    }
+}
+
+/// Waits until discovery shows the kind of a definition: that comes a moment after `Established`.
+async fn served(cluster: &Cluster, definition: &Reference, object: &Json) -> Result<(), ProviderError> {
+    let text = |path: &[&str]| text_at(object, path).unwrap_or("").to_owned();
+    let kind = Reference {
+        group: text(&["spec", "group"]),
+        version: None,
+        kind: text(&["spec", "names", "kind"]),
+        namespace: None,
+        name: String::new(),
+    };
+    let mut clock = Clock::new(DEFINITION_TIMEOUT);
+    loop {
+        cluster.wrote(definition).await;
+        match cluster.kind(&kind).await {
+            Err(e) if e.kind == ErrorKind::Missing && clock.tick().await => {}
+            other => return other.map(|_| ()),
+        }
     }
 }
 
 /// Kinds without dependents: deleted at once, with nothing to wait for.
 fn propagation(reference: &Reference) -> &'static str {
     match reference.kind.as_str() {
-        "ConfigMap" | "Secret" | "ServiceAccount" | "Role" | "RoleBinding" | "ClusterRole" | "ClusterRoleBinding"
-        | "Namespace" | "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => "Background",
+        "ConfigMap"
+        | "Secret"
+        | "ServiceAccount"
+        | "Role"
+        | "RoleBinding"
+        | "ClusterRole"
+        | "ClusterRoleBinding"
+        | "Namespace"
+        | "MutatingWebhookConfiguration"
+        | "ValidatingWebhookConfiguration" => "Background",
         _ => "Foreground",
     }
 }
@@ -147,7 +183,7 @@ pub(crate) async fn delete(
     uid: Option<&str>,
     timeout: Duration,
 ) -> Result<(), WriteError> {
-    let path = match cluster.locate(reference).await {
+    let path = match cluster.locate_any(reference).await {
         Ok((_, path)) => path,
         // Without its kind there is no object.
         Err(e) if e.kind == ErrorKind::Missing => return Ok(()),

@@ -103,7 +103,12 @@ impl Reference {
             Some(n) => n.as_str(),
             None => None,
         };
-        Some(Self::new(manifest.get_str("apiVersion")?, manifest.get_str("kind")?, namespace, metadata.get_str("name")?))
+        Some(Self::new(
+            manifest.get_str("apiVersion")?,
+            manifest.get_str("kind")?,
+            namespace,
+            metadata.get_str("name")?,
+        ))
     }
 
     /// From attributes `api_version`, `kind`, `namespace` and `name`; `None` where one is not known yet.

@@ -76,8 +76,15 @@ impl<'a> Place<'a> {
             return ListKind::Atomic;
         }
         match self.key {
-            "containers" | "initContainers" | "ephemeralContainers" | "volumes" | "imagePullSecrets" | "webhooks"
-            | "env" | "matchConditions" | "resourceClaims" => ListKind::Keyed(&["name"]),
+            "containers"
+            | "initContainers"
+            | "ephemeralContainers"
+            | "volumes"
+            | "imagePullSecrets"
+            | "webhooks"
+            | "env"
+            | "matchConditions"
+            | "resourceClaims" => ListKind::Keyed(&["name"]),
             "secrets" if self.kind == "ServiceAccount" => ListKind::Keyed(&["name"]),
             "ports" if self.kind == "Service" && self.parent() == "spec" => ListKind::Keyed(&["port", "protocol"]),
             "ports" if matches!(self.parent(), "containers" | "initContainers" | "ephemeralContainers") => {
@@ -102,7 +109,9 @@ pub(crate) fn key_of(element: &Value, fields: &[&str]) -> Vec<String> {
     fields
         .iter()
         .map(|f| match element.get(f).filter(|v| !v.is_null()) {
-            Some(v) => v.as_str().map_or_else(|| v.as_number().map_or_else(String::new, ToString::to_string), str::to_owned),
+            Some(v) => {
+                v.as_str().map_or_else(|| v.as_number().map_or_else(String::new, ToString::to_string), str::to_owned)
+            }
             None => key_default(f).to_owned(),
         })
         .collect()
@@ -162,6 +171,9 @@ mod tests {
         assert_eq!(containers.down("args").list(), ListKind::Atomic);
         let custom = Place::root("networking.istio.io/v1", "ServiceEntry");
         assert_eq!(custom.down("spec").down("ports").list(), ListKind::Atomic);
-        assert_eq!(Place::root("v1", "Service").down("spec").down("ports").list(), ListKind::Keyed(&["port", "protocol"]));
+        assert_eq!(
+            Place::root("v1", "Service").down("spec").down("ports").list(),
+            ListKind::Keyed(&["port", "protocol"])
+        );
     }
 }

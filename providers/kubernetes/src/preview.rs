@@ -100,7 +100,9 @@ fn skipped(failure: &Failure, is_create: bool) -> Option<&'static str> {
         404 if is_create => Some("its namespace does not exist yet"),
         403 if said.contains("is being terminated") => None,
         403 => Some("the credentials may not do this dry run"),
-        400 | 500 if said.contains("does not support dry run") => Some("an admission webhook does not support dry runs"),
+        400 | 500 if said.contains("does not support dry run") => {
+            Some("an admission webhook does not support dry runs")
+        }
         500 if said.contains("failed calling webhook") => Some("an admission webhook does not answer yet"),
         _ => None,
     }

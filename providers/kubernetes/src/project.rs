@@ -103,9 +103,7 @@ pub(crate) fn same(wanted: &Value, seen: &Value, at: &Place<'_>) -> bool {
         return a.iter().filter(|(_, v)| !v.is_null()).all(|(key, value)| match b.get(key) {
             Some(there) => same(value, there, &at.down(key)),
             None => is_empty(value) && harmless_when_empty(key),
-        }) && b
-            .iter()
-            .all(|(key, value)| is_empty(value) || a.get(key).is_some_and(|v| !v.is_null()));
+        }) && b.iter().all(|(key, value)| is_empty(value) || a.get(key).is_some_and(|v| !v.is_null()));
     }
     if let (Some(a), Some(b)) = (wanted.as_items(), seen.as_items()) {
         return match at.list() {
@@ -130,8 +128,8 @@ fn is_empty(value: &Value) -> bool {
         || value.as_items().is_some_and(|i| i.is_empty())
 }
 
-/// The paths that a configuration claims, spelled as the server spells them in conflicts
-/// (`.spec.template.spec.containers[name="x"].image`).
+/// The paths that a configuration claims, containers included, spelled as the server spells them in
+/// conflicts (`.spec.template.spec.containers[name="x"].image`).
 pub(crate) fn claimed_paths(value: &Value, at: &Place<'_>) -> Vec<String> {
     let mut out = Vec::new();
     claim(value, at, String::new(), &mut out);
@@ -139,7 +137,7 @@ pub(crate) fn claimed_paths(value: &Value, at: &Place<'_>) -> Vec<String> {
 }
 
 fn claim(value: &Value, at: &Place<'_>, path: String, out: &mut Vec<String>) {
-    if let Some(fields) = value.as_fields().filter(|f| !f.is_empty()) {
+    if let Some(fields) = value.as_fields() {
         for (key, child) in fields.iter().filter(|(_, v)| !v.is_null()) {
             claim(child, &at.down(key), format!("{path}.{key}"), out);
         }
@@ -148,21 +146,26 @@ fn claim(value: &Value, at: &Place<'_>, path: String, out: &mut Vec<String>) {
             let key: Vec<String> = keys
                 .iter()
                 .zip(key_of(item, keys))
-                .map(|(k, v)| if v.bytes().all(|b| b.is_ascii_digit()) { format!("{k}={v}") } else { format!("{k}={v:?}") })
+                .map(
+                    |(k, v)| {
+                        if v.bytes().all(|b| b.is_ascii_digit()) { format!("{k}={v}") } else { format!("{k}={v:?}") }
+                    },
+                )
                 .collect();
             claim(item, at, format!("{path}[{}]", key.join(",")), out);
         }
-    } else {
+    } else if value.as_items().is_some() {
+        // All elements, by whatever keys the server tells them apart.
+        out.push(format!("{path}["));
+    }
+    if !path.is_empty() {
         out.push(path);
     }
 }
 
-/// Whether a field of a conflict is at, above or below one of the claimed paths.
+/// Whether a field of a conflict is one of the claimed paths.
 pub(crate) fn is_claimed(field: &str, claimed: &[String]) -> bool {
-    let below = |long: &str, short: &str| {
-        long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    };
-    claimed.iter().any(|c| below(c, field) || below(field, c))
+    claimed.iter().any(|c| c == field || c.ends_with('[') && field.starts_with(c.as_str()))
 }
 
 #[cfg(test)]

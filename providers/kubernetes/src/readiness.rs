@@ -28,7 +28,8 @@ fn number(object: &Json, part: &str, name: &str) -> Option<i64> {
 pub(crate) fn condition<'j>(object: &'j Json, ty: &str) -> Option<(&'j str, String)> {
     let all = object.get("status")?.get("conditions")?.as_array()?;
     let found = all.iter().find(|c| text_at(c, &["type"]) == Some(ty))?;
-    let words: Vec<&str> = ["reason", "message"].iter().filter_map(|k| text_at(found, &[k])).filter(|t| !t.is_empty()).collect();
+    let words: Vec<&str> =
+        ["reason", "message"].iter().filter_map(|k| text_at(found, &[k])).filter(|t| !t.is_empty()).collect();
     Some((text_at(found, &["status"]).unwrap_or("Unknown"), words.join(": ")))
 }
 
@@ -92,7 +93,8 @@ fn deployment(o: &Json) -> Readiness {
     }
     let want = number(o, "spec", "replicas").unwrap_or(1);
     let have = |name| number(o, "status", name);
-    if let Some(waiting) = counts(&[("exist", have("replicas"), want), ("are updated", have("updatedReplicas"), want)]) {
+    if let Some(waiting) = counts(&[("exist", have("replicas"), want), ("are updated", have("updatedReplicas"), want)])
+    {
         return waiting;
     }
     let old = have("replicas").unwrap_or(0) - have("updatedReplicas").unwrap_or(0);
@@ -179,7 +181,10 @@ fn pod(o: &Json) -> Readiness {
         _ => {
             let scheduled = condition(o, "PodScheduled").filter(|(status, _)| *status == "False").map(|(_, why)| why);
             let reasons = container_reasons(o);
-            Waiting(scheduled.unwrap_or_else(|| if reasons.is_empty() { "it is pending".into() } else { reasons.join("; ") }))
+            Waiting(
+                scheduled
+                    .unwrap_or_else(|| if reasons.is_empty() { "it is pending".into() } else { reasons.join("; ") }),
+            )
         }
     }
 }

@@ -70,11 +70,8 @@ pub(crate) fn mark_all(manifest: &Value) -> Value {
 
 /// The live Secret in which `stringData` shows the keys that a configuration wrote there.
 pub(crate) fn with_string_data(mut live: Json, bases: &[&Value]) -> Json {
-    let keys: BTreeSet<&str> = bases
-        .iter()
-        .filter_map(|b| b.get("stringData")?.as_fields())
-        .flat_map(|f| f.keys().map(|k| &**k))
-        .collect();
+    let keys: BTreeSet<&str> =
+        bases.iter().filter_map(|b| b.get("stringData")?.as_fields()).flat_map(|f| f.keys().map(|k| &**k)).collect();
     let mut shown = serde_json::Map::new();
     for key in keys {
         let text = live.get("data").and_then(|d| d.get(key)).and_then(Json::as_str).and_then(decode);
@@ -82,7 +79,9 @@ pub(crate) fn with_string_data(mut live: Json, bases: &[&Value]) -> Json {
             shown.insert(key.to_owned(), text.into());
         }
     }
-    if !shown.is_empty() && let Some(fields) = live.as_object_mut() {
+    if !shown.is_empty()
+        && let Some(fields) = live.as_object_mut()
+    {
         fields.insert("stringData".into(), shown.into());
     }
     live
@@ -151,6 +150,9 @@ fn collect(value: &Value, marked: bool, out: &mut BTreeSet<String>) {
             out.insert(plain);
         }
     }
+    if marked && let Some(number) = value.as_number().map(ToString::to_string).filter(|n| n.len() > 2) {
+        out.insert(number);
+    }
     for child in value.children() {
         collect(child, marked, out);
     }
@@ -164,7 +166,9 @@ mod tests {
 
     #[test]
     fn a_secret_shows_its_keys_only() {
-        let manifest = from_json(&json!({"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"type":"Opaque","stringData":{"pin":"canary"},"data":{"x":"Y2FuYXJ5"}}));
+        let manifest = from_json(
+            &json!({"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"type":"Opaque","stringData":{"pin":"canary"},"data":{"x":"Y2FuYXJ5"}}),
+        );
         let marked = mark_manifest(&manifest);
         assert_eq!(
             to_json(&marked),
@@ -175,7 +179,9 @@ mod tests {
 
     #[test]
     fn a_wholly_marked_manifest_still_says_which_object_it_is() {
-        let manifest = from_json(&json!({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":{"l":"canary"}},"data":{"x":"canary"}}));
+        let manifest = from_json(
+            &json!({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":{"l":"canary"}},"data":{"x":"canary"}}),
+        );
         for marked in [mark_manifest(&manifest.clone().sensitive()), mark_all(&manifest)] {
             let text = format!("{marked:?}");
             assert!(!text.contains("canary"), "{text}");

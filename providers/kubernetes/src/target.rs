@@ -14,9 +14,7 @@ pub(crate) async fn uid(cluster: &Cluster) -> Result<String, ProviderError> {
         .get_path("/api/v1/namespaces/kube-system")
         .await
         .map_err(|f| f.error(&format!("read {} of {}", reference.text(), cluster.host), None))?;
-    object
-        .as_ref()
-        .and_then(|o| text_at(o, &["metadata", "uid"]))
-        .map(str::to_owned)
-        .ok_or_else(|| missing(format!("{} has no namespace kube-system: it is not a Kubernetes API server.", cluster.host)))
+    object.as_ref().and_then(|o| text_at(o, &["metadata", "uid"])).map(str::to_owned).ok_or_else(|| {
+        missing(format!("{} has no namespace kube-system: it is not a Kubernetes API server.", cluster.host))
+    })
 }

@@ -13,19 +13,22 @@ use std::sync::{Arc, OnceLock};
 use mesh_model::json::from_json;
 use mesh_model::snapshot::{Identity, Operation};
 use mesh_model::{Address, Fingerprinter, Mode, ModulePath, Value};
+use mesh_sandbox::{Options, Part, Sandbox};
 use mesh_sdk::{
     IdentityHint, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PlanRequest,
     PlanResponse, PreviewRequest, PreviewResponse, Provider as _, ProviderError, Services, Session as _, TypedSession,
     Verdict,
 };
-use mesh_sandbox::{Options, Part, Sandbox};
 use serde_json::{Value as Json, json};
 
 use crate::cluster::{Cluster, Payload};
 use crate::object::Reference;
 use crate::{Kubernetes, kubernetes};
 
-#[expect(clippy::disallowed_methods, reason = "a test is a program of its own: it looks for servers where its user has them")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is a program of its own: it looks for servers where its user has them"
+)]
 fn variable(name: &str) -> std::ffi::OsString {
     std::env::var(name).unwrap_or_default().into()
 }
@@ -53,7 +56,8 @@ impl Lab {
     }
 
     pub(super) async fn of(user: &str) -> Result<Self, ProviderError> {
-        let file = sandbox().kubernetes().expect("has a cluster").kubeconfig(user).expect("a user").display().to_string();
+        let file =
+            sandbox().kubernetes().expect("has a cluster").kubeconfig(user).expect("a user").display().to_string();
         let provider = kubernetes();
         let config = Value::object([("kubeconfig", Value::string(file)), ("field_manager", Value::string("mesh"))]);
         let session = provider.open(&config, &Services::default()).await?;
@@ -86,10 +90,7 @@ impl Lab {
         let reference = Reference::parse(text).expect("a name");
         let (_, path) = self.cluster().locate(&reference).await.expect("a kind");
         let uri = format!("{path}?fieldManager={manager}");
-        self.cluster()
-            .call(http::Method::PATCH, &uri, Payload::StrategicMerge(&patch))
-            .await
-            .expect("is patched");
+        self.cluster().call(http::Method::PATCH, &uri, Payload::StrategicMerge(&patch)).await.expect("is patched");
         self.cluster().wrote(&reference).await;
     }
 
@@ -194,7 +195,13 @@ impl Life<'_> {
         self.plan().await.expect("can be planned").0.verdict
     }
 
-    pub(super) async fn operate(&mut self, operation: Operation, before: Option<Value>, after: Option<Value>, on_existing: OnExisting) -> Outcome {
+    pub(super) async fn operate(
+        &mut self,
+        operation: Operation,
+        before: Option<Value>,
+        after: Option<Value>,
+        on_existing: OnExisting,
+    ) -> Outcome {
         let rules = self.lab.provider.rules(self.ty).expect("a type");
         let hint = if let IdentityHint::Known(id) = rules.identity(&self.desired) { Some(id) } else { None };
         let request = OperationRequest {

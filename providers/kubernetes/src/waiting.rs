@@ -50,7 +50,9 @@ pub(crate) fn timeout(values: &Value) -> Duration {
 /// What is wrong with a timeout.
 pub(crate) fn check_timeout(values: &Value) -> Option<Problem> {
     let text = values.get_str("timeout")?;
-    duration_seconds(text).is_none().then(|| Problem::at("timeout", format!("{text:?} is not a duration such as `90s` or `10m`")))
+    duration_seconds(text)
+        .is_none()
+        .then(|| Problem::at("timeout", format!("{text:?} is not a duration such as `90s` or `10m`")))
 }
 
 pub(crate) fn not_ready(detail: impl Into<String>) -> ProviderError {
@@ -76,8 +78,16 @@ pub(crate) fn block() -> Block {
         min: 0,
         max: 1,
         schema: Schema::of([
-            Attribute::optional("rollout", Type::Bool, "Wait until the object is ready (a Deployment rolled out, a load balancer addressed)."),
-            Attribute::optional("fields", Type::map(Type::String), "Paths of fields and the regular expressions that their values must match."),
+            Attribute::optional(
+                "rollout",
+                Type::Bool,
+                "Wait until the object is ready (a Deployment rolled out, a load balancer addressed).",
+            ),
+            Attribute::optional(
+                "fields",
+                Type::map(Type::String),
+                "Paths of fields and the regular expressions that their values must match.",
+            ),
             Attribute::optional("timeout", Type::String, "How long to wait. Default `10m`."),
         ])
         .block(condition),
@@ -108,7 +118,10 @@ pub(crate) fn unmet(wait: &Value, object: &Json) -> Result<Option<String>, Provi
             let text = field(object, path);
             let pattern = pattern.as_str().unwrap_or("");
             if !text.as_deref().is_some_and(|t| matches(pattern, t)) {
-                return Ok(Some(format!("{path} is {}, which does not match {pattern:?}", text.unwrap_or_else(|| "not there".into()))));
+                return Ok(Some(format!(
+                    "{path} is {}, which does not match {pattern:?}",
+                    text.unwrap_or_else(|| "not there".into())
+                )));
             }
         }
     }
@@ -175,7 +188,11 @@ pub(crate) async fn until_met(cluster: &Cluster, reference: &Reference, wait: &V
 }
 
 /// Waits until an object is ready, whatever its kind.
-pub(crate) async fn until_ready(cluster: &Cluster, reference: &Reference, timeout: Duration) -> Result<Json, ProviderError> {
+pub(crate) async fn until_ready(
+    cluster: &Cluster,
+    reference: &Reference,
+    timeout: Duration,
+) -> Result<Json, ProviderError> {
     let wait = Value::object([
         ("rollout", Value::bool(true)),
         ("timeout", Value::string(format!("{}ms", timeout.as_millis()))),
@@ -243,7 +260,8 @@ pub(crate) async fn until_gone(
                     held.push(format!("finalizers {}", list(finalizers)));
                 }
             }
-            for ty in ["NamespaceDeletionDiscoveryFailure", "NamespaceContentRemaining", "NamespaceFinalizersRemaining"] {
+            for ty in ["NamespaceDeletionDiscoveryFailure", "NamespaceContentRemaining", "NamespaceFinalizersRemaining"]
+            {
                 if let Some(("True", why)) = condition(&object, ty) {
                     held.push(why);
                 }

@@ -21,8 +21,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
     options.legacy_octal_numbers = true;
     options.with_snippet = false;
     options.budget = Some(budget);
-    let parsed: Vec<Json> =
-        serde_saphyr::from_multiple_with_options(text, options).map_err(|e| e.to_string())?;
+    let parsed: Vec<Json> = serde_saphyr::from_multiple_with_options(text, options).map_err(|e| e.to_string())?;
     let mut out = Vec::new();
     for document in parsed {
         flatten(document, &mut out)?;

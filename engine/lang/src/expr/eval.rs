@@ -125,12 +125,12 @@ impl<'s> Env<'s> {
         let condition_value = self.eval(condition);
         let (then_value, other_value) = (self.eval(then), self.eval(otherwise));
         let condition_value = forget(condition_value?);
-        let marks = condition_value.marks();
-        let bare_type = |v: &Outcome| match v {
-            Ok(v) if v.is_null() => v.ty(),
-            Ok(v) => v.ty(),
-            Err(_) => Type::Dynamic,
-        };
+        // As in the field, the marks of both branches count: which one was taken tells something.
+        let marks = [&then_value, &other_value]
+            .into_iter()
+            .flatten()
+            .fold(condition_value.marks(), |marks, value| marks.union(value.marks()));
+        let bare_type = |v: &Outcome| v.as_ref().map_or(Type::Dynamic, Value::ty);
         let (a, b) = (bare_type(&then_value), bare_type(&other_value));
         let Some(ty) = unify(&[a.clone(), b.clone()]) else {
             return Err(fail(
@@ -145,15 +145,17 @@ impl<'s> Env<'s> {
         };
         let truth = condition_truth(&condition_value, condition.span)?;
         let Some(truth) = truth else {
-            let (then_value, other_value) = both(then_value, other_value)?;
-            // Which branch it will be is open, and so is which marks.
-            let marks = marks.union(then_value.marks()).union(other_value.marks());
+            both(then_value, other_value)?;
             return Ok(Value::unknown(ty).mark(marks));
         };
         let (value, place) = if truth { (then_value?, then.span) } else { (other_value?, otherwise.span) };
         let value = if value.ty() == ty { Ok(value) } else { convert(&value, &ty) };
         value.map(|v| v.mark(marks)).map_err(|e| {
-            fail("Inconsistent conditional result types", format!("This result does not fit the other one: {e}."), place)
+            fail(
+                "Inconsistent conditional result types",
+                format!("This result does not fit the other one: {e}."),
+                place,
+            )
         })
     }
 
@@ -191,11 +193,8 @@ impl<'s> Env<'s> {
         call.function.call(scope.functions(), &args).map(|v| v.mark(marks)).map_err(|error| {
             let argument = error.argument.filter(|i| *i < call.args.len());
             let secret = args.iter().any(|a| a.all_marks().sensitive() || a.all_marks().ephemeral());
-            let reason = if secret {
-                "an argument is sensitive, so the reason is not shown".to_owned()
-            } else {
-                error.message
-            };
+            let reason =
+                if secret { "an argument is sensitive, so the reason is not shown".to_owned() } else { error.message };
             let parameter = error.argument.and_then(|i| call.function.param(i));
             match (argument, parameter) {
                 (Some(i), Some(parameter)) => fail(
@@ -221,7 +220,11 @@ impl<'s> Env<'s> {
                 Err(errors) => reasons.extend(errors.0.into_iter().map(|d| d.detail)),
             }
         }
-        Err(fail("No expression succeeded", format!("try found no expression without an error: {}", reasons.join(" ")), span))
+        Err(fail(
+            "No expression succeeded",
+            format!("try found no expression without an error: {}", reasons.join(" ")),
+            span,
+        ))
     }
 }
 

@@ -136,11 +136,9 @@ impl Lower {
             }
             Expression::Parenthesis(inner) => return self.node(inner.inner()),
             Expression::Variable(name) => return self.variable(name.as_str(), span),
-            Expression::Conditional(c) => Op::Conditional(Box::new([
-                self.node(&c.cond_expr),
-                self.node(&c.true_expr),
-                self.node(&c.false_expr),
-            ])),
+            Expression::Conditional(c) => {
+                Op::Conditional(Box::new([self.node(&c.cond_expr), self.node(&c.true_expr), self.node(&c.false_expr)]))
+            }
             Expression::FuncCall(call) => return self.call(call, span),
             Expression::Traversal(traversal) => return self.traversal(traversal, span),
             Expression::UnaryOp(unary) => Op::Unary(*unary.operator.value(), Box::new(self.node(&unary.expr))),
@@ -305,10 +303,8 @@ impl Lower {
                 }
                 TraversalOperator::FullSplat(_) => Access::Splat(operators.len() - i - 1, span),
                 TraversalOperator::AttrSplat(_) => {
-                    let attributes = operators[i + 1..]
-                        .iter()
-                        .take_while(|o| matches!(o, TraversalOperator::GetAttr(_)))
-                        .count();
+                    let attributes =
+                        operators[i + 1..].iter().take_while(|o| matches!(o, TraversalOperator::GetAttr(_))).count();
                     Access::Splat(attributes, span)
                 }
             });
@@ -324,12 +320,7 @@ impl Lower {
     }
 
     /// What a name with the steps after it refers to, and how many steps that takes.
-    fn subject(
-        &mut self,
-        root: &str,
-        operators: &[&TraversalOperator],
-        span: Span,
-    ) -> Result<(Subject, usize), Node> {
+    fn subject(&mut self, root: &str, operators: &[&TraversalOperator], span: Span) -> Result<(Subject, usize), Node> {
         let attribute = |i: usize| match operators.get(i) {
             Some(TraversalOperator::GetAttr(name)) => Some(name.as_str()),
             _ => None,
@@ -337,7 +328,8 @@ impl Lower {
         let named = |lower: &mut Self, what: &str| match attribute(0) {
             Some(name) => Ok(lower.name(name)),
             None => {
-                let detail = format!("{root:?} must be followed by a dot and the name of {what}, such as {root}.example.");
+                let detail =
+                    format!("{root:?} must be followed by a dot and the name of {what}, such as {root}.example.");
                 Err(lower.broken("Invalid reference", detail, span))
             }
         };
@@ -370,11 +362,8 @@ impl Lower {
                     "ephemeral" => (Mode::Ephemeral, 0),
                     _ => (Mode::Managed, usize::MAX),
                 };
-                let (ty, name, taken) = if first == 0 {
-                    (attribute(0), attribute(1), 2)
-                } else {
-                    (Some(root), attribute(0), 1)
-                };
+                let (ty, name, taken) =
+                    if first == 0 { (attribute(0), attribute(1), 2) } else { (Some(root), attribute(0), 1) };
                 let (Some(ty), Some(name)) = (ty, name) else {
                     let detail = if mode == Mode::Managed {
                         let near = hint(root, ROOTS.into_iter().chain(self.slots.iter().map(|s| &**s)));

@@ -45,10 +45,8 @@ pub(super) fn binary(operator: BinaryOperator, left: Value, right: Value, spans:
     let ty = match operator {
         B::Eq | B::NotEq => {
             let (equal, marks) = (equal(&left, &right), left.all_marks().union(right.all_marks()));
-            let value = equal.map_or_else(
-                || Value::unknown(Type::Bool),
-                |e| Value::bool(e == matches!(operator, B::Eq)),
-            );
+            let value =
+                equal.map_or_else(|| Value::unknown(Type::Bool), |e| Value::bool(e == matches!(operator, B::Eq)));
             return Ok(value.mark(marks));
         }
         B::And | B::Or => Type::Bool,

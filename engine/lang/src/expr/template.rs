@@ -98,14 +98,10 @@ impl Lower {
         self.flatten(template, style, &mut tokens);
         for i in 0..tokens.len() {
             let Token::Marker { before, after } = tokens[i] else { continue };
-            if before
-                && let Some(Token::Line { text, .. }) = i.checked_sub(1).and_then(|j| tokens.get_mut(j))
-            {
+            if before && let Some(Token::Line { text, .. }) = i.checked_sub(1).and_then(|j| tokens.get_mut(j)) {
                 text.truncate(text.trim_end().len());
             }
-            if after
-                && let Some(Token::Line { text, .. }) = tokens.get_mut(i + 1)
-            {
+            if after && let Some(Token::Line { text, .. }) = tokens.get_mut(i + 1) {
                 *text = text.trim_start().to_owned();
             }
         }
@@ -284,7 +280,8 @@ fn append(value: &Value, text: &mut Text, span: Span) -> Result<(), mesh_model::
                 None => text.unknown = true,
             },
             Err(_) => {
-                let detail = format!("This is {}, which cannot stand in a text. Use jsonencode() or join().", a_type(value));
+                let detail =
+                    format!("This is {}, which cannot stand in a text. Use jsonencode() or join().", a_type(value));
                 return Err(fail("Invalid template interpolation value", detail, span));
             }
         },
@@ -297,7 +294,8 @@ fn append(value: &Value, text: &mut Text, span: Span) -> Result<(), mesh_model::
 pub fn render_template(context: &Context, text: &str, name: &str, vars: &Fields) -> Result<Value, CallError> {
     crate::syntax::on_large_stack(|| {
         let names: Vec<Arc<str>> = vars.keys().cloned().collect();
-        let (node, errors, sources) = crate::syntax::parse_template(text, name, &names).map_err(|message| CallError { argument: None, message })?;
+        let (node, errors, sources) = crate::syntax::parse_template(text, name, &names)
+            .map_err(|message| CallError { argument: None, message })?;
         let first = |diagnostics: &mesh_model::Diagnostics| {
             diagnostics.0.first().map_or_else(String::new, |d| {
                 let place = d.span.map_or_else(|| name.to_owned(), |s| sources.position(s));

@@ -182,8 +182,9 @@ fn marks_go_everywhere_and_withheld_values_stay_closed() {
         "format(\"%d\", var.secret)",
     ] {
         let mut sources = Sources::default();
-        let errors =
-            crate::parse_expression(text, "test", &mut sources).and_then(|e| e.eval(&TestScope::new())).expect_err(text);
+        let errors = crate::parse_expression(text, "test", &mut sources)
+            .and_then(|e| e.eval(&TestScope::new()))
+            .expect_err(text);
         assert!(!format!("{errors:?}").contains("s3cret"), "{text}: {errors:?}");
     }
 }
@@ -202,14 +203,17 @@ fn references_carry_their_written_out_steps() {
         .iter()
         .map(|r| format!("{} {} {}", r.subject, mesh_model::Path(r.rest.clone()), sources.text(r.span)))
         .collect();
-    assert_eq!(shown, [
-        "a_b.c [0].d a_b.c[0].d",
-        "var.v w var.v.w[var.i].z",
-        "var.i  var.i",
-        "data.e_f.g k data.e_f.g[\"k\"]",
-        "each.key  each.key",
-        "self id self.id",
-    ]);
+    assert_eq!(
+        shown,
+        [
+            "a_b.c [0].d a_b.c[0].d",
+            "var.v w var.v.w[var.i].z",
+            "var.i  var.i",
+            "data.e_f.g k data.e_f.g[\"k\"]",
+            "each.key  each.key",
+            "self id self.id",
+        ]
+    );
 }
 
 #[test]
@@ -225,7 +229,8 @@ fn several_errors_come_back_at_once() {
 #[test]
 fn templates_see_their_variables_only() {
     let scope = TestScope::new();
-    let vars: Fields = [("names", Value::strings(["a", "b"])), ("pin", Value::string("1").sensitive())].into_iter().collect();
+    let vars: Fields =
+        [("names", Value::strings(["a", "b"])), ("pin", Value::string("1").sensitive())].into_iter().collect();
     let render = |text: &str| render_template(scope.functions(), text, "t.tpl", &vars).map_err(|e| e.message);
     let text = "%{ for n in names ~}\n- ${upper(n)}\n%{ endfor ~}\n";
     assert_eq!(render(text).map(|v| v.as_str().map(str::to_owned)), Ok(Some("- A\n- B\n".to_owned())));

@@ -131,7 +131,17 @@ fn between(before: Option<&Token>, left: &Token, right: &Token) -> bool {
         (Minus, _) => before.is_some_and(|b| {
             !matches!(
                 b.kind,
-                OpenParen | OpenBrace | OpenBracket | Equal | Colon | Comma | Question | Arithmetic | Minus | Comparison | Bang
+                OpenParen
+                    | OpenBrace
+                    | OpenBracket
+                    | Equal
+                    | Colon
+                    | Comma
+                    | Question
+                    | Arithmetic
+                    | Minus
+                    | Comparison
+                    | Bang
             )
         }),
         (OpenBrace, CloseBrace) => false,

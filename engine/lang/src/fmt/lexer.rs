@@ -157,7 +157,7 @@ impl<'s> Lexer<'s> {
         } else if self.rest().starts_with("${") || self.rest().starts_with("%{") {
             self.sequence();
         } else {
-            let length = self.literal(|here| here.starts_with('"'));
+            let length = self.literal(|here| here.starts_with(['"', '\n']));
             self.push(Kind::Text, length);
         }
     }

@@ -24,25 +24,24 @@ pub struct FormatError {
 /// Bytes of stack for the parser, which recurses.
 const STACK: usize = 16 << 20;
 
-/// `source` in canonical style.
+/// `source` in canonical style, without a byte order mark.
 ///
 /// # Errors
 /// A text that does not parse; it is to be left as it is.
 pub fn format(source: &str) -> Result<String, FormatError> {
-    let (mark, text) = source.strip_prefix('\u{feff}').map_or(("", source), |text| ("\u{feff}", text));
+    let text = source.strip_prefix('\u{feff}').unwrap_or(source);
     check(text)?;
     let mut tokens = lexer::tokens(text)?;
     tidy::tidy(&mut tokens);
-    Ok(format!("{mark}{}", layout::layout(&tokens)))
+    Ok(layout::layout(&tokens))
 }
 
 /// Whether the text parses at all.
 fn check(text: &str) -> Result<(), FormatError> {
     let parse = || {
-        text.parse::<hcl_edit::structure::Body>().map(drop).map_err(|e| FormatError {
-            offset: e.location().offset(),
-            message: e.message().to_owned(),
-        })
+        text.parse::<hcl_edit::structure::Body>()
+            .map(drop)
+            .map_err(|e| FormatError { offset: e.location().offset(), message: e.message().to_owned() })
     };
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, parse);

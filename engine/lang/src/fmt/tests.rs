@@ -1,7 +1,9 @@
-//! Cases with the output of the real `terraform fmt -` 1.11.4, and the same live where it is on PATH.
+//! Cases with the output of the real `terraform fmt` 1.11.4, and the same live where it is on PATH.
+//!
+//! The one decision: both tests run over one list of cases, so that a case is written once.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::*;
 
@@ -35,36 +37,43 @@ fn formats_as_recorded() {
 
 #[test]
 fn formats_as_the_real_one() -> std::io::Result<()> {
-    for (name, input, _) in cases() {
-        let spawned = Command::new("terraform")
-            .args(["fmt", "-"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut child) = spawned else {
-            writeln!(std::io::stderr(), "skipped: terraform is not on PATH")?;
-            return Ok(());
-        };
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes())?;
-        }
-        let output = child.wait_with_output()?;
-        assert!(output.status.success(), "{name}");
-        assert_eq!(format(&input), Ok(String::from_utf8_lossy(&output.stdout).into_owned()), "{name}");
+    let folder = tempfile::tempdir()?;
+    let path = |i: usize| folder.path().join(format!("{i}.tf"));
+    let cases = cases();
+    for (i, (_, input, _)) in cases.iter().enumerate() {
+        std::fs::write(path(i), input)?;
+    }
+    let Ok(done) = Command::new("terraform").arg("fmt").current_dir(folder.path()).output() else {
+        writeln!(std::io::stderr(), "skipped: terraform is not on PATH")?;
+        return Ok(());
+    };
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for (i, (name, input, _)) in cases.iter().enumerate() {
+        assert_eq!(format(input), Ok(std::fs::read_to_string(path(i))?), "{name}");
     }
     Ok(())
 }
 
 #[test]
 fn what_does_not_parse_is_an_error() {
-    for text in ["a = ", "a = [1", "block {", "a = \"${x\"", "a = <<EOT\nx\n", "}", "a b c", "\"", "a = \"\u{0}"] {
+    for text in [
+        "a = ",
+        "a = [1",
+        "block {",
+        "a = \"${x\"",
+        "a = <<EOT\nx\n",
+        "}",
+        "a b c",
+        "\"",
+        "a = \"\u{0}",
+        "a = \"x\ny\"\n",
+    ] {
         assert!(format(text).is_err(), "{text}");
     }
     assert!(format(&"[".repeat(100_000)).is_err());
 }
 
 #[test]
-fn a_byte_order_mark_stays() {
-    assert_eq!(format("\u{feff}a=1\n").as_deref(), Ok("\u{feff}a = 1\n"));
+fn a_byte_order_mark_goes() {
+    assert_eq!(format("\u{feff}a=1\n").as_deref(), Ok("a = 1\n"));
 }

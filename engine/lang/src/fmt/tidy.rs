@@ -79,7 +79,8 @@ fn labels(tokens: &[Token], mut at: usize, out: &mut Vec<Token>) -> usize {
                 Token::new(Kind::Text, token.text.as_str()),
                 Token::new(Kind::CloseQuote, "\""),
             ]),
-            Kind::Comment => {}
+            // A comment before a label goes, as in the field: a label is where nobody looks for one.
+            Kind::Comment if tokens[at..].iter().find(|t| t.kind != Kind::Comment).is_some_and(is_label) => {}
             kind => {
                 quoted = (quoted || kind == Kind::OpenQuote) && kind != Kind::CloseQuote;
                 out.push(token.clone());
@@ -90,6 +91,10 @@ fn labels(tokens: &[Token], mut at: usize, out: &mut Vec<Token>) -> usize {
         }
     }
     at
+}
+
+fn is_label(token: &Token) -> bool {
+    matches!(token.kind, Kind::Ident | Kind::OpenQuote)
 }
 
 /// What is in a template that is only one interpolation; anything else as it is.

@@ -159,8 +159,9 @@ fn cidrsubnets(_: &Context, args: &[Value]) -> Outcome {
         let size = low(network.width - prefix);
         let start = next.and_then(|n| n.checked_add(size)).map(|n| n & !size);
         let Some(start) = start.filter(|s| s.checked_add(size).is_some_and(|end| end <= last)) else {
-            let message =
-                format!("not enough remaining address space for a subnet with a prefix of {prefix} bits after {before}");
+            let message = format!(
+                "not enough remaining address space for a subnet with a prefix of {prefix} bits after {before}"
+            );
             return Err(CallError::at(index, message));
         };
         before = Network { address: start, prefix, width: network.width }.text();

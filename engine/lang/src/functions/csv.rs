@@ -41,8 +41,9 @@ fn rows(text: &str) -> Result<Vec<Row>, CallError> {
         let (start, mut row) = (line, Vec::new());
         loop {
             let (field, after) = match rest.strip_prefix('"') {
-                Some(inner) => quoted(inner, &mut line)
-                    .ok_or_else(|| wrong(line, "extraneous or missing \" in quoted-field"))?,
+                Some(inner) => {
+                    quoted(inner, &mut line).ok_or_else(|| wrong(line, "extraneous or missing \" in quoted-field"))?
+                }
                 None => {
                     let end = rest.find([',', '\n']).unwrap_or(rest.len());
                     let raw = &rest[..end];

@@ -8,7 +8,6 @@ use jiff::{SignedDuration, tz::Offset};
 
 use super::*;
 
-#[path = "date_format.rs"]
 mod layout;
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -165,8 +164,8 @@ pub(super) fn parse(text: &str) -> Result<Moment, String> {
 fn timeadd(_: &Context, args: &[Value]) -> Outcome {
     let mut moment = parse(text(args, 0)).map_err(CallError::new)?;
     let duration = duration(text(args, 1), UNITS).map_err(CallError::new)?;
-    let nanos = i64::try_from(duration)
-        .map_err(|_| CallError::new(format!("time: invalid duration {:?}", text(args, 1))))?;
+    let nanos =
+        i64::try_from(duration).map_err(|_| CallError::new(format!("time: invalid duration {:?}", text(args, 1))))?;
     moment.local = moment
         .local
         .checked_add(SignedDuration::from_nanos(nanos))
@@ -238,7 +237,8 @@ fn duration_seconds(_: &Context, args: &[Value]) -> Outcome {
     if let Ok(number) = text.parse::<mesh_model::Number>() {
         return Ok(Value::number(number));
     }
-    let nanos = duration(text, UNITS_AND_DAYS).map_err(|e| CallError::at(0, e.trim_start_matches("time: ").to_owned()))?;
+    let nanos =
+        duration(text, UNITS_AND_DAYS).map_err(|e| CallError::at(0, e.trim_start_matches("time: ").to_owned()))?;
     let nano = |n: i128| i64::try_from(n).map(mesh_model::Number::Int);
     match (nano(nanos / 1_000_000_000), nano(nanos % 1_000_000_000)) {
         (Ok(seconds), Ok(rest)) => rest

@@ -32,7 +32,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "A text in base64.",
     ),
     Function::new("base64gzip", STR, Ty::String, |_, a| gzip(text(a, 0)), "A text, compressed by gzip, in base64."),
-    Function::new("csvdecode", STR, Ty::Any, |_, a| csv::decode(text(a, 0)), "The rows of a CSV text as a list of objects."),
+    Function::new(
+        "csvdecode",
+        STR,
+        Ty::Any,
+        |_, a| csv::decode(text(a, 0)),
+        "The rows of a CSV text as a list of objects.",
+    ),
     Function::new("jsondecode", STR, Ty::Any, |_, a| json::decode(text(a, 0)), "The value that a JSON text means."),
     Function::new(
         "jsonencode",
@@ -125,7 +131,8 @@ fn text_encode(_: &Context, args: &[Value]) -> Outcome {
 
 fn text_decode(_: &Context, args: &[Value]) -> Outcome {
     let encoding = encoding(text(args, 1))?;
-    let bytes = bytes64(text(args, 0)).ok_or_else(|| CallError::at(0, "the given value has an invalid base64 symbol"))?;
+    let bytes =
+        bytes64(text(args, 0)).ok_or_else(|| CallError::at(0, "the given value has an invalid base64 symbol"))?;
     let (text, _, wrong) = encoding.decode(&bytes);
     if wrong {
         let message = "the given string contains symbols that are not defined for";

@@ -20,9 +20,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |c, a| Ok(Value::string(clean(&c.root.join(text(a, 0)).to_string_lossy()))),
         "The path from the root of the file system; a relative one starts at the root module.",
     ),
-    Function::new("basename", PATH, Ty::String, |_, a| Ok(Value::string(basename(text(a, 0)))), "The last part of a path."),
-    Function::new("dirname", PATH, Ty::String, |_, a| Ok(Value::string(dirname(text(a, 0)))), "A path without its last part."),
-    Function::new("file", PATH, Ty::String, |c, a| file(c, text(a, 0)), "The text of a file; a relative path starts at the root module."),
+    Function::new(
+        "basename",
+        PATH,
+        Ty::String,
+        |_, a| Ok(Value::string(basename(text(a, 0)))),
+        "The last part of a path.",
+    ),
+    Function::new(
+        "dirname",
+        PATH,
+        Ty::String,
+        |_, a| Ok(Value::string(dirname(text(a, 0)))),
+        "A path without its last part.",
+    ),
+    Function::new(
+        "file",
+        PATH,
+        Ty::String,
+        |c, a| file(c, text(a, 0)),
+        "The text of a file; a relative path starts at the root module.",
+    ),
     Function::new(
         "filebase64",
         PATH,
@@ -41,7 +59,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
         "The files below a folder whose paths match a pattern such as `**/*.yaml`.",
     ),
-    Function::new("pathexpand", PATH, Ty::String, pathexpand, "The path with a leading `~` replaced by the home folder."),
+    Function::new(
+        "pathexpand",
+        PATH,
+        Ty::String,
+        pathexpand,
+        "The path with a leading `~` replaced by the home folder.",
+    ),
     Function::new(
         "templatefile",
         &[Param::new("path", Ty::String), Param::new("vars", Ty::Any).parts().marked()],
@@ -117,7 +141,8 @@ pub(super) fn render(context: &Context, source: &str, name: &str, vars: Option<&
     };
     for key in fields.keys() {
         let mut chars = key.chars();
-        let ok = chars.next().is_some_and(char::is_alphabetic) && chars.all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+        let ok =
+            chars.next().is_some_and(char::is_alphabetic) && chars.all(|c| c.is_alphanumeric() || c == '_' || c == '-');
         if !ok {
             let message = format!(
                 "invalid template variable name {key:?}: must start with a letter, followed by zero or more letters, \

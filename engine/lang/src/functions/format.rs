@@ -9,11 +9,11 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::*;
 
-#[path = "format_number.rs"]
 mod number;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("format", &[PATTERN], Ty::String, one, "Text from a pattern such as `%s has %d parts`.").variadic(ARGS),
+    Function::new("format", &[PATTERN], Ty::String, one, "Text from a pattern such as `%s has %d parts`.")
+        .variadic(ARGS),
     Function::new(
         "formatlist",
         &[PATTERN],

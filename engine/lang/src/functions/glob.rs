@@ -8,8 +8,8 @@ use std::path::Path;
 
 use ::regex::Regex;
 
-use super::regex;
 use super::MAX_ITEMS;
+use super::regex;
 
 enum Part {
     Any,

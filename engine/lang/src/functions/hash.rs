@@ -27,7 +27,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row("filebase64sha256", PATH, |c, a| base64(&Sha256::digest(read(c, a)?)), "The SHA-256 of a file, in base64."),
     row("filebase64sha512", PATH, |c, a| base64(&Sha512::digest(read(c, a)?)), "The SHA-512 of a file, in base64."),
     row("filemd5", PATH, |c, a| hex(&md5::Md5::digest(read(c, a)?)), "The MD5 of a file, in hex; not for security."),
-    row("filesha1", PATH, |c, a| hex(&sha1::Sha1::digest(read(c, a)?)), "The SHA-1 of a file, in hex; not for security."),
+    row(
+        "filesha1",
+        PATH,
+        |c, a| hex(&sha1::Sha1::digest(read(c, a)?)),
+        "The SHA-1 of a file, in hex; not for security.",
+    ),
     row("filesha256", PATH, |c, a| hex(&Sha256::digest(read(c, a)?)), "The SHA-256 of a file, in hex."),
     row("filesha512", PATH, |c, a| hex(&Sha512::digest(read(c, a)?)), "The SHA-512 of a file, in hex."),
     row("md5", STR, |_, a| hex(&md5::Md5::digest(text(a, 0))), "The MD5 of a text, in hex; not for security."),

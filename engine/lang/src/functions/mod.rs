@@ -31,7 +31,6 @@ mod sets;
 mod string;
 pub mod types;
 mod yaml;
-mod yaml_scalar;
 
 #[cfg(test)]
 mod tests;
@@ -335,14 +334,11 @@ impl Function {
 
 /// What does not fit, with the way to it in words.
 fn reason(error: &ConvertError) -> String {
-    let mut out = String::new();
-    for step in &error.path.0 {
-        match step {
-            Step::Key(key) => out.push_str(&format!("element {key:?}: ")),
-            Step::Index(index) => out.push_str(&format!("element {index}: ")),
-        }
-    }
-    out + &error.reason
+    let steps = error.path.0.iter().map(|step| match step {
+        Step::Key(key) => format!("element {key:?}: "),
+        Step::Index(index) => format!("element {index}: "),
+    });
+    steps.chain([error.reason.clone()]).collect()
 }
 
 /// Withheld parts become what every operation on them gives: an unknown, sensitive value.
@@ -404,7 +400,10 @@ fn items(args: &[Value], index: usize) -> &[Value] {
 fn whole(args: &[Value], index: usize) -> Result<i64, CallError> {
     match args.get(index).and_then(Value::as_number) {
         Some(n) if n.to_i64().is_some() => Ok(n.to_i64().unwrap_or_default()),
-        _ => Err(CallError::at(index, "value must be a whole number, between -9223372036854775808 and 9223372036854775807")),
+        _ => Err(CallError::at(
+            index,
+            "value must be a whole number, between -9223372036854775808 and 9223372036854775807",
+        )),
     }
 }
 

@@ -10,7 +10,6 @@ use ::regex::{Captures, Regex, RegexBuilder};
 
 use super::*;
 
-#[path = "regex_pattern.rs"]
 mod pattern;
 
 /// Bytes that one compiled pattern may take.
@@ -62,7 +61,8 @@ fn compile(source: &str) -> Result<Regex, CallError> {
 }
 
 fn value(re: &Regex, found: &Captures<'_>) -> Value {
-    let group = |m: Option<::regex::Match<'_>>| m.map_or_else(|| Value::null(Type::String), |m| Value::string(m.as_str()));
+    let group =
+        |m: Option<::regex::Match<'_>>| m.map_or_else(|| Value::null(Type::String), |m| Value::string(m.as_str()));
     if re.captures_len() == 1 {
         return group(found.get(0));
     }

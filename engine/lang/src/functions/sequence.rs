@@ -24,7 +24,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "compact",
         &[Param::new("list", Ty::Strings)],
         Ty::Strings,
-        |_, a| Ok(list(Type::String, items(a, 0).iter().filter(|v| v.as_str().is_some_and(|s| !s.is_empty())).cloned().collect())),
+        |_, a| {
+            Ok(list(
+                Type::String,
+                items(a, 0).iter().filter(|v| v.as_str().is_some_and(|s| !s.is_empty())).cloned().collect(),
+            ))
+        },
         "The list without null and empty texts.",
     ),
     Function::new("concat", &[], Ty::Any, concat, "All elements of all lists, in order.")
@@ -45,7 +50,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "The element at an index that wraps around at the end.",
     )
     .typed(element_type),
-    Function::new("flatten", &[SEQUENCE], Ty::Any, flatten, "The list with all lists in it replaced by their elements."),
+    Function::new(
+        "flatten",
+        &[SEQUENCE],
+        Ty::Any,
+        flatten,
+        "The list with all lists in it replaced by their elements.",
+    ),
     Function::new(
         "index",
         &[Param::new("list", Ty::Any), Param::new("value", Ty::Any)],
@@ -63,7 +74,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         slice,
         "The elements from a start up to, and without, an end.",
     ),
-    Function::new("sort", &[Param::new("list", Ty::Strings).parts()], Ty::Strings, sort, "The texts in order of their code points."),
+    Function::new(
+        "sort",
+        &[Param::new("list", Ty::Strings).parts()],
+        Ty::Strings,
+        sort,
+        "The texts in order of their code points.",
+    ),
     Function::new("sum", &[Param::new("list", Ty::Any)], Ty::Number, sum, "The sum of the numbers."),
 ];
 
@@ -206,7 +223,8 @@ fn flat(value: &Value, out: &mut Vec<Value>, marks: &mut Marks) -> Result<bool, 
             *marks = marks.union(item.marks());
             open |= flat(item, out, marks)?;
         } else {
-            open |= item.is_unknown() && !item.ty().is_primitive() && !matches!(item.ty(), Type::Map(_) | Type::Object(_));
+            open |=
+                item.is_unknown() && !item.ty().is_primitive() && !matches!(item.ty(), Type::Map(_) | Type::Object(_));
             out.push(item.clone());
         }
         if out.len() > MAX_ITEMS {
@@ -265,9 +283,7 @@ fn reverse(_: &Context, args: &[Value]) -> Outcome {
     match args[0].kind() {
         Kind::Tuple(_) => Ok(Value::tuple(reversed)),
         Kind::List(t, _) | Kind::Set(t, _) => Ok(list(t.clone(), reversed)),
-        _ => {
-            Err(CallError::at(0, format!("can only reverse list or tuple values, not {}", args[0].ty().friendly())))
-        }
+        _ => Err(CallError::at(0, format!("can only reverse list or tuple values, not {}", args[0].ty().friendly()))),
     }
 }
 

@@ -39,20 +39,13 @@ fn has(set: &Value, value: &Value) -> bool {
 
 fn combine(args: &[Value], keep: fn(&[Value], &Value) -> bool) -> Outcome {
     let wrong = || CallError::new("given sets must all have compatible element types");
-    let types: Vec<Type> = args
-        .iter()
-        .map(|a| if let Kind::Set(t, _) = a.kind() { t.clone() } else { Type::Dynamic })
-        .collect();
+    let types: Vec<Type> =
+        args.iter().map(|a| if let Kind::Set(t, _) = a.kind() { t.clone() } else { Type::Dynamic }).collect();
     let element = unify(&types).ok_or_else(wrong)?;
     let ty = Type::set(element.clone());
     let sets = args.iter().map(|a| convert(a, &ty)).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?;
-    let all: Vec<Value> = sets
-        .iter()
-        .filter_map(Value::as_items)
-        .flat_map(|i| i.iter())
-        .filter(|v| keep(&sets, v))
-        .cloned()
-        .collect();
+    let all: Vec<Value> =
+        sets.iter().filter_map(Value::as_items).flat_map(|i| i.iter()).filter(|v| keep(&sets, v)).cloned().collect();
     Ok(Value::set(element, all))
 }
 

@@ -49,7 +49,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "All elements of the lists as one text with the separator between them.",
     )
     .variadic(Param::new("lists", Ty::Strings)),
-    plain("lower", &[STR], Ty::String, |_, a| Ok(Value::string(map_chars(text(a, 0), |c| single(c.to_lowercase(), c)))), "The text in lower case."),
+    plain(
+        "lower",
+        &[STR],
+        Ty::String,
+        |_, a| Ok(Value::string(map_chars(text(a, 0), |c| single(c.to_lowercase(), c)))),
+        "The text in lower case.",
+    ),
     plain(
         "split",
         &[Param::new("separator", Ty::String), STR],
@@ -92,7 +98,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |c, a| filesystem::render(c, text(a, 0), "<templatestring argument>", a.get(1), 1),
         "The text of a template that is itself a value.",
     ),
-    plain("title", &[STR], Ty::String, |_, a| Ok(Value::string(title(text(a, 0)))), "The text with each word capitalised."),
+    plain(
+        "title",
+        &[STR],
+        Ty::String,
+        |_, a| Ok(Value::string(title(text(a, 0)))),
+        "The text with each word capitalised.",
+    ),
     plain(
         "trim",
         &[STR, Param::new("cutset", Ty::String)],
@@ -107,7 +119,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |_, a| Ok(Value::string(text(a, 0).strip_prefix(text(a, 1)).unwrap_or(text(a, 0)))),
         "The text without a prefix.",
     ),
-    plain("trimspace", &[STR], Ty::String, |_, a| Ok(Value::string(text(a, 0).trim())), "The text without space at both ends."),
+    plain(
+        "trimspace",
+        &[STR],
+        Ty::String,
+        |_, a| Ok(Value::string(text(a, 0).trim())),
+        "The text without space at both ends.",
+    ),
     plain(
         "trimsuffix",
         &[STR, Param::new("suffix", Ty::String)],
@@ -115,7 +133,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |_, a| Ok(Value::string(text(a, 0).strip_suffix(text(a, 1)).unwrap_or(text(a, 0)))),
         "The text without a suffix.",
     ),
-    plain("upper", &[STR], Ty::String, |_, a| Ok(Value::string(map_chars(text(a, 0), |c| single(c.to_uppercase(), c)))), "The text in upper case."),
+    plain(
+        "upper",
+        &[STR],
+        Ty::String,
+        |_, a| Ok(Value::string(map_chars(text(a, 0), |c| single(c.to_uppercase(), c)))),
+        "The text in upper case.",
+    ),
 ];
 
 /// Case mapping is by single code points ("ß" has no upper case), as in the field.

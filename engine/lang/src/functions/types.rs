@@ -73,9 +73,9 @@ fn conversion(args: &[Value], ty: &Type) -> Outcome {
             (Some(text), Type::Bool) => {
                 format!("cannot convert {text:?} to bool; only the strings \"true\" or \"false\" are allowed")
             }
-            (Some(text), Type::Number) => format!(
-                "cannot convert {text:?} to number; given string must be a decimal representation of a number"
-            ),
+            (Some(text), Type::Number) => {
+                format!("cannot convert {text:?} to number; given string must be a decimal representation of a number")
+            }
             _ => {
                 let (from, to) = (value.ty().friendly(), ty.friendly().replace("any type", "any single type"));
                 format!("cannot convert {from} to {to}")

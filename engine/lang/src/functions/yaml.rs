@@ -11,7 +11,7 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::*;
 
-#[path = "yaml_write.rs"]
+mod scalar;
 mod write;
 
 pub(super) use write::encode;
@@ -84,7 +84,7 @@ impl<'t> Reader<'t> {
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                (anchor, scalar(&text, plain, tag.as_deref()).map_err(|e| at(span, e.message))?)
+                (anchor, leaf(&text, plain, tag.as_deref()).map_err(|e| at(span, e.message))?)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.container(anchor, tag.as_deref(), "seq", "sequence").map_err(|e| at(span, e.message))?;
@@ -160,10 +160,10 @@ fn kind(tag: &Tag) -> Result<&str, String> {
     }
 }
 
-fn scalar(text: &str, plain: bool, tag: Option<&Tag>) -> Outcome {
+fn leaf(text: &str, plain: bool, tag: Option<&Tag>) -> Outcome {
     let string = || Ok(Value::string(text));
     let Some(tag) = tag else {
-        return if plain { yaml_scalar::resolve(text) } else { string() };
+        return if plain { scalar::resolve(text) } else { string() };
     };
     let name = kind(tag).map_err(|other| CallError::new(format!("unsupported tag {other:?}")))?;
     if !plain {
@@ -173,9 +173,9 @@ fn scalar(text: &str, plain: bool, tag: Option<&Tag>) -> Outcome {
     match name {
         "str" | "binary" | "!" => string(),
         "null" => Ok(Value::NULL),
-        "int" | "float" => yaml_scalar::number(text).map(Value::number).ok_or_else(wrong),
-        "bool" => yaml_scalar::resolve(text).ok().filter(|v| v.as_bool().is_some()).ok_or_else(wrong),
-        "timestamp" => yaml_scalar::time(text).ok_or_else(wrong),
+        "int" | "float" => scalar::number(text).map(Value::number).ok_or_else(wrong),
+        "bool" => scalar::resolve(text).ok().filter(|v| v.as_bool().is_some()).ok_or_else(wrong),
+        "timestamp" => scalar::time(text).ok_or_else(wrong),
         _ => Err(CallError::new(format!("unsupported tag \"tag:yaml.org,2002:{name}\""))),
     }
 }

@@ -52,7 +52,9 @@ impl Decoder {
         args.finish(lower, "the mesh block");
         let wrong: Vec<Span> = lower.used[from..]
             .iter()
-            .filter(|u| !matches!(u.subject, Subject::Variable(_) | Subject::PathRoot | Subject::PathModule | Subject::PathCwd))
+            .filter(|u| {
+                !matches!(u.subject, Subject::Variable(_) | Subject::PathRoot | Subject::PathModule | Subject::PathCwd)
+            })
             .map(|u| u.span)
             .collect();
         for place in wrong {
@@ -214,9 +216,9 @@ impl Decoder {
         let after_repetition = lower.used.len();
         let provider = args.attribute("provider").and_then(|a| lower.provider_ref(&a.value));
         let depends_on = lower.depends_on(&mut args);
-        let lifecycle = args.block("lifecycle", lower).map_or_else(Lifecycle::default, |b| {
-            lower.lifecycle(b, mode == Mode::Managed)
-        });
+        let lifecycle = args
+            .block("lifecycle", lower)
+            .map_or_else(Lifecycle::default, |b| lower.lifecycle(b, mode == Mode::Managed));
         let body = lower.rest(args);
         lower.check_instance_names(after_repetition, &repetition);
         let own = Subject::Resource { mode, ty: ty.clone(), name: name.clone() };
@@ -275,11 +277,8 @@ impl Decoder {
             .collect();
         args.finish(lower, "a module block");
         lower.check_instance_names(from, &repetition);
-        let itself: Vec<Span> = lower.used[from..]
-            .iter()
-            .filter(|u| u.subject == Subject::Module(name.clone()))
-            .map(|u| u.span)
-            .collect();
+        let itself: Vec<Span> =
+            lower.used[from..].iter().filter(|u| u.subject == Subject::Module(name.clone())).map(|u| u.span).collect();
         for place in itself {
             let detail = format!("module.{name} refers to itself.");
             lower.error("lang::reference", "Self-referential block", detail, place);
@@ -322,9 +321,11 @@ impl Decoder {
         let mut out = Vec::new();
         for (key, value) in object.iter() {
             let inside = match key {
-                ObjectKey::Ident(name) => {
-                    Some(ProviderRef { name: self.lower.name(name.as_str()), alias: None, span: self.lower.span(key.span()) })
-                }
+                ObjectKey::Ident(name) => Some(ProviderRef {
+                    name: self.lower.name(name.as_str()),
+                    alias: None,
+                    span: self.lower.span(key.span()),
+                }),
                 ObjectKey::Expression(expr) => self.lower.provider_ref(expr),
             };
             let outside = self.lower.provider_ref(value.expr());

@@ -79,10 +79,13 @@ impl Lower {
         let labels = args.attribute("labels");
         let content = args.block("content", self);
         args.finish(self, "a dynamic block");
-        let (for_each, content) = (for_each?, content.or_else(|| {
-            self.error("lang::dynamic", "Missing content block", "A dynamic block needs a content block.", span);
-            None
-        })?);
+        let (for_each, content) = (
+            for_each?,
+            content.or_else(|| {
+                self.error("lang::dynamic", "Missing content block", "A dynamic block needs a content block.", span);
+                None
+            })?,
+        );
         let for_each = self.expr(&for_each.value);
         self.with_slots([iterator], |lower| {
             let labels = match labels.map(|l| &l.value) {

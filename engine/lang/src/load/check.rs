@@ -11,12 +11,17 @@ use crate::expr::{Subject, Used};
 use crate::suggest::hint;
 use crate::{Module, ProviderRef};
 
+/// A suggestion looks at every name: the first errors get one, a flood of them stays linear.
+const MAX_HINTS: usize = 20;
+
 /// Checks `modules[index]`, whose called modules are loaded.
 pub(super) fn module(modules: &[Module], index: usize, used: &[Used], diagnostics: &mut Diagnostics) {
     let module = &modules[index];
+    let mut reported = 0;
     for reference in used {
-        if let Some(diagnostic) = reference_error(modules, module, reference) {
+        if let Some(diagnostic) = reference_error(modules, module, reference, reported < MAX_HINTS) {
             diagnostics.push(diagnostic);
+            reported += 1;
         }
     }
     inputs(modules, module, diagnostics);
@@ -30,26 +35,30 @@ pub(super) fn module(modules: &[Module], index: usize, used: &[Used], diagnostic
 }
 
 fn undeclared(summary: &'static str, what: String, near: &str, span: Span) -> Option<Diagnostic> {
-    Some(Diagnostic::error("lang::reference", summary, format!("{what} is not declared in this module.{near}")).at(span))
+    Some(
+        Diagnostic::error("lang::reference", summary, format!("{what} is not declared in this module.{near}")).at(span),
+    )
 }
 
-fn reference_error(modules: &[Module], module: &Module, used: &Used) -> Option<Diagnostic> {
+fn reference_error(modules: &[Module], module: &Module, used: &Used, hints: bool) -> Option<Diagnostic> {
+    let hint =
+        |given: &str, names: &mut dyn Iterator<Item = &str>| if hints { hint(given, names) } else { String::new() };
     match &used.subject {
         Subject::Variable(name) if !module.index.variables.contains_key(name) => {
-            let near = hint(name, module.variables.iter().map(|v| &*v.name));
+            let near = hint(name, &mut module.variables.iter().map(|v| &*v.name));
             undeclared("Reference to undeclared input variable", format!("The variable {name:?}"), &near, used.span)
         }
         Subject::Local(name) if !module.index.locals.contains_key(name) => {
-            let near = hint(name, module.locals.iter().map(|v| &*v.name));
+            let near = hint(name, &mut module.locals.iter().map(|v| &*v.name));
             undeclared("Reference to undeclared local value", format!("The local value {name:?}"), &near, used.span)
         }
         Subject::Resource { mode, ty, name } if module.resource(*mode, ty, name).is_none() => {
-            let near = resource_hint(module, *mode, ty, name);
+            let near = if hints { resource_hint(module, *mode, ty, name) } else { String::new() };
             undeclared("Reference to undeclared resource", used.subject.to_string(), &near, used.span)
         }
         Subject::Module(name) => match module.call(name) {
             None => {
-                let near = hint(name, module.calls.iter().map(|c| &*c.name));
+                let near = hint(name, &mut module.calls.iter().map(|c| &*c.name));
                 undeclared("Reference to undeclared module", format!("The module call {name:?}"), &near, used.span)
             }
             Some(call) => {
@@ -58,7 +67,7 @@ fn reference_error(modules: &[Module], module: &Module, used: &Used) -> Option<D
                 if called.output(output).is_some() {
                     return None;
                 }
-                let near = hint(output, called.outputs.iter().map(|o| &*o.name));
+                let near = hint(output, &mut called.outputs.iter().map(|o| &*o.name));
                 let detail = format!("The module {name:?} has no output named {output:?}.{near}");
                 Some(
                     Diagnostic::error("lang::reference", "Unsupported attribute", detail)
@@ -73,8 +82,9 @@ fn reference_error(modules: &[Module], module: &Module, used: &Used) -> Option<D
 
 fn resource_hint(module: &Module, mode: Mode, ty: &Arc<str>, name: &Arc<str>) -> String {
     // The same type and name in another mode is the likeliest slip.
-    if let Some(other) =
-        [Mode::Managed, Mode::Data, Mode::Ephemeral].into_iter().find(|m| *m != mode && module.resource(*m, ty, name).is_some())
+    if let Some(other) = [Mode::Managed, Mode::Data, Mode::Ephemeral]
+        .into_iter()
+        .find(|m| *m != mode && module.resource(*m, ty, name).is_some())
     {
         return format!(" Did you mean \"{}{ty}.{name}\"?", other.prefix());
     }

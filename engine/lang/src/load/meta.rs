@@ -34,10 +34,8 @@ impl Lower {
             );
         }
         let from = self.used.len();
-        let repetition = Repetition {
-            count: count.map(|a| self.expr(&a.value)),
-            for_each: for_each.map(|a| self.expr(&a.value)),
-        };
+        let repetition =
+            Repetition { count: count.map(|a| self.expr(&a.value)), for_each: for_each.map(|a| self.expr(&a.value)) };
         self.check_instance_names(from, &Repetition { count: None, for_each: None });
         repetition
     }
@@ -160,7 +158,8 @@ impl Lower {
             Expression::Array(items) => Ignore::Paths(items.iter().filter_map(|e| self.path(e)).collect()),
             other => {
                 let span = self.span(other.span());
-                let detail = "ignore_changes is a list of attributes, such as [labels, spec[0].replicas], or the word all.";
+                let detail =
+                    "ignore_changes is a list of attributes, such as [labels, spec[0].replicas], or the word all.";
                 self.error("lang::value", "Invalid value", detail, span);
                 Ignore::None
             }

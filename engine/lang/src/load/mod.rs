@@ -141,10 +141,7 @@ impl Loader<'_> {
         self.modules.push(module);
         around.push(folder.dir.clone());
         for (i, (source, span)) in draft.sources.iter().enumerate() {
-            let child = Folder {
-                dir: normal(&folder.dir.join(source)),
-                display: normal(&folder.display.join(source)),
-            };
+            let child = Folder { dir: normal(&folder.dir.join(source)), display: normal(&folder.display.join(source)) };
             let name = draft.module.calls[i].name.clone();
             let path = path.iter().cloned().chain([name]).collect();
             if let Some(child) = self.add(&child, Some((index, *span)), path, around) {

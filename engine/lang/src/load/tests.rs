@@ -129,11 +129,10 @@ output "o" {
     let given = Value::tuple(vec![Value::object([("name", Value::string("a"))])]);
     let port = ports.ty.convert(&given).expect("converts");
     assert_eq!(crate::expr::show(&port), r#"tolist([ { "name" = "a" "port" = 80 } ])"#);
-    assert_eq!(root.output("o").map(|o| o.value.references()[0].subject.clone()), Some(Subject::Resource {
-        mode: Mode::Managed,
-        ty: "vault_policy".into(),
-        name: "p".into()
-    }));
+    assert_eq!(
+        root.output("o").map(|o| o.value.references()[0].subject.clone()),
+        Some(Subject::Resource { mode: Mode::Managed, ty: "vault_policy".into(), name: "p".into() })
+    );
 }
 
 #[test]
@@ -162,12 +161,15 @@ fn reports_duplicates_with_the_first_place() {
         ("a.mesh.hcl", "locals { x = 1 }\nvariable \"v\" {}\noutput \"o\" { value = 1 }\nresource \"a\" \"b\" {}\n"),
         ("b.mesh.hcl", "locals { x = 2 }\nvariable \"v\" {}\noutput \"o\" { value = 1 }\nresource \"a\" \"b\" {}\n"),
     ]);
-    assert_eq!(lines, [
-        "duplicate b.mesh.hcl:1:10 Duplicate definition",
-        "duplicate b.mesh.hcl:2:1 Duplicate definition",
-        "duplicate b.mesh.hcl:3:1 Duplicate definition",
-        "duplicate b.mesh.hcl:4:1 Duplicate definition",
-    ]);
+    assert_eq!(
+        lines,
+        [
+            "duplicate b.mesh.hcl:1:10 Duplicate definition",
+            "duplicate b.mesh.hcl:2:1 Duplicate definition",
+            "duplicate b.mesh.hcl:3:1 Duplicate definition",
+            "duplicate b.mesh.hcl:4:1 Duplicate definition",
+        ]
+    );
     assert!(diagnostics.iter().all(|d| d.related.len() == 1));
 }
 
@@ -189,53 +191,64 @@ fn reports_misused_meta_arguments() {
     check("resource \"a\" \"b\" {\n  x = a.b.y\n}\n", &["reference 2:7 Self-referential block"]);
     check("resource \"a\" \"b\" {\n  provider = vault.x\n}\n", &["provider 2:14 Provider configuration not present"]);
     check("resource \"a\" \"b\" {\n  depends_on = [\"a.c\"]\n}\n", &["reference 2:17 Invalid expression"]);
-    check("resource \"a\" \"b\" {\n  lifecycle {\n    prevnt_destroy = true\n  }\n}\n", &[
-        "unexpected 3:5 Unsupported argument",
-    ]);
-    check("resource \"a\" \"b\" {\n  lifecycle {\n    ignore_changes = [\"a\"]\n    on_existing = \"steal\"\n  }\n}\n", &[
-        "value 3:23 Invalid value",
-        "value 4:19 Invalid value",
-    ]);
-    check("resource \"a\" {}\nresource \"a\" \"b c\" {}\n", &[
-        "labels 1:1 Wrong number of block labels",
-        "name 2:14 Invalid name",
-    ]);
+    check(
+        "resource \"a\" \"b\" {\n  lifecycle {\n    prevnt_destroy = true\n  }\n}\n",
+        &["unexpected 3:5 Unsupported argument"],
+    );
+    check(
+        "resource \"a\" \"b\" {\n  lifecycle {\n    ignore_changes = [\"a\"]\n    on_existing = \"steal\"\n  }\n}\n",
+        &["value 3:23 Invalid value", "value 4:19 Invalid value"],
+    );
+    check(
+        "resource \"a\" {}\nresource \"a\" \"b c\" {}\n",
+        &["labels 1:1 Wrong number of block labels", "name 2:14 Invalid name"],
+    );
 }
 
 #[test]
 fn reports_wrong_variables_and_calls() {
-    check("variable \"a\" {\n  type    = number\n  default = \"x\"\n}\n", &[
-        "type 3:13 Invalid default value for variable",
-    ]);
+    check(
+        "variable \"a\" {\n  type    = number\n  default = \"x\"\n}\n",
+        &["type 3:13 Invalid default value for variable"],
+    );
     check("variable \"a\" {\n  default = var.b\n}\n", &["expression 2:13 Reference not allowed"]);
-    check("variable \"a\" {\n  type = list\n}\nvariable \"b\" {\n  type = set\n}\nvariable \"c\" {\n  type = \"string\"\n}\n", &[
-        "type 5:10 Invalid type specification",
-        "type 8:10 Invalid type specification",
-    ]);
+    check(
+        "variable \"a\" {\n  type = list\n}\nvariable \"b\" {\n  type = set\n}\nvariable \"c\" {\n  type = \"string\"\n}\n",
+        &["type 5:10 Invalid type specification", "type 8:10 Invalid type specification"],
+    );
     check("variable \"count\" {}\n", &["name 1:1 Invalid variable name"]);
-    check("variable \"a\" {\n  default  = null\n  nullable = false\n}\n", &[
-        "value 2:14 Invalid default value for variable",
-    ]);
-    check("variable \"a\" {\n  validation {\n    condition     = true\n    error_message = \"x\"\n  }\n}\n", &[
-        "reference 2:3 Invalid variable validation condition",
-    ]);
-    check("output \"a\" { value = nosuch(1) }\noutput \"b\" { value = max() }\noutput \"c\" { value = upper(1, 2) }\n", &[
-        "expression 1:22 Call to unknown function",
-        "expression 3:22 Wrong number of function arguments",
-    ]);
+    check(
+        "variable \"a\" {\n  default  = null\n  nullable = false\n}\n",
+        &["value 2:14 Invalid default value for variable"],
+    );
+    check(
+        "variable \"a\" {\n  validation {\n    condition     = true\n    error_message = \"x\"\n  }\n}\n",
+        &["reference 2:3 Invalid variable validation condition"],
+    );
+    check(
+        "output \"a\" { value = nosuch(1) }\noutput \"b\" { value = max() }\noutput \"c\" { value = upper(1, 2) }\n",
+        &["expression 1:22 Call to unknown function", "expression 3:22 Wrong number of function arguments"],
+    );
     check("output \"a\" {}\n", &["missing 1:1 Missing required argument"]);
-    check("terraform {}\nmoved {}\nx = 1\n", &[
-        "unexpected 1:1 Unsupported block type",
-        "unexpected 2:1 Unsupported block type",
-        "unexpected 3:1 Unsupported argument",
-    ]);
+    check(
+        "terraform {}\nmoved {}\nx = 1\n",
+        &[
+            "unexpected 1:1 Unsupported block type",
+            "unexpected 2:1 Unsupported block type",
+            "unexpected 3:1 Unsupported argument",
+        ],
+    );
 }
 
 #[test]
 fn checks_modules() {
-    let child = "variable \"a\" {}\nvariable \"b\" {\n  type    = number\n  default = 1\n}\noutput \"o\" { value = var.a }\n";
+    let child =
+        "variable \"a\" {}\nvariable \"b\" {\n  type    = number\n  default = 1\n}\noutput \"o\" { value = var.a }\n";
     let (config, lines, _) = load_files(&[
-        ("main.mesh.hcl", "module \"m\" {\n  source = \"./m\"\n  a      = 1\n}\nmodule \"n\" {\n  source = \"./m\"\n  count  = 2\n  a      = module.m.o\n}\noutput \"x\" { value = module.n[0].o }\n"),
+        (
+            "main.mesh.hcl",
+            "module \"m\" {\n  source = \"./m\"\n  a      = 1\n}\nmodule \"n\" {\n  source = \"./m\"\n  count  = 2\n  a      = module.m.o\n}\noutput \"x\" { value = module.n[0].o }\n",
+        ),
         ("m/main.mesh.hcl", child),
     ]);
     assert!(lines.is_empty(), "{lines:?}");
@@ -245,19 +258,31 @@ fn checks_modules() {
     assert_eq!((config.modules[2].parent, config.modules[2].path.join(".")), (Some(0), "n".to_owned()));
 
     let (_, lines, _) = load_files(&[
-        ("main.mesh.hcl", "module \"m\" {\n  source = \"./m\"\n  aa     = 1\n  b      = \"x\"\n}\noutput \"x\" { value = module.m.p }\n"),
+        (
+            "main.mesh.hcl",
+            "module \"m\" {\n  source = \"./m\"\n  aa     = 1\n  b      = \"x\"\n}\noutput \"x\" { value = module.m.p }\n",
+        ),
         ("m/main.mesh.hcl", child),
     ]);
-    assert_eq!(lines, [
-        "reference 6:31 Unsupported attribute",
-        "unexpected 3:12 Unsupported argument",
-        "type 4:12 Invalid value for input variable",
-        "missing 1:1 Missing required argument",
-    ]);
-    let (config, lines, _) = load_files(&[("main.mesh.hcl", "module \"m\" {\n  source = \"./none\"\n}\nmodule \"g\" {\n  source = \"git::x\"\n}\n")]);
+    assert_eq!(
+        lines,
+        [
+            "reference 6:31 Unsupported attribute",
+            "unexpected 3:12 Unsupported argument",
+            "type 4:12 Invalid value for input variable",
+            "missing 1:1 Missing required argument",
+        ]
+    );
+    let (config, lines, _) = load_files(&[(
+        "main.mesh.hcl",
+        "module \"m\" {\n  source = \"./none\"\n}\nmodule \"g\" {\n  source = \"git::x\"\n}\n",
+    )]);
     assert!(config.is_none());
     assert_eq!(lines, ["module 5:12 Unsupported module source", "module 2:12 Module not readable"]);
-    let (_, lines, _) = load_files(&[("main.mesh.hcl", "module \"m\" { source = \"./m\" }\n"), ("m/main.mesh.hcl", "module \"m\" { source = \"../m\" }\n")]);
+    let (_, lines, _) = load_files(&[
+        ("main.mesh.hcl", "module \"m\" { source = \"./m\" }\n"),
+        ("m/main.mesh.hcl", "module \"m\" { source = \"../m\" }\n"),
+    ]);
     assert_eq!(lines, ["module m/1:23 Module calls itself"]);
 }
 
@@ -279,6 +304,21 @@ fn finds_several_syntax_errors_and_goes_on() {
     check("locals {\n  a = 1\n}}\n", &["syntax 3:2 Unexpected closing bracket"]);
     check("locals {\n  a = 1\n", &["syntax 1:8 Unclosed bracket"]);
     check("/* open\n", &["syntax 1:1 Unclosed comment"]);
+}
+
+#[test]
+fn reports_an_argument_that_is_given_twice() {
+    check(
+        "locals {\n  a = 1\n  a = 2\n}\nresource \"a\" \"b\" {\n  x = 1\n  x = 2\n}\n",
+        &["duplicate 3:3 Duplicate argument", "duplicate 7:3 Duplicate argument"],
+    );
+}
+
+#[test]
+fn a_flood_of_errors_stays_linear() {
+    let text: String = (0..20_000).map(|i| format!("resource \"a\" \"r{i}\" {{\n  x = a.q{i}.y\n}}\n")).collect();
+    let (_, lines, _) = load_files(&[("main.mesh.hcl", &text)]);
+    assert_eq!(lines.len(), 20_000);
 }
 
 #[test]
@@ -315,6 +355,9 @@ fn reads_a_folder_and_says_where_text_is_not_utf8() {
     assert_eq!(sources.iter().map(|s| s.name.clone()).collect::<Vec<_>>(), ["stack/a.mesh.hcl"]);
     std::fs::write(dir.join("b.mesh.hcl"), b"locals {\n  a = \"\xff\"\n}\n").expect("written");
     let (_, diagnostics) = load(&options, &mut Sources::default());
-    assert!(diagnostics.0[0].detail.contains("b.mesh.hcl cannot be read: line 2 is not valid UTF-8"), "{diagnostics:?}");
+    assert!(
+        diagnostics.0[0].detail.contains("b.mesh.hcl cannot be read: line 2 is not valid UTF-8"),
+        "{diagnostics:?}"
+    );
     std::fs::remove_dir_all(&dir).expect("removed");
 }

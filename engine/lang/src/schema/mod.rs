@@ -62,9 +62,8 @@ fn check(body: &Body, schema: &Schema, what: &str, diagnostics: &mut Diagnostics
     for declared in schema.attributes.iter().filter(|a| a.given == Given::Required) {
         if body.attribute(declared.name).is_none() {
             let detail = format!("The argument {:?} is required in {what}. {}", declared.name, declared.doc);
-            diagnostics.push(
-                Diagnostic::error("lang::missing", "Missing required argument", detail.trim_end()).at(body.span),
-            );
+            diagnostics
+                .push(Diagnostic::error("lang::missing", "Missing required argument", detail.trim_end()).at(body.span));
         }
     }
     for block in &body.blocks {
@@ -75,8 +74,7 @@ fn check(body: &Body, schema: &Schema, what: &str, diagnostics: &mut Diagnostics
             } else {
                 format!("Blocks of type {name:?} are not expected in {what}.{}", hint(name, names()))
             };
-            diagnostics
-                .push(Diagnostic::error("lang::unexpected", "Unsupported block type", detail).at(block.span));
+            diagnostics.push(Diagnostic::error("lang::unexpected", "Unsupported block type", detail).at(block.span));
             continue;
         };
         let given = block.dynamic.as_ref().map_or(block.labels.len(), |d| d.labels.len());
@@ -99,8 +97,7 @@ fn counts(body: &Body, declared: &DeclaredBlock, what: &str, diagnostics: &mut D
     let most = if declared.nesting == Nesting::Single { 1 } else { declared.max };
     if !dynamic && fixed < declared.min {
         let detail = format!("{what} needs at least {} {:?} block(s). {}", declared.min, declared.name, declared.doc);
-        diagnostics
-            .push(Diagnostic::error("lang::missing", "Missing required block", detail.trim_end()).at(body.span));
+        diagnostics.push(Diagnostic::error("lang::missing", "Missing required block", detail.trim_end()).at(body.span));
     }
     if most > 0
         && fixed > most
@@ -108,7 +105,9 @@ fn counts(body: &Body, declared: &DeclaredBlock, what: &str, diagnostics: &mut D
     {
         let detail = format!("{what} takes at most {most} {:?} block(s).", declared.name);
         diagnostics.push(
-            Diagnostic::error("lang::duplicate", "Too many blocks", detail).at(block.span).with(written[0].span, "first here"),
+            Diagnostic::error("lang::duplicate", "Too many blocks", detail)
+                .at(block.span)
+                .with(written[0].span, "first here"),
         );
     }
 }
@@ -154,9 +153,7 @@ fn evaluate(body: &Body, schema: &Schema, env: &mut Env<'_>, diagnostics: &mut D
 fn fit(value: &Value, declared: &Declared, expr: &Expr) -> Result<Value, Diagnostics> {
     if value.is_null() && declared.given == Given::Required {
         let detail = format!("The argument {:?} is required, but its value is null.", declared.name);
-        return Err(
-            Diagnostic::error("lang::missing", "Missing required argument", detail).at(expr.span()).into()
-        );
+        return Err(Diagnostic::error("lang::missing", "Missing required argument", detail).at(expr.span()).into());
     }
     convert(value, &declared.ty).map_err(|error| {
         let detail = format!("The value of {:?} does not fit: {error}.", declared.name);
@@ -237,7 +234,8 @@ fn expand(block: &Block, declared: &DeclaredBlock, env: &mut Env<'_>, made: &mut
     for (key, value) in pairs {
         let iterator = Value::object([("key", key), ("value", value)]);
         env.slots.push(iterator);
-        let label = dynamic.labels.first().and_then(|l| diagnostics.take(env.eval(l.node()).and_then(|v| label(&v, l))));
+        let label =
+            dynamic.labels.first().and_then(|l| diagnostics.take(env.eval(l.node()).and_then(|v| label(&v, l))));
         let value = evaluate(&block.body, &declared.schema, env, diagnostics);
         env.slots.pop();
         made.items.push((label, value, block.span));

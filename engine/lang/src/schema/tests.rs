@@ -39,7 +39,7 @@ fn schema() -> Schema {
     .block(block("named", Nesting::Map, 0, 0))
 }
 
-const DECLARED: &str = "\nlocals {\n  unk  = 1\n  list = []\n  str  = 1\n}\nvariable \"secret\" {}\nvariable \"seclist\" {}\n";
+const DECLARED: &str = "\nlocals {\n  unk  = 1\n  list = []\n  str  = 1\n  nul  = null\n}\nvariable \"secret\" {}\nvariable \"seclist\" {}\n";
 
 /// The body of a resource with this content, and its sources.
 fn body(content: &str) -> (Body, Sources) {
@@ -72,9 +72,11 @@ fn wrong(content: &str) -> Vec<String> {
 fn the_value_has_the_shape_of_the_schema() {
     assert_eq!(
         value("name = 5\ntags = { a = true }\npin = \"1\"\nrule { port = \"80\" }").as_deref(),
-        Ok("{ \"id\" = tostring(null) \"name\" = \"5\" \"named\" = tomap({}) \"one\" = null \"pin\" = (sensitive value) \
+        Ok(
+            "{ \"id\" = tostring(null) \"name\" = \"5\" \"named\" = tomap({}) \"one\" = null \"pin\" = (sensitive value) \
             \"rule\" = tolist([ { \"note\" = tostring(null) \"port\" = 80 } ]) \"size\" = 3 \
-            \"tags\" = tomap({ \"a\" = \"true\" }) }")
+            \"tags\" = tomap({ \"a\" = \"true\" }) }"
+        )
     );
 }
 
@@ -84,11 +86,16 @@ fn dynamic_blocks_expand() {
                 note = \"${it.key}${upper(it.key)}\"\n  }\n}\ndynamic \"named\" {\n  for_each = [\"p\"]\n  \
                 labels = [\"l-${named.value}\"]\n  content { port = named.key }\n}";
     let shown = value(text).expect("evaluates");
-    assert!(shown.contains("\"rule\" = tolist([ { \"note\" = \"aA\" \"port\" = 1 } { \"note\" = \"bB\" \"port\" = 2 } ])"), "{shown}");
+    assert!(
+        shown.contains("\"rule\" = tolist([ { \"note\" = \"aA\" \"port\" = 1 } { \"note\" = \"bB\" \"port\" = 2 } ])"),
+        "{shown}"
+    );
     assert!(shown.contains("\"named\" = tomap({ \"l-p\" = { \"note\" = tostring(null) \"port\" = 0 } })"), "{shown}");
-    let shown = value("name = \"x\"\ndynamic \"rule\" {\n  for_each = local.unk\n  content { port = 1 }\n}").expect("evaluates");
+    let shown = value("name = \"x\"\ndynamic \"rule\" {\n  for_each = local.unk\n  content { port = 1 }\n}")
+        .expect("evaluates");
     assert!(shown.contains("\"rule\" = (known after apply)"), "{shown}");
-    let shown = value("name = \"x\"\ndynamic \"rule\" {\n  for_each = var.seclist\n  content { port = 1 }\n}").expect("evaluates");
+    let shown = value("name = \"x\"\ndynamic \"rule\" {\n  for_each = var.seclist\n  content { port = 1 }\n}")
+        .expect("evaluates");
     assert!(shown.contains("\"rule\" = (sensitive value)"), "{shown}");
     let three = "name = \"x\"\ndynamic \"rule\" {\n  for_each = [1, 2, 3]\n  content { port = rule.value }\n}";
     assert_eq!(value(three), Err(vec!["3:1 Wrong number of blocks".to_owned()]));
@@ -99,7 +106,9 @@ fn dynamic_blocks_expand() {
 #[test]
 fn errors_of_all_attributes_come_at_once_with_places() {
     assert_eq!(
-        value("name = upper(null)\ntags = {\n  a = \"x\"\n  b = [local.list]\n}\nsize = local.list[7]\nrule { port = local.str }"),
+        value(
+            "name = upper(local.nul)\ntags = {\n  a = \"x\"\n  b = [local.list]\n}\nsize = local.list[7]\nrule { port = local.str }"
+        ),
         Err(vec![
             "2:14 Invalid function argument".to_owned(),
             "5:7 Incorrect attribute value type".to_owned(),
@@ -107,27 +116,35 @@ fn errors_of_all_attributes_come_at_once_with_places() {
             "8:15 Incorrect attribute value type".to_owned(),
         ])
     );
-    assert_eq!(value("name = true ? null : local.str"), Err(vec!["2:8 Missing required argument".to_owned()]));
+    assert_eq!(value("name = local.nul"), Err(vec!["2:8 Missing required argument".to_owned()]));
 }
 
 #[test]
 fn static_checks_find_what_needs_no_value() {
-    assert_eq!(wrong("nam = 1\nid = \"x\"\nrule = []\ntags { a = 1 }\nrul { port = 1 }\nsize = \"big\""), [
-        "2:1 Unsupported argument",
-        "3:1 Value for read-only attribute",
-        "4:1 Unsupported argument",
-        "7:8 Incorrect attribute value type",
-        "1:1 Missing required argument",
-        "5:1 Unsupported block type",
-        "6:1 Unsupported block type",
-    ]);
-    assert_eq!(wrong("name = 1\nrule { port = 1 }\nrule { port = 1 }\nrule { prt = 1 }\none \"x\" { port = 1 }\nnamed { port = 1 }"), [
-        "5:8 Unsupported argument",
-        "5:1 Missing required argument",
-        "6:1 Wrong number of block labels",
-        "7:1 Wrong number of block labels",
-        "5:1 Too many blocks",
-    ]);
+    assert_eq!(
+        wrong("nam = 1\nid = \"x\"\nrule = []\ntags { a = 1 }\nrul { port = 1 }\nsize = \"big\""),
+        [
+            "2:1 Unsupported argument",
+            "3:1 Value for read-only attribute",
+            "4:1 Unsupported argument",
+            "7:8 Incorrect attribute value type",
+            "1:1 Missing required argument",
+            "5:1 Unsupported block type",
+            "6:1 Unsupported block type",
+        ]
+    );
+    assert_eq!(
+        wrong(
+            "name = 1\nrule { port = 1 }\nrule { port = 1 }\nrule { prt = 1 }\none \"x\" { port = 1 }\nnamed { port = 1 }"
+        ),
+        [
+            "5:8 Unsupported argument",
+            "5:1 Missing required argument",
+            "6:1 Wrong number of block labels",
+            "7:1 Wrong number of block labels",
+            "5:1 Too many blocks",
+        ]
+    );
 }
 
 #[test]

@@ -68,8 +68,7 @@ pub(crate) fn parse_items(
 }
 
 fn report(broken: Broken, file: u32) -> Diagnostic {
-    let mut diagnostic =
-        Diagnostic::error("lang::syntax", broken.summary, broken.detail).at(span(file, &broken.range));
+    let mut diagnostic = Diagnostic::error("lang::syntax", broken.summary, broken.detail).at(span(file, &broken.range));
     if let Some((range, what)) = broken.related {
         diagnostic = diagnostic.with(span(file, &range), what);
     }
@@ -103,7 +102,8 @@ fn locate(
         if value.is_empty() {
             let detail = "An expression is expected after \"=\".";
             diagnostics.push(
-                Diagnostic::error("lang::syntax", "Missing value", detail).at(span(file, &(value.start - 1..value.start))),
+                Diagnostic::error("lang::syntax", "Missing value", detail)
+                    .at(span(file, &(value.start - 1..value.start))),
             );
         } else if let Err(error) = text[value.clone()].parse::<Expression>() {
             diagnostics.push(syntax_error(text, value.start, value.end, &error, file));
@@ -158,8 +158,13 @@ pub(crate) fn syntax_error(text: &str, base: usize, end: usize, error: &parser::
     let place = span(file, &(at..at + len));
     let message = error.message();
     if message.contains("nesting depth") || message.contains("operator depth") {
-        let detail = "More than 64 levels of nesting, or 128 operators in a row, are not read. Split this with local values.";
+        let detail =
+            "More than 64 levels of nesting, or 128 operators in a row, are not read. Split this with local values.";
         return Diagnostic::error("lang::syntax", "Too deeply nested", detail).at(place);
+    }
+    if message.contains("found redefined") {
+        let detail = format!("{:?} is already given above; a name can be given once.", &rest[..word]);
+        return Diagnostic::error("lang::duplicate", "Duplicate argument", detail).at(place);
     }
     let operator = rest.trim_end();
     let detail = match message.split_once("; expected ") {

@@ -8,7 +8,17 @@ use std::ops::Range;
 
 /// Names of blocks at which scanning goes on after an error.
 const STARTS: [&str; 12] = [
-    "mesh", "provider", "variable", "locals", "output", "resource", "data", "ephemeral", "module", "moved", "import",
+    "mesh",
+    "provider",
+    "variable",
+    "locals",
+    "output",
+    "resource",
+    "data",
+    "ephemeral",
+    "module",
+    "moved",
+    "import",
     "check",
 ];
 
@@ -17,6 +27,8 @@ pub(crate) struct Scan {
     /// Pieces that can be parsed alone.
     pub(crate) items: Vec<Range<usize>>,
     pub(crate) broken: Vec<Broken>,
+    /// Where the comment starts that ends the text.
+    pub(crate) comment: Option<usize>,
 }
 
 /// Something that is not closed, or closed without being open.
@@ -35,12 +47,21 @@ enum Frame<'t> {
 
 /// Scans a part of a text; offsets are those of the whole text.
 pub(crate) fn scan(text: &str, range: Range<usize>) -> Scan {
-    let mut scanner =
-        Scanner { text, bytes: &text.as_bytes()[..range.end], at: range.start, item: range.start, stack: Vec::new() };
-    let mut found = Scan { items: Vec::new(), broken: Vec::new() };
+    let mut scanner = Scanner {
+        text,
+        bytes: &text.as_bytes()[..range.end],
+        at: range.start,
+        item: range.start,
+        stack: Vec::new(),
+        comment: None,
+    };
+    let mut found = Scan { items: Vec::new(), broken: Vec::new(), comment: None };
     loop {
         match scanner.run(&mut found.items) {
-            Ok(()) => return found,
+            Ok(()) => {
+                found.comment = scanner.comment;
+                return found;
+            }
             Err(broken) => {
                 found.broken.push(broken);
                 if !scanner.resume() {
@@ -57,6 +78,7 @@ struct Scanner<'t> {
     at: usize,
     item: usize,
     stack: Vec<Frame<'t>>,
+    comment: Option<usize>,
 }
 
 impl<'t> Scanner<'t> {
@@ -69,7 +91,7 @@ impl<'t> Scanner<'t> {
         let content = self.bytes[piece.clone()].trim_ascii();
         // Comments on their own line need no parser.
         let comment = content.starts_with(b"#") || content.starts_with(b"//");
-        if !content.is_empty() && !(comment && !content.contains(&b'\n')) {
+        if !content.is_empty() && (!comment || content.contains(&b'\n')) {
             items.push(piece);
         }
         self.item = self.at;
@@ -152,7 +174,11 @@ impl<'t> Scanner<'t> {
     }
 
     fn skip_line(&mut self) {
+        let start = self.at;
         self.at += self.rest().iter().position(|b| *b == b'\n').unwrap_or(self.rest().len());
+        if self.at == self.bytes.len() {
+            self.comment = Some(start);
+        }
     }
 
     fn heredoc_start(&mut self) {
@@ -217,7 +243,9 @@ impl<'t> Scanner<'t> {
                 let blank = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
                 let after = &line[blank..];
                 let ends = after.starts_with(delimiter.as_bytes())
-                    && !after.get(delimiter.len()).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+                    && !after
+                        .get(delimiter.len())
+                        .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
                 if ends {
                     self.stack.pop();
                     self.at += blank + delimiter.len();
@@ -268,7 +296,10 @@ impl Frame<'_> {
                 let (open, close) = (char::from(*open), char::from(closing(*open)));
                 let detail = match found {
                     Some((byte, _)) => {
-                        format!("{open:?} is not closed: {close:?} was expected, but {:?} comes first.", char::from(byte))
+                        format!(
+                            "{open:?} is not closed: {close:?} was expected, but {:?} comes first.",
+                            char::from(byte)
+                        )
                     }
                     None => format!("{open:?} is not closed: {close:?} is missing."),
                 };

@@ -13,11 +13,10 @@ fn cuts_at_newlines_outside_of_everything() {
     assert_eq!(pieces("a = [\n1,\n2]\nb = \"x ${f({\n})} y\"\n"), ["a = [\n1,\n2]", "b = \"x ${f({\n})} y\""]);
     assert_eq!(pieces("a = <<EOT\n}\"[\n  EOT2\nEOT\nb = 1"), ["a = <<EOT\n}\"[\n  EOT2\nEOT", "b = 1"]);
     assert_eq!(pieces("a = <<-EOT\n  ${ \"}\" }\n  EOT\nb = 1"), ["a = <<-EOT\n  ${ \"}\" }\n  EOT", "b = 1"]);
-    assert_eq!(pieces("a = \"\\\"${\"}\"}\" # \"\nb = 1 // {\n/* ( \n */ c = 2\n"), [
-        "a = \"\\\"${\"}\"}\" # \"",
-        "b = 1 // {",
-        "/* ( \n */ c = 2"
-    ]);
+    assert_eq!(
+        pieces("a = \"\\\"${\"}\"}\" # \"\nb = 1 // {\n/* ( \n */ c = 2\n"),
+        ["a = \"\\\"${\"}\"}\" # \"", "b = 1 // {", "/* ( \n */ c = 2"]
+    );
     assert_eq!(pieces("a = \"$${ %%{ $\"\n# only a comment\n\n"), ["a = \"$${ %%{ $\""]);
     assert_eq!(pieces("a {\r\n}\r\nb = 1\r\n"), ["a {\r\n}", "b = 1"]);
 }

@@ -22,7 +22,11 @@ impl DataSource<Cluster> for ClusterInfo {
             example: r#"data "kubernetes_cluster" "this" {}"#,
             schema: Schema::of([
                 Attribute::computed("host", text.clone(), "Address of the API server, as this provider reaches it."),
-                Attribute::computed("ca_pem", text.clone(), "CA certificates of the API server (PEM), where the provider's configuration gives them, else those that pods get."),
+                Attribute::computed(
+                    "ca_pem",
+                    text.clone(),
+                    "CA certificates of the API server (PEM), where the provider's configuration gives them, else those that pods get.",
+                ),
                 Attribute::computed("version", text.clone(), "Version of the API server, `v1.36.3`."),
                 Attribute::computed("uid", text, "uid of the namespace kube-system, which stands for the cluster."),
                 Attribute::computed("nodes", Type::Number, "How many nodes there are."),

@@ -19,7 +19,8 @@ pub(crate) struct ManifestFiles;
 
 /// The manifests of a folder in the order of their names, folders below it left out.
 fn listed(folder: &Path) -> Result<Vec<PathBuf>, ProviderError> {
-    let failed = |e: std::io::Error| invalid(format!("The folder {} cannot be read: {e}.", folder.display())).at("folder");
+    let failed =
+        |e: std::io::Error| invalid(format!("The folder {} cannot be read: {e}.", folder.display())).at("folder");
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -30,7 +31,9 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, ProviderError> {
     }
     files.sort();
     if files.is_empty() {
-        return Err(invalid(format!("The folder {} holds no *.yaml, *.yml or *.json file.", folder.display())).at("folder"));
+        return Err(
+            invalid(format!("The folder {} holds no *.yaml, *.yml or *.json file.", folder.display())).at("folder")
+        );
     }
     Ok(files)
 }
@@ -46,9 +49,17 @@ impl DataSource<Cluster> for ManifestFiles {
   folder = "manifests/istio"
 }"#,
             schema: Schema::of([
-                Attribute::optional("folder", Type::String, "A folder: its *.yaml, *.yml and *.json files in the order of their names."),
+                Attribute::optional(
+                    "folder",
+                    Type::String,
+                    "A folder: its *.yaml, *.yml and *.json files in the order of their names.",
+                ),
                 Attribute::optional("files", Type::list(Type::String), "Files, instead of `folder`."),
-                Attribute::computed("documents", Type::Dynamic, "The objects, in order. Values of Secrets are sensitive."),
+                Attribute::computed(
+                    "documents",
+                    Type::Dynamic,
+                    "The objects, in order. Values of Secrets are sensitive.",
+                ),
                 Attribute::computed("sha256", Type::String, "SHA-256 over all texts, in hexadecimal digits."),
             ]),
             protected: false,

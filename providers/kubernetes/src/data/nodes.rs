@@ -60,8 +60,14 @@ impl DataSource<Cluster> for Nodes {
 }"#,
             schema: Schema::of([
                 Attribute::optional("label_selector", Type::String, "Label selector, as `kubectl -l` takes it."),
-                Attribute::optional("ready_only", Type::Bool, "Leave out nodes that are not Ready. Default true.").default(Value::bool(true)),
-                Attribute::optional("include_cordoned", Type::Bool, "Include nodes that take no new pods. Default false.").default(Value::bool(false)),
+                Attribute::optional("ready_only", Type::Bool, "Leave out nodes that are not Ready. Default true.")
+                    .default(Value::bool(true)),
+                Attribute::optional(
+                    "include_cordoned",
+                    Type::Bool,
+                    "Include nodes that take no new pods. Default false.",
+                )
+                .default(Value::bool(false)),
                 Attribute::computed("nodes", Type::list(node_type()), "The nodes."),
                 Attribute::computed("addresses", Type::map(Type::String), "Internal addresses by node name."),
             ]),
@@ -82,7 +88,8 @@ impl DataSource<Cluster> for Nodes {
             .map(node)
             .filter(|n| (is(n, "ready") || !ready_only) && (!is(n, "cordoned") || is(config, "include_cordoned")))
             .collect();
-        let addresses = nodes.iter().filter_map(|n| Some((n.get_str("name")?, Value::string(n.get_str("internal_ip")?))));
+        let addresses =
+            nodes.iter().filter_map(|n| Some((n.get_str("name")?, Value::string(n.get_str("internal_ip")?))));
         let addresses = Value::map(Type::String, addresses.collect());
         Ok(config.with("nodes", Value::list(node_type(), nodes)).with("addresses", addresses))
     }

@@ -57,9 +57,21 @@ impl DataSource<Cluster> for Resource {
                 Attribute::required("kind", text.clone(), "Kind of the object."),
                 Attribute::optional("namespace", text.clone(), "Namespace, where the kind has one."),
                 Attribute::required("name", text.clone(), "Name of the object."),
-                Attribute::optional("optional", Type::Bool, "Whether the object may be absent. Default false: then that is an error."),
-                Attribute::computed("object", Type::Dynamic, "The object; null where there is none. Values of a Secret are sensitive."),
-                Attribute::computed("data", Type::map(text), "Texts of a ConfigMap, or the decoded ones of a Secret (sensitive; binary ones are left out)."),
+                Attribute::optional(
+                    "optional",
+                    Type::Bool,
+                    "Whether the object may be absent. Default false: then that is an error.",
+                ),
+                Attribute::computed(
+                    "object",
+                    Type::Dynamic,
+                    "The object; null where there is none. Values of a Secret are sensitive.",
+                ),
+                Attribute::computed(
+                    "data",
+                    Type::map(text),
+                    "Texts of a ConfigMap, or the decoded ones of a Secret (sensitive; binary ones are left out).",
+                ),
             ]),
             protected: false,
         }

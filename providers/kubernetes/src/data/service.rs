@@ -50,10 +50,18 @@ impl DataSource<Cluster> for Service {
             schema: Schema::of([
                 Attribute::required("namespace", text.clone(), "Namespace of the Service."),
                 Attribute::required("name", text.clone(), "Name of the Service."),
-                Attribute::computed("ports", Type::map(port_type()), "Ports by name (an only port without one stands under its number): `port`, `node_port`, `target_port`, `protocol`."),
+                Attribute::computed(
+                    "ports",
+                    Type::map(port_type()),
+                    "Ports by name (an only port without one stands under its number): `port`, `node_port`, `target_port`, `protocol`.",
+                ),
                 Attribute::computed("type", text.clone(), "ClusterIP, NodePort, LoadBalancer or ExternalName."),
                 Attribute::computed("cluster_ip", text.clone(), "Its address in the cluster; null for a headless one."),
-                Attribute::computed("load_balancer_ip", text.clone(), "Address (or host name) that the load balancer gave; null before."),
+                Attribute::computed(
+                    "load_balancer_ip",
+                    text.clone(),
+                    "Address (or host name) that the load balancer gave; null before.",
+                ),
                 Attribute::computed("selector", Type::map(text), "Labels of the pods behind it."),
             ]),
             protected: false,

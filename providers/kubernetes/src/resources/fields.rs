@@ -17,7 +17,7 @@ use crate::decide;
 use crate::error::{WriteError, exists, missing};
 use crate::object::{Reference, text_at};
 use crate::place::Place;
-use crate::preview::{Tried, Trial, attempt};
+use crate::preview::{Trial, Tried, attempt};
 use crate::project::{claimed_paths, project};
 use crate::resources::manifest::forced;
 use crate::secret::mark_manifest;
@@ -43,7 +43,10 @@ impl Rules for FieldsOf {
     fn validate(&self, config: &Value) -> Vec<Problem> {
         let Some(fields) = config.get("fields").filter(|f| !f.is_unknown()) else { return Vec::new() };
         if fields.as_fields().is_none() {
-            return vec![Problem::at("fields", "an object is required, such as { spec = { loadBalancerIP = \"203.0.113.1\" } }")];
+            return vec![Problem::at(
+                "fields",
+                "an object is required, such as { spec = { loadBalancerIP = \"203.0.113.1\" } }",
+            )];
         }
         ["apiVersion", "kind", "status"]
             .into_iter()
@@ -144,16 +147,33 @@ impl Resource<Cluster> for FieldsOf {
             schema: Schema::of([
                 Attribute::required("api_version", text.clone(), "apiVersion of the object.").force_new(),
                 Attribute::required("kind", text.clone(), "Kind of the object.").force_new(),
-                Attribute::optional("namespace", text.clone(), "Namespace of the object, where its kind has one.").force_new(),
-                Attribute::required("name", text.clone(), "Name of the object.").force_new(),
-                Attribute::required("fields", Type::Dynamic, "The fields, as they stand in a manifest: `{ spec = { ... } }`."),
-                Attribute::optional("field_manager", text.clone(), "Name under which they are owned; two resources for one object need two names.")
-                    .default(Value::string(MANAGER))
+                Attribute::optional("namespace", text.clone(), "Namespace of the object, where its kind has one.")
                     .force_new(),
-                Attribute::optional("force_conflicts", Type::Bool, "Take over fields that another manager owns. Default false: that is an error that names it.")
-                    .default(Value::bool(false)),
+                Attribute::required("name", text.clone(), "Name of the object.").force_new(),
+                Attribute::required(
+                    "fields",
+                    Type::Dynamic,
+                    "The fields, as they stand in a manifest: `{ spec = { ... } }`.",
+                ),
+                Attribute::optional(
+                    "field_manager",
+                    text.clone(),
+                    "Name under which they are owned; two resources for one object need two names.",
+                )
+                .default(Value::string(MANAGER))
+                .force_new(),
+                Attribute::optional(
+                    "force_conflicts",
+                    Type::Bool,
+                    "Take over fields that another manager owns. Default false: that is an error that names it.",
+                )
+                .default(Value::bool(false)),
                 Attribute::computed("uid", text, "The uid of the object."),
-                Attribute::computed("live", Type::Dynamic, "What is there at the fields of a change, while it is planned. Null otherwise."),
+                Attribute::computed(
+                    "live",
+                    Type::Dynamic,
+                    "What is there at the fields of a change, while it is planned. Null otherwise.",
+                ),
             ]),
             protected: false,
         }
@@ -161,7 +181,8 @@ impl Resource<Cluster> for FieldsOf {
 
     async fn observe(&self, cluster: &Cluster, requests: &[ObserveRequest]) -> Vec<Result<Observation, ProviderError>> {
         let values: Vec<Option<&Value>> = requests.iter().map(|r| r.saved.as_ref().or(r.desired.as_ref())).collect();
-        let references: Vec<Option<Reference>> = values.iter().map(|v| v.and_then(Reference::from_attributes)).collect();
+        let references: Vec<Option<Reference>> =
+            values.iter().map(|v| v.and_then(Reference::from_attributes)).collect();
         let known: Vec<Reference> = references.iter().flatten().cloned().collect();
         let mut found = cluster.find(&known).await.into_iter();
         requests
@@ -172,7 +193,7 @@ impl Resource<Cluster> for FieldsOf {
                 let Some(live) = found.next().transpose()?.flatten() else { return Ok(Observation::Absent) };
                 let wanted = fields(values);
                 let seen = project(&[&wanted], &live, &place(values));
-                let left = request.saved.is_some() && !claimed_paths(&seen, &place(values)).iter().all(String::is_empty);
+                let left = request.saved.is_some() && !claimed_paths(&seen, &place(values)).is_empty();
                 if !has_applied(&live, manager(values)) && !left {
                     return Ok(Observation::Absent);
                 }

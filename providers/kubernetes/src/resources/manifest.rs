@@ -16,7 +16,7 @@ use crate::istio::yielded;
 use crate::lifecycle::{Write, delete};
 use crate::object::{Reference, cleaned, cluster_wide, text_at};
 use crate::place::Place;
-use crate::preview::{Tried, Trial, attempt};
+use crate::preview::{Trial, Tried, attempt};
 use crate::project::project;
 use crate::secret::{body, mark_manifest, with_string_data};
 use crate::waiting::{self, check_timeout, until_met};
@@ -37,7 +37,8 @@ impl Rules for Manifest {
             problems.extend(check_timeout(wait));
             for pattern in wait.get("fields").and_then(Value::as_fields).into_iter().flat_map(|f| f.values()) {
                 if let Some(Err(e)) = pattern.as_str().map(regex::Regex::new) {
-                    problems.push(Problem::at("wait", format!("a pattern of `fields` is not a regular expression: {e}")));
+                    problems
+                        .push(Problem::at("wait", format!("a pattern of `fields` is not a regular expression: {e}")));
                 }
             }
         }
@@ -89,7 +90,10 @@ pub(crate) fn check(manifest: &Value) -> Option<String> {
     }
     let reference = Reference::of(manifest)?;
     if cluster_wide(&reference.group, &reference.kind) == Some(false) && reference.namespace.is_none() {
-        return Some(format!("`metadata.namespace` is missing: {} is a namespaced kind, and there is no default", reference.kind));
+        return Some(format!(
+            "`metadata.namespace` is missing: {} is a namespaced kind, and there is no default",
+            reference.kind
+        ));
     }
     (reference.kind == "List").then(|| "a List is not an object; use `kubernetes_manifests`".into())
 }
@@ -190,7 +194,8 @@ impl Resource<Cluster> for Manifest {
     async fn delete(&self, cluster: &Cluster, request: &OperationRequest) -> Outcome {
         let before = request.before.as_ref();
         let by_identity = || request.identity.as_ref().and_then(|i| Reference::parse(&i.0));
-        let Some(reference) = before.and_then(|b| b.get("manifest")).and_then(Reference::of).or_else(by_identity) else {
+        let Some(reference) = before.and_then(|b| b.get("manifest")).and_then(Reference::of).or_else(by_identity)
+        else {
             return Outcome::rejected(invalid("Nothing says which object is to be deleted."));
         };
         let uid = before.and_then(|b| b.get_str("uid"));
@@ -231,9 +236,8 @@ impl Manifest {
             Some(base) => project(&[base], live, &Place::of(base)),
             None => from_json(&cleaned(live.clone())),
         };
-        let empty = Value::object(
-            ["manifest", "field_manager", "force_conflicts", "wait"].map(|name| (name, Value::NULL)),
-        );
+        let empty =
+            Value::object(["manifest", "field_manager", "force_conflicts", "wait"].map(|name| (name, Value::NULL)));
         let uid = text_at(live, &["metadata", "uid"]).unwrap_or("");
         let values = finished(start.unwrap_or(&empty), uid).with("manifest", manifest);
         let others = other_managers(live, manager(cluster, &values));
@@ -246,7 +250,9 @@ impl Manifest {
     }
 
     async fn write(&self, cluster: &Cluster, request: &OperationRequest, is_create: bool) -> Outcome {
-        let Some(planned) = &request.after else { return Outcome::rejected(invalid("BUG: there are no planned values.")) };
+        let Some(planned) = &request.after else {
+            return Outcome::rejected(invalid("BUG: there are no planned values."));
+        };
         let manifest = planned.get("manifest").cloned().unwrap_or(Value::NULL);
         let Some(reference) = Reference::of(&manifest) else {
             return Outcome::rejected(invalid(check(&manifest).unwrap_or_else(|| "The manifest has no name.".into())));
@@ -260,7 +266,8 @@ impl Manifest {
             force: forced(planned),
         };
         let uid = request.before.as_ref().and_then(|b| b.get_str("uid"));
-        let result = if is_create { write.create(cluster, request.on_existing).await } else { write.update(cluster, uid).await };
+        let result =
+            if is_create { write.create(cluster, request.on_existing).await } else { write.update(cluster, uid).await };
         let applied = match result {
             Ok(applied) => applied,
             Err(error) => return error.outcome(),

@@ -11,14 +11,14 @@ use mesh_sdk::{
     PlanResponse, PreviewRequest, PreviewResponse, Problem, ProviderError, Resource, Rules, Verdict, async_trait,
 };
 
-use crate::apply::has_applied;
+use crate::apply::{has_applied, other_managers};
 use crate::cluster::{Cluster, side_by_side};
 use crate::error::{WriteError, exists, invalid};
 use crate::istio::yielded;
 use crate::lifecycle::{Write, delete};
 use crate::object::Reference;
 use crate::place::Place;
-use crate::preview::{Tried, Trial, attempt};
+use crate::preview::{Trial, Tried, attempt};
 use crate::project::{project, same};
 use crate::resources::manifest::{forced, manager};
 use crate::resources::set::{NoSet, Objects, from_value, objects, rank, to_value};
@@ -73,13 +73,24 @@ impl Rules for Manifests {
             Err(_) => Value::unknown(Type::Dynamic),
         };
         let after = shown(request.desired, after);
-        let respond =
-            |verdict, before, needs_preview| PlanResponse { verdict, before, after: after.clone(), needs_preview, notes: Vec::new() };
+        let respond = |verdict, before, needs_preview| PlanResponse {
+            verdict,
+            before,
+            after: after.clone(),
+            needs_preview,
+            notes: Vec::new(),
+        };
         let asked = request.preview.is_some();
         let Some(observed) = request.observed else {
             return respond(Verdict::Create, Value::NULL, !asked && wanted.is_ok());
         };
-        let Ok(wanted) = wanted else { return respond(Verdict::Update, shown(request.desired, observed.get("objects").cloned().unwrap_or(Value::NULL)), false) };
+        let Ok(wanted) = wanted else {
+            return respond(
+                Verdict::Update,
+                shown(request.desired, observed.get("objects").cloned().unwrap_or(Value::NULL)),
+                false,
+            );
+        };
         let mut seen = from_value(observed.get("objects"));
         let mut same = wanted.len() == seen.len()
             && wanted.iter().all(|(id, object)| seen.get(id).is_some_and(|there| is_same(object, there)));
@@ -136,15 +147,39 @@ resource "kubernetes_manifests" "istio" {
   namespace = "istio-system"
 }"#,
             schema: Schema::of([
-                Attribute::optional("text", text.clone(), "Multi-document YAML. Shown and kept as `objects` only; if it is sensitive, so is every value in them."),
+                Attribute::optional(
+                    "text",
+                    text.clone(),
+                    "Multi-document YAML. Shown and kept as `objects` only; if it is sensitive, so is every value in them.",
+                ),
                 Attribute::optional("documents", Type::Dynamic, "A list of objects, instead of `text`."),
-                Attribute::optional("namespace", text.clone(), "Namespace of built-in namespaced objects that name none."),
-                Attribute::optional("field_manager", text.clone(), "Name under which the fields are owned. Default: the provider's."),
-                Attribute::optional("force_conflicts", Type::Bool, "Take over fields that another manager owns. Default false: that is an error that names it.")
-                    .default(Value::bool(false)),
+                Attribute::optional(
+                    "namespace",
+                    text.clone(),
+                    "Namespace of built-in namespaced objects that name none.",
+                ),
+                Attribute::optional(
+                    "field_manager",
+                    text.clone(),
+                    "Name under which the fields are owned. Default: the provider's.",
+                ),
+                Attribute::optional(
+                    "force_conflicts",
+                    Type::Bool,
+                    "Take over fields that another manager owns. Default false: that is an error that names it.",
+                )
+                .default(Value::bool(false)),
                 Attribute::optional("timeout", text, "How long to wait until a deleted object is gone. Default `10m`."),
-                Attribute::computed("objects", Type::Dynamic, "The objects by identity (`apps/Deployment istio-system/istiod`)."),
-                Attribute::computed("live", Type::Dynamic, "What is there at the fields of a change, while it is planned. Null otherwise."),
+                Attribute::computed(
+                    "objects",
+                    Type::Dynamic,
+                    "The objects by identity (`apps/Deployment istio-system/istiod`).",
+                ),
+                Attribute::computed(
+                    "live",
+                    Type::Dynamic,
+                    "What is there at the fields of a change, while it is planned. Null otherwise.",
+                ),
             ]),
             protected: false,
         }
@@ -178,8 +213,17 @@ resource "kubernetes_manifests" "istio" {
                 let Some(first) = seen.keys().next() else { return Ok(Observation::Absent) };
                 let identity = request.identity.clone().unwrap_or_else(|| Identity(identity(first).into()));
                 let missing = objects.len() - seen.len();
-                let notes = if missing > 0 { vec![format!("{missing} of {} objects are not there", objects.len())] } else { Vec::new() };
-                Ok(Observation::Present(Observed { values: shown(values, to_value(&seen)), identity, private: None, notes }))
+                let notes = if missing > 0 {
+                    vec![format!("{missing} of {} objects are not there", objects.len())]
+                } else {
+                    Vec::new()
+                };
+                Ok(Observation::Present(Observed {
+                    values: shown(values, to_value(&seen)),
+                    identity,
+                    private: None,
+                    notes,
+                }))
             })
             .collect()
     }
@@ -231,7 +275,9 @@ resource "kubernetes_manifests" "istio" {
         }
         match skipped {
             Some(why) if dry.is_empty() => Ok(PreviewResponse::Skipped(why)),
-            _ => Ok(PreviewResponse::Values(request.planned.with("objects", to_value(&dry)).with("live", to_value(&live)))),
+            _ => Ok(PreviewResponse::Values(
+                request.planned.with("objects", to_value(&dry)).with("live", to_value(&live)),
+            )),
         }
     }
 
@@ -262,12 +308,15 @@ fn base(request: &ObserveRequest) -> (Value, Objects) {
     (desired, objects)
 }
 
-/// Deletes objects, the last applied first. Only those that we have applied.
+/// Deletes objects, the last applied first.
 async fn prune(cluster: &Cluster, objects: &Objects, values: &Value) -> Result<(), WriteError> {
     for group in ranked(objects).into_iter().rev() {
         let deletes = group.into_iter().map(|(reference, _)| async move {
             let Some(live) = cluster.get(&reference).await? else { return Ok(()) };
-            if !has_applied(&live, manager(cluster, values)) {
+            // Made anew by somebody else: not ours to delete. (Of an object without any field of its own
+            // the server remembers no manager.)
+            let ours = manager(cluster, values);
+            if !has_applied(&live, ours) && !other_managers(&live, ours).is_empty() {
                 return Ok(());
             }
             let uid = crate::object::text_at(&live, &["metadata", "uid"]).map(str::to_owned);
@@ -316,7 +365,8 @@ impl Manifests {
             },
             Err(error) if error.in_doubt => Outcome::InDoubt { error: error.error },
             Err(error) => {
-                let left = Observed { values: shown(planned, to_value(&done)), identity, private: None, notes: Vec::new() };
+                let left =
+                    Observed { values: shown(planned, to_value(&done)), identity, private: None, notes: Vec::new() };
                 Outcome::Rejected { error: error.error, left: (!done.is_empty()).then_some(left) }
             }
         }
@@ -354,7 +404,8 @@ impl Manifests {
                 if there.is_some_and(|there| is_same(object, there)) {
                     return (id, object, Ok(Vec::new()));
                 }
-                let write = Write { reference: &reference, manifest: object, before: there, manager, force: forced(planned) };
+                let write =
+                    Write { reference: &reference, manifest: object, before: there, manager, force: forced(planned) };
                 let result = match there {
                     Some(_) => write.update(cluster, None).await,
                     None => write.create(cluster, request.on_existing).await,
@@ -380,7 +431,8 @@ impl Manifests {
                 return Err(error);
             }
         }
-        let gone: Objects = before.iter().filter(|(id, _)| !wanted.contains_key(*id)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        let gone: Objects =
+            before.iter().filter(|(id, _)| !wanted.contains_key(*id)).map(|(k, v)| (k.clone(), v.clone())).collect();
         prune(cluster, &gone, planned).await?;
         done.retain(|id, _| wanted.contains_key(id));
         warnings.sort();

@@ -104,13 +104,18 @@ impl Names {
             schema: Schema::of([
                 Attribute::required("api_version", text.clone(), "apiVersion of the object.").force_new(),
                 Attribute::required("kind", text.clone(), "Kind of the object.").force_new(),
-                Attribute::optional("namespace", text.clone(), "Namespace of the object, where its kind has one.").force_new(),
+                Attribute::optional("namespace", text.clone(), "Namespace of the object, where its kind has one.")
+                    .force_new(),
                 Attribute::required("name", text.clone(), "Name of the object.").force_new(),
                 Attribute::optional(self.field, Type::map(text.clone()), self.labels_doc),
                 Attribute::optional("absent", Type::set(text.clone()), self.absent_doc),
-                Attribute::optional("field_manager", text, "Name under which they are owned; two resources for one object need two names.")
-                    .default(Value::string(self.manager))
-                    .force_new(),
+                Attribute::optional(
+                    "field_manager",
+                    text,
+                    "Name under which they are owned; two resources for one object need two names.",
+                )
+                .default(Value::string(self.manager))
+                .force_new(),
             ]),
             protected: false,
         }
@@ -121,7 +126,10 @@ impl Names {
         let mut problems = Vec::new();
         for (key, value) in wanted.into_iter().flat_map(|f| f.iter()) {
             if value.is_null() {
-                problems.push(Problem::at(self.field, format!("{key:?} is null; list it in `absent` if it must not be there")));
+                problems.push(Problem::at(
+                    self.field,
+                    format!("{key:?} is null; list it in `absent` if it must not be there"),
+                ));
             }
             if absent(config).iter().any(|a| **a == **key) {
                 problems.push(Problem::at("absent", format!("{key:?} is in `{}` too; it cannot be both", self.field)));
@@ -132,9 +140,12 @@ impl Names {
 
     pub(crate) fn identity(&self, planned: &Value) -> IdentityHint {
         match (Reference::from_attributes(planned), planned.get_str("field_manager")) {
-            (Some(reference), manager) => {
-                IdentityHint::known(format!("{} by {} of {}", self.field, manager.unwrap_or(self.manager), reference.text()))
-            }
+            (Some(reference), manager) => IdentityHint::known(format!(
+                "{} by {} of {}",
+                self.field,
+                manager.unwrap_or(self.manager),
+                reference.text()
+            )),
             _ => IdentityHint::Unknown,
         }
     }
@@ -164,7 +175,8 @@ impl Names {
         requests: &[ObserveRequest],
     ) -> Vec<Result<Observation, ProviderError>> {
         let values: Vec<Option<&Value>> = requests.iter().map(|r| r.saved.as_ref().or(r.desired.as_ref())).collect();
-        let references: Vec<Option<Reference>> = values.iter().map(|v| v.and_then(Reference::from_attributes)).collect();
+        let references: Vec<Option<Reference>> =
+            values.iter().map(|v| v.and_then(Reference::from_attributes)).collect();
         let known: Vec<Reference> = references.iter().flatten().cloned().collect();
         let mut found = cluster.find(&known).await.into_iter();
         requests
@@ -205,10 +217,8 @@ impl Names {
 
     pub(crate) async fn write(&self, cluster: &Cluster, request: &OperationRequest, is_create: bool) -> Outcome {
         let Some(planned) = &request.after else { return Outcome::deleted() };
-        let wanted = planned.get(self.field).map(mesh_model::json::reveal_json).filter(Json::is_object);
-        let result = self
-            .apply(cluster, planned, wanted.unwrap_or_else(|| json!({})), is_create && request.on_existing == OnExisting::Fail)
-            .await;
+        let wanted = planned.get(self.field).map_or(Json::Null, mesh_model::json::reveal_json);
+        let result = self.apply(cluster, planned, wanted, is_create && request.on_existing == OnExisting::Fail).await;
         match (result, self.identity(planned)) {
             (Ok(()), IdentityHint::Known(identity)) => Outcome::applied(planned.clone(), identity),
             (Ok(()), _) => Outcome::rejected(missing("The object has no known name.")),
@@ -238,7 +248,10 @@ impl Names {
         }
         let mut body = reference.skeleton();
         body["metadata"]["uid"] = live["metadata"]["uid"].clone();
-        body["metadata"][self.field] = wanted;
+        // An empty map would be owned too, and keep the manager there for good.
+        if wanted.as_object().is_some_and(|w| !w.is_empty()) {
+            body["metadata"][self.field] = wanted;
+        }
         let apply = Apply {
             reference: &reference,
             body,
@@ -265,7 +278,8 @@ impl Names {
     ) -> Result<(), WriteError> {
         let empty = Map::new();
         let there = live["metadata"][self.field].as_object().unwrap_or(&empty);
-        let mut patch = vec![json!({ "op": "test", "path": "/metadata/uid", "value": text_at(live, &["metadata", "uid"]) })];
+        let mut patch =
+            vec![json!({ "op": "test", "path": "/metadata/uid", "value": text_at(live, &["metadata", "uid"]) })];
         for (key, value) in there.iter().filter(|(key, _)| keys.iter().any(|k| **k == ***key)) {
             let pointer = format!("/metadata/{}/{}", self.field, key.replace('~', "~0").replace('/', "~1"));
             patch.push(json!({ "op": "test", "path": pointer, "value": value }));
@@ -276,14 +290,16 @@ impl Names {
         }
         let result = cluster.call(Method::PATCH, path, Payload::JsonPatch(&Json::Array(patch))).await;
         cluster.wrote(reference).await;
-        result.map(|_| ()).map_err(|f| WriteError::of(&f, &format!("remove {} of {}", self.field, reference.text()), None))
+        result
+            .map(|_| ())
+            .map_err(|f| WriteError::of(&f, &format!("remove {} of {}", self.field, reference.text()), None))
     }
 
     pub(crate) async fn delete(&self, cluster: &Cluster, request: &OperationRequest) -> Outcome {
         let Some(before) = &request.before else { return Outcome::deleted() };
         // Only its own keys go; what was absent stays absent.
         let values = before.with("absent", Value::NULL);
-        match self.apply(cluster, &values, json!({}), false).await {
+        match self.apply(cluster, &values, Json::Null, false).await {
             Err(e) if e.error.kind != mesh_sdk::ErrorKind::Missing => e.outcome(),
             _ => Outcome::deleted(),
         }

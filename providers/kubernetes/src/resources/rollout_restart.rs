@@ -32,7 +32,10 @@ impl Rules for RolloutRestart {
     fn validate(&self, config: &Value) -> Vec<Problem> {
         let mut problems: Vec<Problem> = check_timeout(config).into_iter().collect();
         for kind in strings(config, "kinds").iter().filter(|k| !KINDS.contains(&k.as_str())) {
-            problems.push(Problem::at("kinds", format!("{kind:?} cannot be restarted; use Deployment, StatefulSet or DaemonSet")));
+            problems.push(Problem::at(
+                "kinds",
+                format!("{kind:?} cannot be restarted; use Deployment, StatefulSet or DaemonSet"),
+            ));
         }
         problems
     }
@@ -76,7 +79,11 @@ async fn workloads(cluster: &Cluster, values: &Value) -> Result<Vec<Json>, Provi
         }));
     }
     if let Some(name) = names.iter().find(|n| !out.iter().any(|w| text_at(w, &["metadata", "name"]) == Some(n))) {
-        return Err(missing(format!("There is no workload {namespace}/{name} of the kinds {}.", strings(values, "kinds").join(", "))).at("names"));
+        return Err(missing(format!(
+            "There is no workload {namespace}/{name} of the kinds {}.",
+            strings(values, "kinds").join(", ")
+        ))
+        .at("names"));
     }
     Ok(out)
 }
@@ -132,13 +139,26 @@ impl Resource<Cluster> for RolloutRestart {
 }"#,
             schema: Schema::of([
                 Attribute::required("namespace", text.clone(), "Namespace of the workloads.").force_new(),
-                Attribute::optional("kinds", Type::list(text.clone()), "Kinds to restart. Default Deployment, StatefulSet and DaemonSet.")
-                    .default(Value::strings(KINDS)),
+                Attribute::optional(
+                    "kinds",
+                    Type::list(text.clone()),
+                    "Kinds to restart. Default Deployment, StatefulSet and DaemonSet.",
+                )
+                .default(Value::strings(KINDS)),
                 Attribute::optional("names", Type::list(text.clone()), "Names of the workloads. Default: all."),
                 Attribute::optional("selector", Type::map(text.clone()), "Labels that the workloads must have."),
-                Attribute::optional("triggers", Type::map(text.clone()), "Values whose change restarts again: revision, proxy image."),
-                Attribute::optional("expect_label", Type::map(text.clone()), "Labels that every pod of the workloads must carry afterwards; pods without them are drift."),
-                Attribute::optional("wait", Type::Bool, "Wait until the workloads are rolled out. Default true.").default(Value::bool(true)),
+                Attribute::optional(
+                    "triggers",
+                    Type::map(text.clone()),
+                    "Values whose change restarts again: revision, proxy image.",
+                ),
+                Attribute::optional(
+                    "expect_label",
+                    Type::map(text.clone()),
+                    "Labels that every pod of the workloads must carry afterwards; pods without them are drift.",
+                ),
+                Attribute::optional("wait", Type::Bool, "Wait until the workloads are rolled out. Default true.")
+                    .default(Value::bool(true)),
                 Attribute::optional("timeout", text.clone(), "How long to wait for each workload. Default `10m`."),
                 Attribute::computed("restarted_at", text.clone(), "When it restarted last (RFC 3339).").volatile(),
                 Attribute::computed("workloads", Type::list(text), "What it restarted.").volatile(),
@@ -211,7 +231,8 @@ async fn restart(cluster: &Cluster, request: &OperationRequest) -> Outcome {
     }
     let names = Value::strings(restarted.iter().map(Reference::text));
     let values = planned.with("restarted_at", Value::string(now.as_str())).with("workloads", names);
-    let identity = Identity(format!("restart of {} at {now}", planned.get_str("namespace").unwrap_or("default")).into());
+    let identity =
+        Identity(format!("restart of {} at {now}", planned.get_str("namespace").unwrap_or("default")).into());
     let outcome = async {
         if planned.get("wait").and_then(Value::as_bool) != Some(false) {
             for reference in &restarted {
@@ -231,7 +252,9 @@ async fn restart(cluster: &Cluster, request: &OperationRequest) -> Outcome {
     };
     match outcome.await {
         Ok(()) => Outcome::Applied { values, identity: Some(identity), private: None, warnings },
-        Err(error) => Outcome::Rejected { error, left: Some(Observed { values, identity, private: None, notes: Vec::new() }) },
+        Err(error) => {
+            Outcome::Rejected { error, left: Some(Observed { values, identity, private: None, notes: Vec::new() }) }
+        }
     }
 }
 

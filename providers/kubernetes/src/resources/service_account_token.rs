@@ -85,11 +85,21 @@ impl Resource<Cluster> for ServiceAccountToken {
   name            = "default-token"
 }"#,
             schema: Schema::of([
-                Attribute::required("namespace", text.clone(), "Namespace of the account and of the Secret.").force_new(),
-                Attribute::required("service_account", text.clone(), "Name of the service account; it may still be on its way.").force_new(),
+                Attribute::required("namespace", text.clone(), "Namespace of the account and of the Secret.")
+                    .force_new(),
+                Attribute::required(
+                    "service_account",
+                    text.clone(),
+                    "Name of the service account; it may still be on its way.",
+                )
+                .force_new(),
                 Attribute::required("name", text.clone(), "Name of the Secret.").force_new(),
-                Attribute::optional("timeout", text.clone(), "How long to wait for the account and the token. Default `1m`.")
-                    .default(Value::string("1m")),
+                Attribute::optional(
+                    "timeout",
+                    text.clone(),
+                    "How long to wait for the account and the token. Default `1m`.",
+                )
+                .default(Value::string("1m")),
                 Attribute::computed("token", text.clone(), "The token.").sensitive(),
                 Attribute::computed("ca_crt", text.clone(), "CA certificates of the API server (PEM)."),
                 Attribute::computed("sa_uid", text.clone(), "uid of the service account that the token is for."),

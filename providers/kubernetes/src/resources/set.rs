@@ -101,8 +101,11 @@ pub(crate) fn rank(reference: &Reference) -> u8 {
         "ConfigMap" | "Secret" | "LimitRange" | "ResourceQuota" | "PersistentVolume" | "PersistentVolumeClaim" => 4,
         "Service" => 5,
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Pod" | "Job" | "CronJob" => 6,
-        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" | "ValidatingAdmissionPolicy"
-        | "ValidatingAdmissionPolicyBinding" | "APIService" => 9,
+        "MutatingWebhookConfiguration"
+        | "ValidatingWebhookConfiguration"
+        | "ValidatingAdmissionPolicy"
+        | "ValidatingAdmissionPolicyBinding"
+        | "APIService" => 9,
         _ if cluster_wide(&reference.group, &reference.kind).is_some() => 7,
         // Custom resources: after their controllers.
         _ => 8,
@@ -130,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_secret_text_keeps_all_its_values() {
-        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: n}\ndata: {x: canary}\n";
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: ns}\ndata: {x: canary}\n";
         let secret = Value::object([("text", Value::string(text).sensitive())]);
         assert!(!format!("{:?}", objects(&secret).expect("a set")).contains("canary"));
     }

@@ -46,7 +46,10 @@ impl Rules for Wait {
             }
             let asked = ["ready", "condition", "field", "container_ready", "container_not_ready", "exists", "absent"];
             if !asked.into_iter().any(has) {
-                problems.push(Problem::at("alternative", format!("a `for` block asks nothing; set one of {}", asked.join(", "))));
+                problems.push(Problem::at(
+                    "alternative",
+                    format!("a `for` block asks nothing; set one of {}", asked.join(", ")),
+                ));
             }
             if has("field") == (has("equals") == has("regex")) {
                 problems.push(Problem::at("alternative", "`field` goes with `equals` or with `regex`"));
@@ -131,7 +134,10 @@ fn unmet_by(check: &Value, object: &Json) -> Option<String> {
         }
     }
     let container = |name: &str| {
-        let all = ["containerStatuses", "initContainerStatuses"].iter().filter_map(|s| object["status"][s].as_array()).flatten();
+        let all = ["containerStatuses", "initContainerStatuses"]
+            .iter()
+            .filter_map(|s| object["status"][s].as_array())
+            .flatten();
         all.into_iter().find(|c| text_at(c, &["name"]) == Some(name)).cloned()
     };
     for (list, wanted) in [("container_ready", true), ("container_not_ready", false)] {
@@ -182,15 +188,31 @@ impl Resource<Cluster> for Wait {
                 Attribute::required("kind", text.clone(), "Kind of the object."),
                 Attribute::optional("namespace", text.clone(), "Namespace, where the kind has one."),
                 Attribute::optional("name", text.clone(), "Name of the object."),
-                Attribute::optional("selector", Type::map(text.clone()), "Labels, instead of `name`: there must be such objects, and all must be as asked."),
-                Attribute::optional("ready", Type::Bool, "The object is ready, as its kind defines it (a Deployment rolled out)."),
+                Attribute::optional(
+                    "selector",
+                    Type::map(text.clone()),
+                    "Labels, instead of `name`: there must be such objects, and all must be as asked.",
+                ),
+                Attribute::optional(
+                    "ready",
+                    Type::Bool,
+                    "The object is ready, as its kind defines it (a Deployment rolled out).",
+                ),
                 Attribute::optional("condition", text.clone(), "Type of a status condition."),
                 Attribute::optional("status", text.clone(), "Status of that condition. Default `True`."),
                 Attribute::optional("field", text.clone(), "Path of a field, `data[\"encrypted-csr\"]`."),
                 Attribute::optional("equals", text.clone(), "The value of that field."),
-                Attribute::optional("regex", text.clone(), "A regular expression that the value of that field matches."),
+                Attribute::optional(
+                    "regex",
+                    text.clone(),
+                    "A regular expression that the value of that field matches.",
+                ),
                 Attribute::optional("container_ready", names.clone(), "Containers that are ready (kind Pod)."),
-                Attribute::optional("container_not_ready", names, "Containers that are there and not ready (kind Pod)."),
+                Attribute::optional(
+                    "container_not_ready",
+                    names,
+                    "Containers that are there and not ready (kind Pod).",
+                ),
                 Attribute::optional("exists", Type::Bool, "The object exists; nothing else is asked."),
                 Attribute::optional("absent", Type::Bool, "The object does not exist."),
             ]),
@@ -256,7 +278,12 @@ impl Resource<Cluster> for Wait {
                 Ok(Err((reasons, _))) => vec![format!("it no longer holds: {}", reasons.join("; or "))],
                 _ => Vec::new(),
             };
-            out.push(Ok(Observation::Present(Observed { values: saved.clone(), identity: identity.clone(), private: None, notes })));
+            out.push(Ok(Observation::Present(Observed {
+                values: saved.clone(),
+                identity: identity.clone(),
+                private: None,
+                notes,
+            })));
         }
         out
     }
@@ -288,7 +315,8 @@ async fn wait(cluster: &Cluster, request: &OperationRequest) -> Outcome {
                 let values = planned
                     .with("done_at", Value::string(now.as_str()))
                     .with("met", Value::number(i64::try_from(n).unwrap_or(i64::MAX)));
-                let identity = request.identity.clone().unwrap_or_else(|| Identity(format!("wait over at {now}").into()));
+                let identity =
+                    request.identity.clone().unwrap_or_else(|| Identity(format!("wait over at {now}").into()));
                 return Outcome::applied(values, identity);
             }
             Ok(Err((reasons, objects))) => {

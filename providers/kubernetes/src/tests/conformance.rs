@@ -21,7 +21,10 @@ async fn namespace() -> String {
 async fn manifest_config_map() {
     let ns = namespace().await;
     let mut case = Case::new("kubernetes_manifest", manifest(config_map(&ns, "a", json!({"x": "1", "y": "1"}))));
-    case.updates = vec![manifest(config_map(&ns, "a", json!({"x": "2", "y": "1"}))), manifest(config_map(&ns, "a", json!({"x": "2"})))];
+    case.updates = vec![
+        manifest(config_map(&ns, "a", json!({"x": "2", "y": "1"}))),
+        manifest(config_map(&ns, "a", json!({"x": "2"}))),
+    ];
     case.replace = Some(manifest(config_map(&ns, "b", json!({"x": "2"}))));
     check(case).await;
 }
@@ -92,8 +95,12 @@ async fn manifests() {
     };
     let secret = json!({"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":ns},"stringData":{"pin":"canary-set"}});
     let one = config_map(&ns, "a", json!({"x": "1"}));
-    let mut case = Case::new("kubernetes_manifests", text(&[one.clone(), secret.clone(), deployment(&ns, "web", "nginx:1")]));
-    case.updates = vec![text(&[one, secret.clone(), deployment(&ns, "web", "nginx:2")]), text(&[secret, deployment(&ns, "web", "nginx:2")])];
+    let mut case =
+        Case::new("kubernetes_manifests", text(&[one.clone(), secret.clone(), deployment(&ns, "web", "nginx:1")]));
+    case.updates = vec![
+        text(&[one, secret.clone(), deployment(&ns, "web", "nginx:2")]),
+        text(&[secret, deployment(&ns, "web", "nginx:2")]),
+    ];
     case.canary = None;
     check(case).await;
 }
@@ -102,7 +109,11 @@ async fn manifests() {
 async fn labels_and_annotations() {
     let ns = namespace().await;
     for (ty, field) in [("kubernetes_labels", "labels"), ("kubernetes_annotations", "annotations")] {
-        let of = |value: &str| from_json(&json!({"api_version":"v1","kind":"Namespace","name":ns,field:{"example.com/a":value},"absent":["example.com/b"]}));
+        let of = |value: &str| {
+            from_json(
+                &json!({"api_version":"v1","kind":"Namespace","name":ns,field:{"example.com/a":value},"absent":["example.com/b"]}),
+            )
+        };
         let mut case = Case::new(ty, of("1"));
         case.updates = vec![of("2")];
         case.replace = Some(of("2").with("name", Value::string("other")));
@@ -115,7 +126,11 @@ async fn fields() {
     let lab = Lab::new().await;
     let ns = lab.namespace("conform").await;
     lab.make(json!({"apiVersion":"v1","kind":"Service","metadata":{"name":"gw","namespace":ns},"spec":{"type":"LoadBalancer","selector":{"app":"gw"},"ports":[{"port":80}]}}), "other").await;
-    let of = |ip: &str| from_json(&json!({"api_version":"v1","kind":"Service","namespace":ns,"name":"gw","fields":{"spec":{"loadBalancerIP":ip}}}));
+    let of = |ip: &str| {
+        from_json(
+            &json!({"api_version":"v1","kind":"Service","namespace":ns,"name":"gw","fields":{"spec":{"loadBalancerIP":ip}}}),
+        )
+    };
     let mut case = Case::new("kubernetes_fields", of("203.0.113.1"));
     case.updates = vec![of("203.0.113.2")];
     case.replace = Some(of("203.0.113.2").with("name", Value::string("other")));
@@ -139,7 +154,11 @@ async fn rollout_restart() {
     let lab = Lab::new().await;
     let ns = lab.namespace("conform").await;
     lab.make(deployment(&ns, "web", "nginx:1"), "kubectl-create").await;
-    let of = |revision: &str| from_json(&json!({"namespace":ns,"kinds":["Deployment"],"triggers":{"revision":revision},"expect_label":{"app":"web"}}));
+    let of = |revision: &str| {
+        from_json(
+            &json!({"namespace":ns,"kinds":["Deployment"],"triggers":{"revision":revision},"expect_label":{"app":"web"}}),
+        )
+    };
     let mut case = Case::new("kubernetes_rollout_restart", of("1"));
     case.updates = vec![of("2")];
     case.replace = Some(of("2").with("namespace", Value::string("other")));
@@ -151,7 +170,11 @@ async fn wait() {
     let lab = Lab::new().await;
     let ns = lab.namespace("conform").await;
     lab.make(config_map(&ns, "a", json!({"x": "1"})), "kubectl-create").await;
-    let of = |trigger: &str| from_json(&json!({"triggers":{"t":trigger},"timeout":"10s","alternative":[{"for":[{"api_version":"v1","kind":"ConfigMap","namespace":ns,"name":"a","field":"data.x","equals":"1"}]}]}));
+    let of = |trigger: &str| {
+        from_json(
+            &json!({"triggers":{"t":trigger},"timeout":"10s","alternative":[{"for":[{"api_version":"v1","kind":"ConfigMap","namespace":ns,"name":"a","field":"data.x","equals":"1"}]}]}),
+        )
+    };
     let mut case = Case::new("kubernetes_wait", of("1"));
     case.updates = vec![of("2")];
     check(case).await;

@@ -50,10 +50,19 @@ async fn one_object_and_many() {
     assert_eq!(secret.get("data").and_then(|d| d.get_str("pin")), Some("canary"));
     assert!(secret.get("object").and_then(|o| o.get("metadata")?.get_str("uid")).is_some());
     let none = json!({"api_version":"v1","kind":"Secret","namespace":ns,"name":"none"});
-    assert_eq!(read(&lab, "kubernetes_resource", none.clone()).await.expect_err("is not there").kind, mesh_sdk::ErrorKind::Missing);
+    assert_eq!(
+        read(&lab, "kubernetes_resource", none.clone()).await.expect_err("is not there").kind,
+        mesh_sdk::ErrorKind::Missing
+    );
     let mut optional = none;
     optional["optional"] = true.into();
-    assert!(read(&lab, "kubernetes_resource", optional).await.expect("may be absent").get("object").is_some_and(Value::is_null));
+    assert!(
+        read(&lab, "kubernetes_resource", optional)
+            .await
+            .expect("may be absent")
+            .get("object")
+            .is_some_and(Value::is_null)
+    );
     let many = json!({"api_version":"v1","kind":"Secret","namespace":ns,"label_selector":"l=1"});
     let many = read(&lab, "kubernetes_resources", many).await.expect("can be read");
     assert_eq!(many.get("objects").and_then(Value::as_items).map(|i| i.len()), Some(1));
@@ -64,10 +73,17 @@ async fn one_object_and_many() {
 async fn manifest_files() {
     let lab = Lab::new().await;
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("b.yaml"), "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: n}\nstringData: {pin: canary}\n").expect("written");
-    std::fs::write(folder.path().join("a.yml"), "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\n").expect("written");
+    std::fs::write(
+        folder.path().join("b.yaml"),
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: ns}\nstringData: {pin: canary}\n",
+    )
+    .expect("written");
+    std::fs::write(folder.path().join("a.yml"), "apiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n---\n")
+        .expect("written");
     std::fs::write(folder.path().join("notes.txt"), "no manifest").expect("written");
-    let files = read(&lab, "kubernetes_manifest_files", json!({"folder": folder.path().display().to_string()})).await.expect("can be read");
+    let files = read(&lab, "kubernetes_manifest_files", json!({"folder": folder.path().display().to_string()}))
+        .await
+        .expect("can be read");
     let documents = files.get("documents").and_then(Value::as_items).cloned().expect("documents");
     assert_eq!(documents.iter().filter_map(|d| d.get_str("kind")).collect::<Vec<_>>(), ["Namespace", "Secret"]);
     assert!(!format!("{files:?}").contains("canary"));

@@ -17,7 +17,11 @@ async fn a_server_that_does_not_answer_is_named() {
     let port = mesh_sandbox::free_port().expect("a port");
     let provider = kubernetes();
     let config = |host: String, ca: Option<String>| {
-        Value::object([("host", Value::string(host)), ("token", Value::string("canary-token").sensitive()), ("cluster_ca_certificate", ca.map_or(Value::NULL, Value::string))])
+        Value::object([
+            ("host", Value::string(host)),
+            ("token", Value::string("canary-token").sensitive()),
+            ("cluster_ca_certificate", ca.map_or(Value::NULL, Value::string)),
+        ])
     };
     let open = |config: Value| {
         let provider = &provider;
@@ -34,7 +38,8 @@ async fn a_server_that_does_not_answer_is_named() {
     let token = open(config(cluster.url.clone(), Some(ca.clone()))).await;
     assert_eq!(token.kind, ErrorKind::Denied);
     assert!(!format!("{token:?}").contains("canary-token"));
-    let good = config(cluster.url.clone(), Some(ca)).with("token", Value::string(cluster.token("admin").expect("a token")));
+    let good =
+        config(cluster.url.clone(), Some(ca)).with("token", Value::string(cluster.token("admin").expect("a token")));
     assert!(provider.open(&good, &Services::default()).await.is_ok());
 }
 
@@ -42,7 +47,8 @@ async fn a_server_that_does_not_answer_is_named() {
 async fn a_refused_secret_is_not_quoted() {
     let lab = Lab::new().await;
     let ns = lab.namespace("error").await;
-    let secret = |data: Json| json!({"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":ns},"data":data});
+    let secret =
+        |data: Json| json!({"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":ns},"data":data});
     for data in [json!({"pin": "canary is not base64"}), json!({"bad key": "Y2FuYXJ5"}), json!({"n": 1234567})] {
         let mut life = lab.life("kubernetes_manifest", json!({ "manifest": secret(data) }));
         let error = life.refused().await;
@@ -76,7 +82,8 @@ async fn an_invalid_object_is_refused_while_planning_and_never_replaced() {
 #[tokio::test]
 async fn what_cannot_be_tried_yet_is_said() {
     let lab = Lab::new().await;
-    let life = lab.life("kubernetes_manifest", json!({ "manifest": deployment(&sandbox().namespace("none"), "web", "nginx:1") }));
+    let life = lab
+        .life("kubernetes_manifest", json!({ "manifest": deployment(&sandbox().namespace("none"), "web", "nginx:1") }));
     let (response, _) = life.plan().await.expect("can be planned");
     assert_eq!(response.verdict, Verdict::Create);
     assert_eq!(response.notes, ["its namespace does not exist yet"]);
@@ -90,10 +97,22 @@ fn what_is_wrong_is_seen_without_a_server() {
         all.into_iter().map(|p| p.reason).collect::<Vec<_>>().join("; ")
     };
     for (ty, config, expected) in [
-        ("kubernetes_manifest", json!({"manifest":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}}), "metadata.namespace"),
-        ("kubernetes_manifest", json!({"manifest":{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"a","namespace":"n"}}}), "generateName"),
+        (
+            "kubernetes_manifest",
+            json!({"manifest":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}}),
+            "metadata.namespace",
+        ),
+        (
+            "kubernetes_manifest",
+            json!({"manifest":{"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"a","namespace":"n"}}}),
+            "generateName",
+        ),
         ("kubernetes_manifest", json!({"manifest":"text"}), "object"),
-        ("kubernetes_manifest", json!({"manifest":{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}},"wait":{"timeout":"soon","fields":{"a":"("}}}), "duration"),
+        (
+            "kubernetes_manifest",
+            json!({"manifest":{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"}},"wait":{"timeout":"soon","fields":{"a":"("}}}),
+            "duration",
+        ),
         ("kubernetes_manifests", json!({"text":"a: ["}), "YAML"),
         ("kubernetes_labels", json!({"labels":{"a":null}}), "absent"),
         ("kubernetes_labels", json!({"labels":{"a":"1"},"absent":["a"]}), "both"),

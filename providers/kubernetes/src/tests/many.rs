@@ -13,7 +13,12 @@ async fn five_hundred_config_maps_are_one_list() {
     let lab = Lab::new().await;
     let ns = lab.namespace("many").await;
     let mut lives: Vec<Life<'_>> = (0..COUNT)
-        .map(|i| lab.life("kubernetes_manifest", json!({ "manifest": config_map(&ns, &format!("m{i}"), json!({"n": i.to_string()})) })))
+        .map(|i| {
+            lab.life(
+                "kubernetes_manifest",
+                json!({ "manifest": config_map(&ns, &format!("m{i}"), json!({"n": i.to_string()})) }),
+            )
+        })
         .collect();
     let rules = lab.provider.rules("kubernetes_manifest").expect("a type");
     let requests = |lives: &[Life<'_>]| -> Vec<ObserveRequest> {
@@ -63,5 +68,8 @@ async fn five_hundred_config_maps_are_one_list() {
     // Discovery, if it was not asked yet, and one LIST; a look and an apply each.
     assert!(looked <= 2 && sent <= looked + 2 * COUNT as u64, "{looked} {sent}");
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{COUNT} ConfigMaps: created in {created:?} with {sent} requests, planned without changes in {planned:?}");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{COUNT} ConfigMaps: created in {created:?} with {sent} requests, planned without changes in {planned:?}"
+    );
 }

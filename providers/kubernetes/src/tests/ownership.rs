@@ -19,7 +19,9 @@ async fn a_foreign_label_is_ignored_and_a_changed_one_repaired() {
     let (response, observed) = life.plan().await.expect("can be planned");
     assert_eq!(response.verdict, Verdict::Update);
     // What drifted is what observation and state differ in.
-    let label = |v: &Value| v.get("manifest").and_then(|m| m.get("metadata")?.get("labels")?.get_str("ours").map(str::to_owned));
+    let label = |v: &Value| {
+        v.get("manifest").and_then(|m| m.get("metadata")?.get("labels")?.get_str("ours").map(str::to_owned))
+    };
     assert_eq!(label(&observed.expect("is there").values).as_deref(), Some("2"));
     assert_eq!(label(&response.after).as_deref(), Some("1"));
     life.apply().await;
@@ -101,7 +103,8 @@ async fn an_absent_label_goes_and_stays_away() {
 async fn labels_need_an_object() {
     let lab = Lab::new().await;
     let name = sandbox().namespace("none");
-    let mut life = lab.life("kubernetes_labels", json!({"api_version":"v1","kind":"Namespace","name":name,"labels":{"a":"1"}}));
+    let mut life =
+        lab.life("kubernetes_labels", json!({"api_version":"v1","kind":"Namespace","name":name,"labels":{"a":"1"}}));
     assert_eq!(life.verdict().await, Verdict::Create);
     assert_eq!(life.refused().await.kind, ErrorKind::Missing);
     assert!(lab.live(&format!("Namespace {name}")).await.is_none(), "labelling made the namespace");

@@ -56,7 +56,8 @@ async fn definition_and_object_as_two_resources_in_one_plan() {
     let ns = lab.namespace("set").await;
     let group = format!("{ns}.example.com");
     let mut crd = lab.life("kubernetes_manifest", json!({ "manifest": definition("gadgets", &group, "Gadget") }));
-    let gadget = json!({"apiVersion":format!("{group}/v1"),"kind":"Gadget","metadata":{"name":"g","namespace":ns},"spec":{}});
+    let gadget =
+        json!({"apiVersion":format!("{group}/v1"),"kind":"Gadget","metadata":{"name":"g","namespace":ns},"spec":{}});
     let mut object = lab.life("kubernetes_manifest", json!({ "manifest": gadget }));
     let (response, _) = object.plan().await.expect("can be planned without its kind");
     assert_eq!(response.verdict, Verdict::Create);
@@ -85,7 +86,8 @@ async fn what_left_the_set_goes_and_what_drifted_is_named() {
     assert_eq!(response.verdict, Verdict::Update);
     let objects = |v: &Value| crate::resources::set_of(v.get("objects"));
     let (before, after) = (objects(&response.before), objects(&response.after));
-    let changed: Vec<&String> = after.iter().filter(|(id, o)| !before.get(*id).is_some_and(|b| b.same(o))).map(|(id, _)| id).collect();
+    let changed: Vec<&String> =
+        after.iter().filter(|(id, o)| !before.get(*id).is_some_and(|b| b.same(o))).map(|(id, _)| id).collect();
     assert_eq!(changed, [&format!("ConfigMap {ns}/b")]);
     life.want(text(&["a", "b"]));
     life.apply().await;
@@ -94,7 +96,9 @@ async fn what_left_the_set_goes_and_what_drifted_is_named() {
     assert_eq!(life.verdict().await, Verdict::NoOp);
     // A deleted one is missing, not the set.
     let reference = Reference::parse(&format!("ConfigMap {ns}/a")).expect("a name");
-    crate::lifecycle::delete(lab.cluster(), &reference, None, std::time::Duration::from_secs(10)).await.expect("is deleted");
+    crate::lifecycle::delete(lab.cluster(), &reference, None, std::time::Duration::from_secs(10))
+        .await
+        .expect("is deleted");
     let found = life.observe().await.expect("the set is there");
     assert_eq!(found.notes, ["1 of 2 objects are not there"]);
     life.apply().await;
@@ -115,7 +119,10 @@ async fn a_failed_create_says_what_it_left() {
     let outcome = life.operate(Operation::Create, None, Some(planned.with("objects", objects)), OnExisting::Fail).await;
     let Outcome::Rejected { error, left: Some(left) } = outcome else { panic!("{outcome:?}") };
     assert!(error.detail.contains("Not_A_Name"), "{error}");
-    assert_eq!(crate::resources::set_of(left.values.get("objects")).into_keys().collect::<Vec<_>>(), [format!("ConfigMap {ns}/a")]);
+    assert_eq!(
+        crate::resources::set_of(left.values.get("objects")).into_keys().collect::<Vec<_>>(),
+        [format!("ConfigMap {ns}/a")]
+    );
     // The rest of the same plan finishes it.
     life.want(json!({ "text": config_map(&ns, "a", json!({"x": "1"})).to_string() }));
     assert_eq!(life.verdict().await, Verdict::NoOp);
@@ -132,7 +139,12 @@ async fn istiod_keeps_what_it_wrote_into_its_webhook() {
     assert_eq!(life.verdict().await, Verdict::NoOp);
     let text = format!("admissionregistration.k8s.io/ValidatingWebhookConfiguration {name}");
     let bundle = crate::equality::encode(sandbox_ca().as_bytes());
-    lab.patch(&text, "pilot-discovery", json!({"webhooks":[{"name":"a.istio.io","failurePolicy":"Fail","clientConfig":{"caBundle":bundle}}]})).await;
+    lab.patch(
+        &text,
+        "pilot-discovery",
+        json!({"webhooks":[{"name":"a.istio.io","failurePolicy":"Fail","clientConfig":{"caBundle":bundle}}]}),
+    )
+    .await;
     assert_eq!(life.verdict().await, Verdict::NoOp);
     let mut changed = webhook.clone();
     changed["webhooks"][0]["clientConfig"]["service"]["path"] = "/other".into();

@@ -8,7 +8,10 @@ use super::*;
 async fn a_manifest_waits_for_its_rollout() {
     let lab = Lab::new().await;
     let ns = lab.namespace("load").await;
-    let mut life = lab.life("kubernetes_manifest", json!({"manifest": deployment(&ns, "web", "nginx:1"), "wait": {"rollout": true, "timeout": "60s"}}));
+    let mut life = lab.life(
+        "kubernetes_manifest",
+        json!({"manifest": deployment(&ns, "web", "nginx:1"), "wait": {"rollout": true, "timeout": "60s"}}),
+    );
     life.apply().await;
     let live = lab.live(&format!("apps/Deployment {ns}/web")).await.expect("is there");
     assert_eq!(live["status"]["readyReplicas"], 2);
@@ -21,7 +24,8 @@ async fn a_rollout_that_does_not_come_says_why() {
     let ns = lab.namespace("load").await;
     let mut object = deployment(&ns, "web", "nginx:1");
     object["spec"]["template"]["metadata"]["annotations"] = json!({mesh_sandbox::READY_ANNOTATION: "other"});
-    let mut life = lab.life("kubernetes_manifest", json!({"manifest": object, "wait": {"rollout": true, "timeout": "6s"}}));
+    let mut life =
+        lab.life("kubernetes_manifest", json!({"manifest": object, "wait": {"rollout": true, "timeout": "6s"}}));
     let error = life.refused().await;
     assert_eq!(error.kind, ErrorKind::NotReady);
     assert!(error.detail.contains("main: not ready"), "{error}");
@@ -44,20 +48,29 @@ async fn restarts_by_others_are_no_drift_and_wrong_pods_are() {
     let warnings = life.apply().await;
     assert!(warnings.iter().any(|w| w.contains("paused")), "{warnings:?}");
     let text = format!("apps/Deployment {ns}/web");
-    let restarted = |live: Option<Json>| live.expect("is there")["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"].clone();
+    let restarted = |live: Option<Json>| {
+        live.expect("is there")["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"]
+            .clone()
+    };
     assert!(restarted(lab.live(&text).await).is_string());
     assert!(restarted(lab.live(&format!("apps/Deployment {ns}/paused")).await).is_null());
     lab.patch(&text, "kubectl-rollout", json!({"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"2026-01-01T00:00:00Z"}}}}})).await;
     assert_eq!(life.verdict().await, Verdict::NoOp);
     lab.patch(&text, "x", json!({"spec":{"template":{"metadata":{"labels":{"istio.io/rev":"old"}}}}})).await;
     let reference = Reference::parse(&text).expect("a name");
-    crate::waiting::until_ready(lab.cluster(), &reference, std::time::Duration::from_secs(60)).await.expect("rolls out");
+    crate::waiting::until_ready(lab.cluster(), &reference, std::time::Duration::from_secs(60))
+        .await
+        .expect("rolls out");
     // Pods of the last revision may still be on their way out.
     let mut seen = None;
     for _ in 0..100 {
         let (response, observed) = life.plan().await.expect("can be planned");
         assert_eq!(response.verdict, Verdict::Update);
-        seen = observed.expect("is there").values.get("expect_label").and_then(|l| l.get_str("istio.io/rev").map(str::to_owned));
+        seen = observed
+            .expect("is there")
+            .values
+            .get("expect_label")
+            .and_then(|l| l.get_str("istio.io/rev").map(str::to_owned));
         if seen.as_deref() == Some("old") {
             break;
         }
@@ -84,7 +97,8 @@ async fn a_wait_ends_with_the_first_alternative_and_stays_over() {
     let discovery = json!({"for":[{"api_version":"v1","kind":"Pod","namespace":ns,"selector":{"app":"istiod"},"container_ready":["discovery"]}]});
     let mut life = lab.life("kubernetes_wait", json!({"alternative":[partly.clone()],"timeout":"30s"}));
     life.apply().await;
-    let mut short = lab.life("kubernetes_wait", json!({"alternative":[secret.clone(), discovery.clone()],"timeout":"2s"}));
+    let mut short =
+        lab.life("kubernetes_wait", json!({"alternative":[secret.clone(), discovery.clone()],"timeout":"2s"}));
     let error = short.refused().await;
     assert_eq!(error.kind, ErrorKind::NotReady);
     assert!(error.detail.contains("istio-ca-cert-csr is not there") && error.detail.contains("discovery"), "{error}");
@@ -96,7 +110,12 @@ async fn a_wait_ends_with_the_first_alternative_and_stays_over() {
     futures::future::join(either.apply(), made).await;
     assert_eq!(either.saved.as_ref().and_then(|s| s.get("met")?.as_i64()), Some(0));
     // What was waited for no longer holds: a word, no drift.
-    lab.patch(&format!("Pod {ns}/istiod"), "x", json!({"metadata":{"annotations":{mesh_sandbox::READY_ANNOTATION:"hsm-plugin,discovery"}}})).await;
+    lab.patch(
+        &format!("Pod {ns}/istiod"),
+        "x",
+        json!({"metadata":{"annotations":{mesh_sandbox::READY_ANNOTATION:"hsm-plugin,discovery"}}}),
+    )
+    .await;
     let mut noted = false;
     for _ in 0..100 {
         assert_eq!(life.verdict().await, Verdict::NoOp);

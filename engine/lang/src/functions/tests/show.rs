@@ -57,9 +57,7 @@ fn fields(fields: &mesh_model::Fields, indent: usize) -> String {
         return "{}".into();
     }
     let pad = " ".repeat(indent);
-    let lines: String = fields
-        .iter()
-        .map(|(k, v)| format!("{pad}  {} = {}\n", render::quote(k), show(v, indent + 2, false)))
-        .collect();
+    let lines: String =
+        fields.iter().map(|(k, v)| format!("{pad}  {} = {}\n", render::quote(k), show(v, indent + 2, false))).collect();
     format!("{{\n{lines}{pad}}}")
 }

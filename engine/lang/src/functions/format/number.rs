@@ -91,7 +91,8 @@ impl Decimal {
 
     /// `12.340` with a fixed number of decimals.
     fn fixed(&self, decimals: i64) -> String {
-        let mut out: String = if self.point > 0 { (0..self.point).map(|i| self.digit(i)).collect() } else { "0".into() };
+        let mut out: String =
+            if self.point > 0 { (0..self.point).map(|i| self.digit(i)).collect() } else { "0".into() };
         if decimals > 0 {
             out.push('.');
             out.extend((0..decimals).map(|i| self.digit(self.point + i)));

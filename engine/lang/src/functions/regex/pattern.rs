@@ -190,8 +190,7 @@ impl<'s> Translator<'s> {
             Some('A') => self.out.push_str("\\A"),
             Some('z') => self.out.push_str("\\z"),
             Some('b') => self.out.push_str("(?-u:\\b)"),
-            // Only ASCII letters are letters of a word; a negated ASCII boundary could split a character.
-            Some('B') => self.out.push_str("(?:(?-u:\\b{start-half}\\b{end-half})|[0-9A-Za-z_]{0}(?-u:\\B))"),
+            Some('B') => self.out.push_str("(?-u:\\B)"),
             Some('d') => self.perl(DIGIT, false),
             Some('D') => self.perl(DIGIT, true),
             Some('w') => self.perl(WORD, false),

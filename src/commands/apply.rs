@@ -1,0 +1,254 @@
+//! `mesh apply`: makes reality as configured, stage after stage.
+//!
+//! The one decision: asking, a saved plan and `-auto-approve` differ in one function (the approver);
+//! everything else is one path. The summary is written whatever happens.
+
+use std::path::PathBuf;
+
+use clap::ArgAction;
+use mesh_core::{Approval, Approver, Finished, Options, Planning, planfile};
+use mesh_model::{Diagnostic, Diagnostics, Plan};
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::options::PlanArgs;
+use super::project::{Project, lock_info};
+use super::running::{Reporter, interrupts, runtime};
+use super::saved;
+use crate::cli::VarSource;
+use crate::ui::{Outcome, Ui, ask};
+use crate::view::style::{BOLD, out, paint, plain};
+use crate::view::{plan as text, summary, values};
+
+/// The exit code of an apply that has to go on later.
+const WAITING: u8 = 3;
+
+/// Make reality as configured, after showing the plan
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Do not ask
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    auto_approve: bool,
+    /// A plan that was saved with `mesh plan -out=FILE`
+    #[arg(value_name = "PLAN")]
+    file: Option<PathBuf>,
+}
+
+pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
+    args.plan.prepare(ui);
+    let mut options = args.plan.options()?;
+    let Some(file) = &args.file else {
+        let consent = consent(ui, args.auto_approve)?;
+        let project = Project::load(ui, &args.plan.state, vars)?;
+        return apply(ui, &args.plan, &project, &options, consent, None);
+    };
+    if args.plan.destroy || !options.replace.is_empty() {
+        let detail = "A saved plan is applied as it is: give -destroy and -replace to mesh plan.";
+        return Err(Diagnostic::error("cli::option", "Option has no meaning here", detail).into());
+    }
+    let (_, content, backend) = saved::open(ui, file, &args.plan.state)?;
+    options = content.options(options.parallelism)?;
+    let reviewed = planfile::reviewed(&content)?;
+    let project = saved::project(ui, &content, backend, vars)?;
+    let consent = if args.auto_approve { Consent::Given } else { Consent::Reviewed };
+    apply(ui, &args.plan, &project, &options, consent, Some(&reviewed))
+}
+
+/// Who says yes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Consent {
+    /// `-auto-approve`.
+    Given,
+    /// A saved plan: later stages only inside its bounds.
+    Reviewed,
+    /// Somebody at the terminal.
+    Asked,
+}
+
+/// How consent is found.
+///
+/// # Errors
+/// Nobody can be asked.
+pub(crate) fn consent(ui: &Ui, auto_approve: bool) -> Result<Consent, Diagnostic> {
+    if auto_approve {
+        return Ok(Consent::Given);
+    }
+    if ui.can_ask() {
+        return Ok(Consent::Asked);
+    }
+    Err(Diagnostic::error(
+        "cli::no_terminal",
+        "Nobody can be asked for approval",
+        "There is no terminal to ask at (or -input=false or -json was given). Save a plan with mesh plan -out=FILE and apply \
+         that file, or give -auto-approve.",
+    ))
+}
+
+/// Applies a project.
+pub(crate) fn apply(
+    ui: &Ui,
+    args: &PlanArgs,
+    project: &Project,
+    options: &Options,
+    consent: Consent,
+    reviewed: Option<&Plan>,
+) -> Outcome {
+    let wait = args.lock_wait()?;
+    let destroy = options.mode == mesh_core::Mode::Destroy;
+    let reporter = Reporter::new(ui);
+    let engine = project.engine(ui, reporter.sink(ui));
+    let run = project.run(&engine, options);
+    let runtime = runtime()?;
+    let (cancel, interrupted) = interrupts(&runtime)?;
+    let mut approver = Person { ui, reporter: reporter.clone(), consent, destroy, interrupted, beyond: false, lost: None };
+    let lock = lock_info(ui, if destroy { "destroy" } else { "apply" });
+    let finished = runtime.block_on(run.apply(&mut approver, reviewed, lock, wait, cancel));
+    reporter.clear();
+    let (beyond, lost) = (approver.beyond, approver.lost.take());
+    // What an abandoned call still does must not keep the process.
+    runtime.shutdown_background();
+    let finished = finished?;
+    if let Some(error) = lost {
+        return Err(error.into());
+    }
+    report(ui, &finished, destroy, beyond)
+}
+
+/// Says what came of it.
+fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool) -> Outcome {
+    let mut found: Diagnostics = finished.warnings.clone();
+    for (address, diagnostic) in &finished.report.failed {
+        found.push(if diagnostic.address.is_some() { diagnostic.clone() } else { diagnostic.clone().on(address) });
+    }
+    found.extend(finished.report.diagnostics.clone());
+    let mut seen: Vec<Diagnostic> = Vec::new();
+    found.0.retain(|d| {
+        let new = !seen.contains(d);
+        if new {
+            seen.push(d.clone());
+        }
+        new
+    });
+    if beyond {
+        found.push(Diagnostic::error(
+            "apply::beyond",
+            "A later stage goes beyond the approved plan",
+            "It was not applied; what came before it was. Its plan and digest are shown above: review it and approve it with \
+             mesh plan -out=FILE and mesh apply FILE.",
+        ));
+    }
+    ui.report(&found);
+    let succeeded = finished.report.succeeded() && !found.has_errors();
+    let code = match (finished.declined || !succeeded, finished.waiting.is_empty() && finished.deferred.is_empty()) {
+        (true, _) => 1,
+        (false, false) => WAITING,
+        (false, true) => 0,
+    };
+    let line = summary::finished(finished, destroy);
+    if let Some(stream) = &ui.stream {
+        stream.outputs(&finished.outputs);
+        let rest = json!({
+            "complete": code == 0,
+            "failed": finished.report.failed.len(),
+            "skipped": finished.report.skipped.len(),
+            "gates": finished.waiting.iter().map(crate::view::json::waiting).collect::<Vec<_>>(),
+            "deferred": finished.deferred.iter().map(|d| &*d.pattern).collect::<Vec<_>>(),
+        });
+        stream.summary(finished.counts, if destroy { "destroy" } else { "apply" }, &plain(&line), rest);
+        return Ok(code);
+    }
+    let mut end = String::new();
+    if !finished.nothing {
+        text::waiting(&mut end, &finished.waiting);
+    }
+    if finished.declined && !beyond {
+        let word = if destroy { "Destroy" } else { "Apply" };
+        end.push_str(&format!("\n{word} cancelled.\n"));
+    }
+    if !(finished.declined && finished.counts == mesh_model::change::Counts::default()) {
+        end.push_str(&format!("\n{line}\n"));
+    }
+    if code == WAITING {
+        end.push_str("\nDo what the gates ask for, then run the same command again: it goes on from here.\n");
+    }
+    if !finished.outputs.is_empty() && !finished.declined {
+        end.push_str(&format!("\n{}\n\n{}", paint(BOLD, "Outputs:"), outputs(finished)));
+    }
+    out(&end)?;
+    Ok(code)
+}
+
+fn outputs(finished: &Finished) -> String {
+    let rows = finished.outputs.iter().map(|(name, output)| {
+        let text = if output.sensitive { "<sensitive>".to_owned() } else { values::text(&output.value) };
+        format!("{name} = {text}\n")
+    });
+    rows.collect()
+}
+
+struct Person<'u> {
+    ui: &'u Ui,
+    reporter: Reporter,
+    consent: Consent,
+    destroy: bool,
+    interrupted: watch::Receiver<u8>,
+    /// A later stage was refused because it goes beyond what was approved.
+    beyond: bool,
+    /// The plan could not be shown.
+    lost: Option<std::io::Error>,
+}
+
+impl Approver for Person<'_> {
+    fn approve(&mut self, stage: usize, planning: &Planning<'_>, within: bool) -> Approval {
+        self.reporter.clear();
+        let plan = &planning.plan;
+        let digest = planning.digest();
+        let refused = self.consent == Consent::Reviewed && !within;
+        if let Some(stream) = &self.ui.stream {
+            stream.plan(plan, &planning.fingerprinter, &digest);
+        } else if self.consent != Consent::Reviewed || stage > 1 || plan.is_empty() {
+            let mut shown = text::text(plan, &planning.fingerprinter, &digest);
+            if stage > 1 {
+                shown.insert_str(0, &format!("\n{}\n", paint(BOLD, format!("Stage {stage}: what could not be decided before"))));
+            }
+            if let Err(error) = out(&shown) {
+                self.lost = Some(error);
+                return Approval::No;
+            }
+        }
+        if refused {
+            self.beyond = true;
+            return Approval::No;
+        }
+        if *self.interrupted.borrow() > 0 {
+            return Approval::No;
+        }
+        if self.consent != Consent::Asked || plan.is_empty() {
+            return Approval::Yes;
+        }
+        let (interrupted, question) = (self.interrupted.clone(), question(self.destroy, stage));
+        match ask(&question, &|| *interrupted.borrow() > 0) {
+            Some(answer) if answer == "yes" => {
+                let _ = out("\n");
+                Approval::Yes
+            }
+            _ => Approval::No,
+        }
+    }
+}
+
+fn question(destroy: bool, stage: usize) -> String {
+    let (title, what) = if destroy {
+        (
+            "Do you really want to destroy all resources?",
+            "mesh will destroy all your managed infrastructure, as shown above.\n  There is no undo. Only 'yes' will be accepted to confirm.",
+        )
+    } else if stage > 1 {
+        ("Do you want to go on with this stage?", "mesh will perform the actions described above.\n  Only 'yes' will be accepted to approve.")
+    } else {
+        ("Do you want to perform these actions?", "mesh will perform the actions described above.\n  Only 'yes' will be accepted to approve.")
+    };
+    format!("\n{}\n  {what}\n\n  {} ", paint(BOLD, title), paint(BOLD, "Enter a value:"))
+}

@@ -1,0 +1,137 @@
+//! `mesh init`: checks the configuration and writes the lock file.
+//!
+//! The one decision: providers are part of this program, so there is nothing to download; the lock file
+//! says which versions and which local modules a configuration was last checked with. Running it again
+//! changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::ArgAction;
+use hcl::{Block, Body};
+use mesh_lang::{Config, Disk};
+use mesh_model::{Diagnostic, Mode};
+use sha2::{Digest, Sha256};
+
+use super::project::{configuration, engine};
+use super::validate;
+use crate::ui::{Failure, Outcome, Ui};
+use crate::view::style::{GREEN, out, paint};
+
+/// The lock file.
+pub(crate) const LOCK: &str = "mesh.lock.hcl";
+
+/// Check the configuration and write the lock file
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Ask for what is missing (nothing is, here; for scripts that give it)
+    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    input: bool,
+    /// Fail when the lock file would change
+    #[arg(long, value_name = "MODE", value_parser = ["readonly"])]
+    lockfile: Option<String>,
+}
+
+pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
+    ui.input &= args.input;
+    let found = validate::check(ui);
+    if found.has_errors() {
+        return Err(found.into());
+    }
+    let config = configuration(ui, &Disk)?;
+    let providers = used(ui, &config);
+    let modules = modules(ui, &config);
+    let text = lock_text(&providers, &modules)?;
+    let mut said = String::from("Initializing the configuration...\n");
+    for name in modules.keys() {
+        said.push_str(&format!("- module in {name}\n"));
+    }
+    said.push_str("\nInitializing providers...\n");
+    for name in &providers {
+        said.push_str(&format!("- {name} v{} (built in)\n", env!("CARGO_PKG_VERSION")));
+    }
+    let before = std::fs::read_to_string(LOCK).ok();
+    let changed = before.as_deref() != Some(text.as_str());
+    if changed && args.lockfile.is_some() {
+        let detail = format!("{LOCK} does not fit this configuration and this version, and -lockfile=readonly forbids to write it. Run mesh init without it and keep the file with the configuration.");
+        return Err(Diagnostic::error("cli::lock_file", "The lock file would change", detail).into());
+    }
+    if changed {
+        std::fs::write(LOCK, &text).map_err(|e| Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{LOCK}: {e}.")))?;
+    }
+    said.push_str(match (&before, changed) {
+        (None, _) => "\nmesh has written the lock file mesh.lock.hcl. Keep it with the configuration.\n",
+        (Some(_), true) => "\nmesh has brought the lock file mesh.lock.hcl up to date.\n",
+        (Some(_), false) => "\nThe lock file mesh.lock.hcl is up to date.\n",
+    });
+    said.push_str(&format!("\n{}\n", paint(GREEN.bold(), "mesh has been successfully initialized!")));
+    if ui.var("MESH_IN_AUTOMATION").is_none() {
+        said.push_str("\nTry \"mesh plan\" to see what would be changed.\n");
+    }
+    out(&said)?;
+    Ok(0)
+}
+
+/// Names of the providers that the configuration uses.
+fn used(ui: &Ui, config: &Config) -> Vec<String> {
+    let engine = engine(ui, std::sync::Arc::new(mesh_core::Silent));
+    let by_type = config.modules.iter().flat_map(|m| &m.resources).filter_map(|r| {
+        let mode = if r.mode == Mode::Data { Mode::Data } else { Mode::Managed };
+        Some(engine.provider_of(mode, &r.ty)?.schema().name.to_owned())
+    });
+    let declared = config.root().providers.iter().map(|p| p.name.to_string());
+    let mut names: Vec<String> = by_type.chain(declared).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Folders of called modules with the digest of their sources.
+fn modules(ui: &Ui, config: &Config) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    for module in config.modules.iter().filter(|m| m.parent.is_some()) {
+        let folder = module.dir.display().to_string();
+        out.entry(folder).or_insert_with(|| {
+            let mut hash = Sha256::new();
+            let mut files: Vec<_> =
+                ui.sources.iter().filter(|s| Path::new(&s.name).parent() == Some(module.dir.as_path())).collect();
+            files.sort_by(|a, b| a.name.cmp(&b.name));
+            files.dedup_by(|a, b| a.name == b.name);
+            for file in files {
+                // Lengths keep two files apart from one.
+                hash.update(format!("{} {}\n", file.name, file.text.len()));
+                hash.update(&file.text);
+            }
+            format!("sha256:{}", hash.finalize().iter().map(|b| format!("{b:02x}")).collect::<String>())
+        });
+    }
+    out
+}
+
+fn lock_text(providers: &[String], modules: &BTreeMap<String, String>) -> Result<String, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut body = Body::builder().add_block(Block::builder("mesh").add_attribute(("version", version)).build());
+    for name in providers {
+        body = body.add_block(Block::builder("provider").add_label(name.as_str()).add_attribute(("version", version)).build());
+    }
+    for (folder, digest) in modules {
+        body = body.add_block(Block::builder("module").add_label(folder.as_str()).add_attribute(("digest", digest.as_str())).build());
+    }
+    let text = hcl::to_string(&body.build())
+        .map_err(|e| Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{e}.")))?;
+    Ok(format!("# This file is kept by \"mesh init\". Keep it with the configuration.\n\n{text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_file_is_hcl() {
+        let modules = BTreeMap::from([("./m".to_owned(), "sha256:00".to_owned())]);
+        let text = lock_text(&["vault".to_owned()], &modules).map_err(|f| f.0).expect("is written");
+        let body: Body = hcl::from_str(&text).expect("is read");
+        let names: Vec<&str> = body.blocks().map(Block::identifier).collect();
+        assert_eq!(names, ["mesh", "provider", "module"]);
+    }
+}

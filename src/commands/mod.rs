@@ -1,0 +1,25 @@
+//! The commands: one file each, its arguments and its `run`.
+//!
+//! The one decision: a command is a function from the surroundings and its arguments to an exit code
+//! or diagnostics; what several of them need is in `project`, `options` and `running`.
+
+pub(crate) mod apply;
+pub(crate) mod completion;
+pub(crate) mod console;
+pub(crate) mod destroy;
+pub(crate) mod drift;
+pub(crate) mod fmt;
+pub(crate) mod graph;
+pub(crate) mod init;
+mod options;
+pub(crate) mod output;
+pub(crate) mod plan;
+mod project;
+mod running;
+pub(crate) mod sandbox;
+mod saved;
+pub(crate) mod show;
+pub(crate) mod state;
+pub(crate) mod validate;
+mod variables;
+pub(crate) mod version;

@@ -1,0 +1,79 @@
+//! `mesh output`: values of root outputs from state.
+
+use clap::ArgAction;
+use mesh_model::snapshot::StoredOutput;
+use mesh_model::{Diagnostic, convert};
+use mesh_state::Backend as _;
+use serde_json::{Map, Value as Json};
+
+use super::options::StateArgs;
+use super::running::runtime;
+use super::saved;
+use crate::ui::{Outcome, Ui};
+use crate::view::style::{out, raw, talk};
+use crate::view::{json, values};
+
+/// Show outputs
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    state: StateArgs,
+    /// Write JSON
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    json: bool,
+    /// Write the bare text of one output
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    raw: bool,
+    /// Which one
+    name: Option<String>,
+}
+
+pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
+    let backend = saved::backend(ui, &args.state)?;
+    let snapshot = runtime()?.block_on(backend.snapshot())?;
+    let Some(name) = &args.name else {
+        if args.raw {
+            return Err(Diagnostic::error("cli::option", "Bad option", "-raw needs the name of an output.").into());
+        }
+        if args.json {
+            let object: Map<String, Json> = snapshot.outputs.iter().map(|(n, o)| (n.to_string(), json::stored(o))).collect();
+            out(&format!("{:#}\n", Json::Object(object)))?;
+        } else if snapshot.outputs.is_empty() {
+            talk("Warning: No outputs found\n\nThe state has no outputs. Declare them with output blocks, then run mesh apply.\n");
+        } else {
+            let rows = snapshot.outputs.iter().map(|(n, o)| format!("{n} = {}\n", shown(o)));
+            out(&rows.collect::<String>())?;
+        }
+        return Ok(0);
+    };
+    let output = snapshot.outputs.get(name.as_str()).ok_or_else(|| {
+        let names: Vec<&str> = snapshot.outputs.keys().map(|k| &**k).collect();
+        let there = if names.is_empty() { "The state has none yet.".to_owned() } else { format!("The outputs are: {}.", names.join(", ")) };
+        Diagnostic::error("cli::output_missing", "No such output", format!("There is no output {name:?} in state. {there}"))
+    })?;
+    if output.value.has_withheld() {
+        let detail = format!(
+            "{name:?} is a secret, and state keeps only a fingerprint of it. Take it from where it is kept, or use it in the \
+             configuration, where it is evaluated again."
+        );
+        return Err(Diagnostic::error("cli::output_withheld", "The value is not in state", detail).into());
+    }
+    let (value, _) = output.value.reveal_deep();
+    if args.raw {
+        let text = convert::convert(&value, &mesh_model::Type::String).ok();
+        let Some(text) = text.as_ref().and_then(|v| v.as_str()) else {
+            let detail = format!("{name:?} is a {}, and only texts, numbers and bools have a bare form. Use -json.", value.ty().friendly());
+            return Err(Diagnostic::error("cli::output_raw", "The output has no bare form", detail).into());
+        };
+        raw(text.as_bytes())?;
+    } else if args.json {
+        out(&format!("{}\n", mesh_model::json::to_json(&value)))?;
+    } else {
+        out(&format!("{}\n", values::text(&value)))?;
+    }
+    Ok(0)
+}
+
+fn shown(output: &StoredOutput) -> String {
+    if output.sensitive { "<sensitive>".to_owned() } else { values::text(&output.value) }
+}

@@ -1,0 +1,125 @@
+//! `mesh plan`: shows what apply would do.
+
+use std::path::PathBuf;
+
+use clap::ArgAction;
+use mesh_core::planfile;
+use mesh_core::{Options, Planning};
+use mesh_model::{Diagnostic, Diagnostics};
+use serde_json::json;
+
+use super::options::{Format, PlanArgs};
+use super::project::Project;
+use super::running::{Reporter, runtime};
+use super::saved;
+use crate::cli::VarSource;
+use crate::ui::{Failure, Outcome, Ui};
+use crate::view::style::{out, plain};
+use crate::view::{json, markdown, plan as text};
+
+/// Show what apply would do, without changing anything
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Save the plan to a file, for `mesh apply FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Exit with 2 when there is something to do
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    detailed_exitcode: bool,
+    /// How the plan is written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// The most bytes that -format=markdown writes
+    #[arg(long, value_name = "N", default_value_t = markdown::BUDGET)]
+    markdown_bytes: usize,
+}
+
+/// What is kept of a plan when the engine is done with it.
+struct Made {
+    text: String,
+    json: Option<serde_json::Value>,
+    file: Option<Vec<u8>>,
+    empty: bool,
+    diagnostics: Diagnostics,
+}
+
+pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
+    args.plan.prepare(ui);
+    let options = args.plan.options()?;
+    let project = Project::load(ui, &args.plan.state, vars)?;
+    let reporter = Reporter::new(ui);
+    let engine = project.engine(ui, reporter.sink(ui));
+    let run = project.run(&engine, &options);
+    let made = runtime()?.block_on(run.plan(|planning| make(ui, args, &project, &options, planning)));
+    reporter.clear();
+    let made = made??;
+    ui.report(&made.diagnostics);
+    if let (Some(bytes), Some(file)) = (&made.file, &args.out) {
+        std::fs::write(file, bytes).map_err(|e| {
+            Diagnostic::error("cli::plan_file", "The plan could not be saved", format!("{}: {e}.", file.display()))
+        })?;
+    }
+    match (args.format, &made.json) {
+        _ if args.plan.json => {}
+        (Format::Json, Some(json)) => out(&format!("{json}\n"))?,
+        (Format::Text, _) => {
+            out(&made.text)?;
+            out(&next(ui, args, made.empty))?;
+        }
+        _ => out(&made.text)?,
+    }
+    Ok(if args.detailed_exitcode && !made.empty { 2 } else { 0 })
+}
+
+fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &Planning<'_>) -> Result<Made, Failure> {
+    let (plan, fingerprinter) = (&planning.plan, &planning.fingerprinter);
+    if planning.diagnostics.has_errors() {
+        return Err(planning.diagnostics.clone().into());
+    }
+    let digest = planning.digest();
+    let timestamp = &project.context.plan_timestamp;
+    let mut made = Made {
+        text: String::new(),
+        json: None,
+        file: None,
+        empty: plan.is_empty() && plan.is_complete(),
+        diagnostics: planning.diagnostics.clone(),
+    };
+    if let Some(stream) = &ui.stream {
+        stream.plan(plan, fingerprinter, &digest);
+    } else if args.format == Format::Markdown {
+        made.text = markdown::render(plan, fingerprinter, &digest, args.markdown_bytes);
+    } else if args.format == Format::Text {
+        made.text = text::text(plan, fingerprinter, &digest);
+    }
+    if args.format == Format::Json || args.out.is_some() {
+        made.json = Some(json::plan(plan, fingerprinter, &digest, timestamp, false));
+    }
+    if args.out.is_some() {
+        let shown = if args.format == Format::Text && ui.stream.is_none() { made.text.clone() } else { text::text(plan, fingerprinter, &digest) };
+        let json = made.json.as_ref().unwrap_or(&json!(null)).to_string();
+        let content = saved::content(ui, project, options, plan, fingerprinter, json, shown);
+        let header = planfile::Header::new(digest, &planning.snapshot.lineage, planning.snapshot.serial);
+        made.file = Some(planfile::seal(fingerprinter, &header, &content)?);
+    }
+    Ok(made)
+}
+
+/// What to do next; nothing where a script reads.
+fn next(ui: &Ui, args: &Args, empty: bool) -> String {
+    if empty || ui.var("MESH_IN_AUTOMATION").is_some() {
+        return String::new();
+    }
+    let rule = "─".repeat(77);
+    match &args.out {
+        Some(file) => {
+            let file = plain(&file.display().to_string());
+            format!("\n{rule}\n\nSaved the plan to: {file}\n\nTo perform exactly these actions, run:\n    mesh apply {file:?}\n")
+        }
+        None => format!(
+            "\n{rule}\n\nNote: You didn't use the -out option to save this plan, so mesh plans again\nwhen you run \"mesh apply\" and asks about that plan.\n"
+        ),
+    }
+}

@@ -1,0 +1,194 @@
+//! A configuration with its variables and its state, ready for the engine.
+//!
+//! The one decision: the root folder is where the command stands; everything that the configuration
+//! sees of paths is relative to it, so that two machines make the same plan.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use mesh_core::{Engine, Inputs, Run, Sink};
+use mesh_lang::functions::Context;
+use mesh_lang::{Config, Disk, Files, LoadOptions, Scope, Subject};
+use mesh_model::{Diagnostic, Span, Value};
+use mesh_sdk::Services;
+use mesh_state::{LocalBackend, LockInfo};
+
+use super::options::StateArgs;
+use super::variables;
+use crate::cli::VarSource;
+use crate::ui::{Failure, Ui, timestamp};
+
+/// The state file where the configuration names none.
+pub(crate) const STATE: &str = "mesh.state";
+
+/// What a command works on.
+pub(crate) struct Project {
+    /// The configuration.
+    pub(crate) config: Config,
+    /// Values of root variables.
+    pub(crate) inputs: Inputs,
+    /// Where state is.
+    pub(crate) backend: LocalBackend,
+    /// What functions know.
+    pub(crate) context: Context,
+    /// The root folder, absolute.
+    pub(crate) root: PathBuf,
+}
+
+/// Loads the configuration of the current folder; warnings are shown.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn configuration(ui: &mut Ui, files: &dyn Files) -> Result<Config, Failure> {
+    let root = root();
+    let (config, found) = mesh_lang::load_from(files, &LoadOptions { root: root.clone(), display: String::new() }, &mut ui.sources);
+    if found.has_errors() {
+        return Err(found.into());
+    }
+    ui.report(&found);
+    let mut config = config.ok_or_else(|| {
+        Failure::from(Diagnostic::error("cli::configuration", "No configuration", "The configuration could not be read."))
+    })?;
+    for module in &mut config.modules {
+        module.dir = relative(&root, &module.dir);
+    }
+    Ok(config)
+}
+
+/// The root folder.
+pub(crate) fn root() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."))
+}
+
+/// `path` as seen from `root`; both absolute.
+pub(crate) fn relative(root: &Path, path: &Path) -> PathBuf {
+    let (root, path): (Vec<Component<'_>>, Vec<Component<'_>>) = (root.components().collect(), path.components().collect());
+    let common = root.iter().zip(&path).take_while(|(a, b)| a == b).count();
+    let mut out: PathBuf = root[common..].iter().map(|_| Component::ParentDir).collect();
+    out.extend(&path[common..]);
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
+}
+
+impl Project {
+    /// Configuration, variables and backend. `files` is the disk or a saved plan.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(crate) fn load(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Self, Failure> {
+        let config = configuration(ui, &Disk)?;
+        let inputs = variables::gather(ui, &config, vars)?;
+        let backend = backend(&config, &inputs, state)?;
+        Ok(Self { context: context(ui, timestamp()), config, inputs, backend, root: root() })
+    }
+
+    /// The engine with all providers.
+    pub(crate) fn engine(&self, ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
+        engine(ui, sink)
+    }
+
+    /// What the engine works on.
+    pub(crate) fn run<'r>(&'r self, engine: &'r Engine, options: &'r mesh_core::Options) -> Run<'r> {
+        Run { engine, config: &self.config, inputs: &self.inputs, backend: &self.backend, options, context: &self.context }
+    }
+}
+
+/// The engine with all providers.
+pub(crate) fn engine(ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
+    let services = Services { root: root(), cache: mesh_sandbox::default_cache(&ui.home()), env: ui.env.clone() };
+    Engine::new(mesh_providers::all(), services, sink)
+}
+
+/// What functions may know, for a plan made at `plan_timestamp`.
+pub(crate) fn context(ui: &Ui, plan_timestamp: String) -> Context {
+    Context {
+        root: ".".into(),
+        cwd: ui.cwd.clone(),
+        module: ".".into(),
+        home: ui.var("HOME").map(PathBuf::from),
+        timestamp: None,
+        plan_timestamp,
+        template: Some(mesh_lang::render_template),
+        template_depth: 0,
+    }
+}
+
+/// The backend of a configuration: `-state`, the `mesh` block, or the file in the root folder.
+///
+/// # Errors
+/// A backend that this version does not have, a path that is not a text.
+pub(crate) fn backend(config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<LocalBackend, Failure> {
+    if let Some(file) = &state.state {
+        return Ok(LocalBackend::new(file));
+    }
+    let settings = &config.root().settings;
+    let Some((kind, body)) = &settings.backend else { return Ok(LocalBackend::new(STATE)) };
+    let bad = |detail: String, span: Option<Span>| {
+        Failure::from(Diagnostic::error("cli::backend", "Bad state backend", detail).at_default(span).at_default(settings.span))
+    };
+    if kind != "local" {
+        return Err(bad(format!("There is no backend {kind:?}. This version has \"local\": a file on this machine."), None));
+    }
+    if let Some(other) = body.attributes.iter().find(|a| &*a.name != "path") {
+        return Err(bad(format!("The backend \"local\" takes only path, not {:?}.", &*other.name), Some(other.name_span)));
+    }
+    let Some(path) = body.attribute("path") else { return Ok(LocalBackend::new(STATE)) };
+    let value = path.expr.eval(&Variables { config, inputs })?;
+    match value.as_str() {
+        Some(text) if value.marks().is_empty() && !text.is_empty() => Ok(LocalBackend::new(text)),
+        _ => Err(bad("path must be a text that is not secret.".to_owned(), Some(path.expr.span()))),
+    }
+}
+
+/// What backend settings may refer to: variables only.
+struct Variables<'v> {
+    config: &'v Config,
+    inputs: &'v Inputs,
+}
+
+impl Scope for Variables<'_> {
+    fn resolve(&self, subject: &Subject, span: Span) -> Result<Value, Diagnostic> {
+        if let Subject::Variable(name) = subject
+            && let Some(variable) = self.config.root().variable(name)
+        {
+            return mesh_core::inputs::value(variable, self.inputs.get(&**name)).map_err(|found| {
+                found.into_iter().next().unwrap_or_else(|| Diagnostic::error("cli::backend", "Bad state backend", "A variable has no value."))
+            });
+        }
+        let detail = "Settings of the backend are needed before anything else, so they may refer to variables only.";
+        Err(Diagnostic::error("cli::backend", "Bad state backend", detail).at(span))
+    }
+
+    fn functions(&self) -> &Context {
+        static NONE: std::sync::OnceLock<Context> = std::sync::OnceLock::new();
+        NONE.get_or_init(|| Context {
+            root: ".".into(),
+            cwd: ".".into(),
+            module: ".".into(),
+            home: None,
+            timestamp: None,
+            plan_timestamp: String::new(),
+            template: None,
+            template_depth: 0,
+        })
+    }
+}
+
+/// Who locks.
+pub(crate) fn lock_info(ui: &Ui, command: &str) -> LockInfo {
+    let user = ui.var("USER").or_else(|| ui.var("LOGNAME")).unwrap_or("unknown");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = ui.var("HOSTNAME").unwrap_or(host.trim());
+    LockInfo::new(format!("mesh {command}"), user, if host.is_empty() { "unknown" } else { host })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_the_root_folder() {
+        for (path, want) in [("/a/b", "."), ("/a/b/m", "m"), ("/a/c", "../c"), ("/x", "../../x")] {
+            assert_eq!(relative(Path::new("/a/b"), Path::new(path)), Path::new(want));
+        }
+    }
+}

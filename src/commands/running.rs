@@ -1,0 +1,105 @@
+//! Running the engine: the async runtime, where events go, and interrupts.
+//!
+//! The one decision: the runtime is made here, by the commands that wait for servers, and the rustls
+//! provider is installed with it, so that nothing else pays for them.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use mesh_core::{Cancel, Event, Sink};
+use mesh_model::Diagnostic;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::ui::{Failure, Ui};
+use crate::view::progress::Progress;
+use crate::view::stream::Stream;
+use crate::view::style::talk;
+
+/// The runtime.
+///
+/// # Errors
+/// When the system gives no threads.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    // A second installation in one process is refused, and the first one is ours.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        Diagnostic::error("cli::runtime", "The program could not start its threads", format!("The system says: {e}.")).into()
+    })
+}
+
+/// Where events go.
+#[derive(Clone)]
+pub(crate) enum Reporter {
+    /// To people.
+    People(Arc<Progress>),
+    /// To a program.
+    Stream(Arc<Stream>),
+}
+
+impl Reporter {
+    /// The right one for this run.
+    pub(crate) fn new(ui: &Ui) -> Self {
+        match &ui.stream {
+            Some(stream) => Self::Stream(stream.clone()),
+            None if io::stderr().is_terminal() => Self::People(Arc::new(Progress::bars(Box::new(anstream::stdout())))),
+            None => Self::People(Arc::new(Progress::lines(Box::new(anstream::stdout())))),
+        }
+    }
+
+    /// As the engine wants it; with `MESH_LOG` every event is also a line on stderr.
+    pub(crate) fn sink(&self, ui: &Ui) -> Arc<dyn Sink> {
+        let sink: Arc<dyn Sink> = match self {
+            Self::People(progress) => progress.clone(),
+            Self::Stream(stream) => stream.clone(),
+        };
+        if ui.var("MESH_LOG").is_some_and(|v| v != "off") { Arc::new(Logged(sink)) } else { sink }
+    }
+
+    /// Takes moving bars away, before other text.
+    pub(crate) fn clear(&self) {
+        if let Self::People(progress) = self {
+            progress.clear();
+        }
+    }
+}
+
+/// Events hold no secret, so their `Debug` form may be logged.
+struct Logged(Arc<dyn Sink>);
+
+impl Sink for Logged {
+    fn event(&self, event: Event) {
+        talk(&format!("{} {event:?}\n", crate::ui::timestamp()));
+        self.0.event(event);
+    }
+}
+
+/// Ctrl-C and SIGTERM from now on: the first stops what is not begun, the second stops at once.
+pub(crate) fn interrupts(runtime: &Runtime) -> Result<(Cancel, watch::Receiver<u8>), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (sender, cancel) = Cancel::new();
+    let receiver = sender.subscribe();
+    let _guard = runtime.enter();
+    let refused = |e: io::Error| Failure::from(Diagnostic::error("cli::signals", "Interrupts cannot be caught", format!("The system says: {e}.")));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    runtime.spawn(async move {
+        for n in 1_u8..=2 {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            talk(if n == 1 {
+                "\nInterrupted: what is in flight is finished, nothing new is begun. Interrupt again to stop at once.\n"
+            } else {
+                "\nInterrupted again: stopping at once. The same command looks up what was in flight.\n"
+            });
+            if sender.send(n).is_err() {
+                break;
+            }
+        }
+        // Dropping the sender would look like a second interrupt to nobody; keep it for the process.
+        std::future::pending::<()>().await;
+    });
+    Ok((cancel, receiver))
+}

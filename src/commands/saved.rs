@@ -1,0 +1,206 @@
+//! Plan files, between this program and the engine's sealed format.
+//!
+//! The one decision: sources and inputs are in the file, so applying it reads no configuration from
+//! the disk except where state is; what is ephemeral is not in it and is given again.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mesh_core::planfile::{self, Content, Header};
+use mesh_core::{Input, Inputs, Mode, Options};
+use mesh_lang::Files;
+use mesh_model::{Diagnostic, Fingerprinter, Plan, json};
+use mesh_state::{Backend as _, LocalBackend};
+use serde_json::{Value as Json, json};
+
+use super::options::StateArgs;
+use super::project::{self, Project, STATE};
+use super::running::runtime;
+use super::variables;
+use crate::cli::VarSource;
+use crate::ui::{Failure, Ui};
+
+/// What a plan file holds of a plan.
+pub(crate) fn content(
+    ui: &Ui,
+    project: &Project,
+    options: &Options,
+    plan: &Plan,
+    fingerprinter: &Fingerprinter,
+    json: String,
+    text: String,
+) -> Content {
+    let sources = ui.sources.iter().filter(|s| s.name.ends_with(".mesh.hcl"));
+    let ephemeral = |name: &str| project.config.root().variable(name).is_some_and(|v| v.ephemeral);
+    Content {
+        files: sources.map(|s| (s.name.clone(), s.text.clone())).collect(),
+        root: project.root.clone(),
+        inputs: project.inputs.iter().filter(|(n, _)| !ephemeral(n)).map(|(n, i)| (n.clone(), encode(i))).collect(),
+        destroy: options.mode == Mode::Destroy,
+        refresh: options.refresh,
+        replace: options.replace.iter().map(ToString::to_string).collect(),
+        timestamp: project.context.plan_timestamp.clone(),
+        changes: planfile::changes_of(plan, fingerprinter),
+        deferred: planfile::envelopes_of(plan),
+        json,
+        text,
+    }
+}
+
+fn encode(input: &Input) -> String {
+    match input {
+        Input::Text { text, origin } => json!({ "text": text, "origin": origin }),
+        Input::Value(value) => json!({ "value": json::reveal_json(value) }),
+    }
+    .to_string()
+}
+
+fn decode(text: &str) -> Option<Input> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    Some(match (json.get("text"), json.get("value")) {
+        (Some(text), _) => {
+            Input::Text { text: text.as_str()?.to_owned(), origin: json.get("origin")?.as_str()?.to_owned() }
+        }
+        (None, Some(value)) => Input::Value(json::from_json(value)),
+        (None, None) => return None,
+    })
+}
+
+/// Opens a plan file with the key of its state.
+///
+/// # Errors
+/// No plan file, damaged, another state's.
+pub(crate) fn open(ui: &mut Ui, file: &Path, state: &StateArgs) -> Result<(Header, Content, LocalBackend), Failure> {
+    let bytes = std::fs::read(file).map_err(|e| {
+        Diagnostic::error("cli::plan_file", "Plan file not readable", format!("{}: {e}.", file.display()))
+    })?;
+    planfile::header(&bytes)?;
+    let backend = backend(ui, state)?;
+    let fingerprinter = runtime()?.block_on(backend.fingerprinter())?;
+    let (header, content) = planfile::open(&fingerprinter, &bytes)?;
+    Ok((header, content, backend))
+}
+
+/// The backend before the plan's own configuration can be read: `-state`, or what the configuration
+/// in this folder says, or the default.
+pub(crate) fn backend(ui: &mut Ui, state: &StateArgs) -> Result<LocalBackend, Failure> {
+    if let Some(file) = &state.state {
+        return Ok(LocalBackend::new(file));
+    }
+    if !has_configuration() {
+        return Ok(LocalBackend::new(STATE));
+    }
+    let config = project::configuration(ui, &mesh_lang::Disk)?;
+    let inputs = match config.root().settings.backend {
+        Some(_) => variables::gather(ui, &config, &[])?,
+        None => Inputs::new(),
+    };
+    project::backend(&config, &inputs, state)
+}
+
+/// Whether this folder has a configuration at all.
+pub(crate) fn has_configuration() -> bool {
+    let files = std::fs::read_dir(".").into_iter().flatten().flatten();
+    files.into_iter().any(|e| e.file_name().to_str().is_some_and(|n| n.ends_with(".mesh.hcl") && !n.starts_with('.')))
+}
+
+/// A project as the plan file has it, with ephemeral variables from the command line.
+///
+/// # Errors
+/// Content that cannot be used, missing ephemeral values, values that were given although the file has them.
+pub(crate) fn project(ui: &mut Ui, content: &Content, backend: LocalBackend, vars: &[VarSource]) -> Result<Project, Failure> {
+    let config = project::configuration(ui, &Saved { root: project::root(), files: &content.files })?;
+    let mut inputs = Inputs::new();
+    for (name, text) in &content.inputs {
+        let input = decode(text).ok_or_else(|| {
+            Diagnostic::error("planfile::damaged", "The plan file cannot be used", "A variable in it cannot be read. Make the plan again.")
+        })?;
+        inputs.insert(name.clone(), input);
+    }
+    for (name, input) in variables::gather(ui, &config, vars)? {
+        if config.root().variable(&name).is_some_and(|v| v.ephemeral) {
+            inputs.insert(name, input);
+        }
+    }
+    let context = project::context(ui, content.timestamp.clone());
+    Ok(Project { config, inputs, backend, context, root: project::root() })
+}
+
+/// The sources of a plan file in the place of the disk.
+struct Saved<'c> {
+    root: PathBuf,
+    files: &'c BTreeMap<String, String>,
+}
+
+impl Saved<'_> {
+    fn name(&self, path: &Path) -> String {
+        project::relative(&self.root, path).display().to_string()
+    }
+}
+
+impl Files for Saved<'_> {
+    fn read_dir(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        let dir = project::relative(&self.root, dir);
+        let here = |file: &Path| match file.parent() {
+            Some(p) if p.as_os_str().is_empty() => dir == Path::new("."),
+            Some(p) => dir == p,
+            None => false,
+        };
+        Ok(self.files.keys().filter(|n| here(Path::new(n))).map(|n| self.root.join(n)).collect())
+    }
+
+    fn read(&self, file: &Path) -> io::Result<String> {
+        // The names are those of the messages, which know no `..` that could be taken away.
+        self.files.get(&self.name(&normal(file))).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use mesh_model::Value;
+
+    use super::*;
+
+    #[test]
+    fn inputs_come_back_as_they_were() {
+        let value = Input::Value(Value::object([("a", Value::tuple(vec![Value::string("${x}"), Value::number(1)]))]));
+        let text = Input::Text { text: "[\"a\"]".into(), origin: "-var".into() };
+        for input in [value, text] {
+            match (decode(&encode(&input)), input) {
+                (Some(Input::Value(a)), Input::Value(b)) => assert!(a.same(&b)),
+                (Some(Input::Text { text: a, origin: o }), Input::Text { text: b, origin: p }) => assert_eq!((a, o), (b, p)),
+                _ => panic!("another kind came back"),
+            }
+        }
+        assert!(decode("{}").is_none());
+    }
+
+    #[test]
+    fn files_are_found_by_folder() {
+        let files = BTreeMap::from([
+            ("main.mesh.hcl".to_owned(), "a".to_owned()),
+            ("m/x.mesh.hcl".to_owned(), "b".to_owned()),
+            ("../n/y.mesh.hcl".to_owned(), "c".to_owned()),
+        ]);
+        let saved = Saved { root: "/r/s".into(), files: &files };
+        for (dir, text) in [("/r/s", "a"), ("/r/s/m", "b"), ("/r/n", "c")] {
+            let found = saved.read_dir(Path::new(dir)).expect("a folder");
+            assert_eq!(found.len(), 1, "{dir}");
+            assert_eq!(saved.read(&found[0]).expect("a file"), text);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `mesh show`: state, or a saved plan.
+
+use std::path::PathBuf;
+
+use clap::ArgAction;
+
+use super::options::StateArgs;
+use super::{saved, state};
+use crate::ui::{Outcome, Ui};
+use crate::view::style::{BOLD, out, paint};
+use crate::view::{json, values};
+
+/// Show state, or a saved plan
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    state: StateArgs,
+    /// Write JSON; secrets are null in it
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    json: bool,
+    /// A plan that was saved with `mesh plan -out=FILE`
+    #[arg(value_name = "PLAN")]
+    file: Option<PathBuf>,
+}
+
+pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
+    if let Some(file) = &args.file {
+        let (_, content, _) = saved::open(ui, file, &args.state)?;
+        out(&if args.json { format!("{}\n", content.json) } else { content.text })?;
+        return Ok(0);
+    }
+    let snapshot = state::snapshot(ui, &args.state)?;
+    if args.json {
+        out(&format!("{}\n", json::state(&snapshot)))?;
+        return Ok(0);
+    }
+    if snapshot.instances.is_empty() && snapshot.deposed.is_empty() && snapshot.outputs.is_empty() {
+        out("The state is empty: it knows no resources.\n")?;
+        return Ok(0);
+    }
+    let current = snapshot.instances.iter().map(|(a, i)| state::block(a, i, None));
+    let deposed = snapshot.deposed.iter().map(|((a, k), i)| state::block(a, i, Some(k)));
+    let mut text = current.chain(deposed).collect::<Vec<_>>().join("\n");
+    if !snapshot.outputs.is_empty() {
+        text.push_str(&format!("\n{}\n\n", paint(BOLD, "Outputs:")));
+        for (name, output) in &snapshot.outputs {
+            let value = if output.sensitive { "(sensitive value)".to_owned() } else { values::text(&output.value) };
+            text.push_str(&format!("{name} = {value}\n"));
+        }
+    }
+    out(&text)?;
+    Ok(0)
+}
