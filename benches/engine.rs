@@ -4,7 +4,12 @@
 //! through the same functions as the command line, so that the numbers are those of users.
 //! `cargo bench --bench engine` prints a table; with `terraform` on PATH the same configurations are
 //! run by it for comparison (`-- terraform`).
-#![expect(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods, reason = "a benchmark speaks to people and reads its arguments")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a benchmark speaks to people and reads its arguments"
+)]
 
 use std::path::Path;
 use std::process::Command;
@@ -42,9 +47,15 @@ fn main() -> Result<()> {
 
 fn config(n: usize, blocks: bool) -> String {
     if !blocks {
-        return format!("resource \"terraform_data\" \"x\" {{\n  count = {n}\n  input = \"value ${{count.index}}\"\n}}\n");
+        return format!(
+            "resource \"terraform_data\" \"x\" {{\n  count = {n}\n  input = \"value ${{count.index}}\"\n}}\n"
+        );
     }
-    (0..n).map(|i| format!("resource \"terraform_data\" \"x{i}\" {{\n  input = {{ name = \"value {i}\", size = {i} }}\n}}\n")).collect()
+    (0..n)
+        .map(|i| {
+            format!("resource \"terraform_data\" \"x{i}\" {{\n  input = {{ name = \"value {i}\", size = {i} }}\n}}\n")
+        })
+        .collect()
 }
 
 fn measure(name: &str, case: &str, folder: &Path) -> Result<()> {
@@ -91,7 +102,14 @@ fn child(case: &str, folder: &Path) -> Result<()> {
     };
     let options = Options::default();
     let inputs = Inputs::new();
-    let run = Run { engine: &engine, config: &config, inputs: &inputs, backend: &backend, options: &options, context: &context };
+    let run = Run {
+        engine: &engine,
+        config: &config,
+        inputs: &inputs,
+        backend: &backend,
+        options: &options,
+        context: &context,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let writes = runtime.block_on(async {
         if case == "plan" {
@@ -107,9 +125,14 @@ fn child(case: &str, folder: &Path) -> Result<()> {
     }
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks: f64 = fields.get(11).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0) + fields.get(12).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
+    let ticks: f64 = fields.get(11).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0)
+        + fields.get(12).and_then(|t| t.parse::<f64>().ok()).unwrap_or(0.0);
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0);
+    let peak = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:"))
+        .and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok())
+        .unwrap_or(0.0);
     println!("{:.2} {:.0}", ticks / 100.0, peak / 1024.0);
     Ok(())
 }
@@ -123,7 +146,11 @@ fn terraform() -> Result<()> {
             let start = Instant::now();
             let status = Command::new("terraform").args(arguments).current_dir(folder.path()).output()?;
             println!("terraform {:<34} {:>9.3} (n = {n})", arguments.join(" "), start.elapsed().as_secs_f64());
-            if status.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&status.stderr).into_owned().into()) }
+            if status.status.success() {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&status.stderr).into_owned().into())
+            }
         };
         run(&["init", "-input=false"])?;
         if n == 1_000 {

@@ -33,7 +33,9 @@ pub(crate) fn with_environment(
     env: &BTreeMap<String, String>,
     commands: &[String],
 ) -> Result<Vec<OsString>, String> {
-    let Some(at) = args.iter().position(|a| a.to_str().is_some_and(|a| commands.iter().any(|c| c == a))) else { return Ok(args) };
+    let Some(at) = args.iter().position(|a| a.to_str().is_some_and(|a| commands.iter().any(|c| c == a))) else {
+        return Ok(args);
+    };
     let command = args[at].to_string_lossy().into_owned();
     let mut more = Vec::new();
     for name in ["MESH_CLI_ARGS".to_owned(), format!("MESH_CLI_ARGS_{command}")] {
@@ -70,6 +72,9 @@ mod tests {
         let got = with_environment(words(&["mesh", "plan", "--json"]), &env, &["plan".to_owned()]);
         assert_eq!(got, Ok(words(&["mesh", "plan", "--no-color", "--var", "a=x y", "--json"])));
         let bad = BTreeMap::from([("MESH_CLI_ARGS".to_owned(), "'".to_owned())]);
-        assert_eq!(with_environment(words(&["mesh", "plan"]), &bad, &["plan".to_owned()]), Err("MESH_CLI_ARGS".to_owned()));
+        assert_eq!(
+            with_environment(words(&["mesh", "plan"]), &bad, &["plan".to_owned()]),
+            Err("MESH_CLI_ARGS".to_owned())
+        );
     }
 }

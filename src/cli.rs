@@ -76,12 +76,18 @@ fn parsed(ui: &Ui, args: Vec<OsString>) -> Result<(Cli, Vec<VarSource>), u8> {
         Ok(args) => args,
         Err(name) => {
             let detail = format!("The quotes in {name} do not match.");
-            return Err(finish(Err(Diagnostic::error("cli::environment", "Bad arguments in the environment", detail).into()), ui));
+            return Err(finish(
+                Err(Diagnostic::error("cli::environment", "Bad arguments in the environment", detail).into()),
+                ui,
+            ));
         }
     };
     // `mesh -version`, as a habit from Terraform.
-    let args: Vec<OsString> =
-        args.into_iter().enumerate().map(|(i, a)| if i == 1 && (a == "--version" || a == "-v") { "version".into() } else { a }).collect();
+    let args: Vec<OsString> = args
+        .into_iter()
+        .enumerate()
+        .map(|(i, a)| if i == 1 && (a == "--version" || a == "-v") { "version".into() } else { a })
+        .collect();
     let result = command.try_get_matches_from_mut(args).and_then(|m| {
         let sources = var_sources(&m);
         Cli::from_arg_matches(&m).map(|cli| (cli, sources))

@@ -4,6 +4,9 @@
 //! runtime is made by the commands that wait for servers. The work runs on a thread with a stack that
 //! hostile nesting does not use up.
 
+#[macro_use]
+mod push;
+
 mod argv;
 mod cli;
 mod commands;

@@ -101,8 +101,9 @@ pub(crate) fn apply(
     let engine = project.engine(ui, reporter.sink(ui));
     let run = project.run(&engine, options);
     let runtime = runtime()?;
-    let (cancel, interrupted) = interrupts(&runtime)?;
-    let mut approver = Person { ui, reporter: reporter.clone(), consent, destroy, interrupted, beyond: false, lost: None };
+    let (cancel, interrupted) = interrupts(&runtime, true)?;
+    let mut approver =
+        Person { ui, reporter: reporter.clone(), consent, destroy, interrupted, beyond: false, lost: None };
     let lock = lock_info(ui, if destroy { "destroy" } else { "apply" });
     let finished = runtime.block_on(run.apply(&mut approver, reviewed, lock, wait, cancel));
     reporter.clear();
@@ -165,16 +166,16 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool) -> Outcome 
     }
     if finished.declined && !beyond {
         let word = if destroy { "Destroy" } else { "Apply" };
-        end.push_str(&format!("\n{word} cancelled.\n"));
+        push!(end, "\n{word} cancelled.\n");
     }
     if !(finished.declined && finished.counts == mesh_model::change::Counts::default()) {
-        end.push_str(&format!("\n{line}\n"));
+        push!(end, "\n{line}\n");
     }
     if code == WAITING {
         end.push_str("\nDo what the gates ask for, then run the same command again: it goes on from here.\n");
     }
     if !finished.outputs.is_empty() && !finished.declined {
-        end.push_str(&format!("\n{}\n\n{}", paint(BOLD, "Outputs:"), outputs(finished)));
+        push!(end, "\n{}\n\n{}", paint(BOLD, "Outputs:"), outputs(finished));
     }
     out(&end)?;
     Ok(code)
@@ -211,7 +212,10 @@ impl Approver for Person<'_> {
         } else if self.consent != Consent::Reviewed || stage > 1 || plan.is_empty() {
             let mut shown = text::text(plan, &planning.fingerprinter, &digest);
             if stage > 1 {
-                shown.insert_str(0, &format!("\n{}\n", paint(BOLD, format!("Stage {stage}: what could not be decided before"))));
+                shown.insert_str(
+                    0,
+                    &format!("\n{}\n", paint(BOLD, format!("Stage {stage}: what could not be decided before"))),
+                );
             }
             if let Err(error) = out(&shown) {
                 self.lost = Some(error);
@@ -246,9 +250,15 @@ fn question(destroy: bool, stage: usize) -> String {
             "mesh will destroy all your managed infrastructure, as shown above.\n  There is no undo. Only 'yes' will be accepted to confirm.",
         )
     } else if stage > 1 {
-        ("Do you want to go on with this stage?", "mesh will perform the actions described above.\n  Only 'yes' will be accepted to approve.")
+        (
+            "Do you want to go on with this stage?",
+            "mesh will perform the actions described above.\n  Only 'yes' will be accepted to approve.",
+        )
     } else {
-        ("Do you want to perform these actions?", "mesh will perform the actions described above.\n  Only 'yes' will be accepted to approve.")
+        (
+            "Do you want to perform these actions?",
+            "mesh will perform the actions described above.\n  Only 'yes' will be accepted to approve.",
+        )
     };
     format!("\n{}\n  {what}\n\n  {} ", paint(BOLD, title), paint(BOLD, "Enter a value:"))
 }

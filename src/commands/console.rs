@@ -109,10 +109,8 @@ struct Declared<'s, 'c> {
 
 impl Scope for Declared<'_, '_> {
     fn resolve(&self, subject: &Subject, span: Span) -> Result<Value, Diagnostic> {
-        let named = matches!(
-            subject,
-            Subject::Variable(_) | Subject::Local(_) | Subject::Resource { .. } | Subject::Module(_)
-        );
+        let named =
+            matches!(subject, Subject::Variable(_) | Subject::Local(_) | Subject::Resource { .. } | Subject::Module(_));
         if named && self.planning.world.graph.find(0, subject).is_none() {
             let detail = "The root module declares nothing of this name.";
             return Err(Diagnostic::error("lang::reference", "Reference to something undeclared", detail).at(span));

@@ -89,7 +89,8 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
             out(&diff(&shown, &text, &new))?;
         }
         if args.write && !args.check {
-            replace(file, &new).map_err(|e| Diagnostic::error("cli::fmt", "File not writable", format!("{shown}: {e}.")))?;
+            replace(file, &new)
+                .map_err(|e| Diagnostic::error("cli::fmt", "File not writable", format!("{shown}: {e}.")))?;
         }
     }
     ui.report(&found);
@@ -109,8 +110,12 @@ fn formatted(ui: &mut Ui, name: &str, text: &str, found: &mut Diagnostics) -> Op
             let file = ui.sources.add(name, text);
             let at = u32::try_from(error.offset).unwrap_or(u32::MAX);
             found.push(
-                Diagnostic::error("lang::syntax", "File cannot be parsed", format!("{}. It was not changed.", error.message.trim_end_matches('.')))
-                    .at(Span { file, start: at, end: at }),
+                Diagnostic::error(
+                    "lang::syntax",
+                    "File cannot be parsed",
+                    format!("{}. It was not changed.", error.message.trim_end_matches('.')),
+                )
+                .at(Span { file, start: at, end: at }),
             );
             None
         }
@@ -118,9 +123,9 @@ fn formatted(ui: &mut Ui, name: &str, text: &str, found: &mut Diagnostics) -> Op
 }
 
 fn is_source(path: &Path) -> bool {
-    path.file_name()
-        .and_then(|n| n.to_str())
-        .is_some_and(|n| !n.starts_with('.') && (n.ends_with(".mesh.hcl") || n.ends_with(".meshvars.hcl") || n == "mesh.lock.hcl"))
+    path.file_name().and_then(|n| n.to_str()).is_some_and(|n| {
+        !n.starts_with('.') && (n.ends_with(".mesh.hcl") || n.ends_with(".meshvars.hcl") || n == "mesh.lock.hcl")
+    })
 }
 
 fn walk(folder: &Path, recursive: bool, files: &mut Vec<PathBuf>) {

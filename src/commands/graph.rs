@@ -37,7 +37,14 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let engine = engine(ui, Arc::new(Silent));
     let (inputs, options, context) = (Inputs::new(), Options::default(), context(ui, String::new()));
     let backend = LocalBackend::new(STATE);
-    let run = Run { engine: &engine, config: &config, inputs: &inputs, backend: &backend, options: &options, context: &context };
+    let run = Run {
+        engine: &engine,
+        config: &config,
+        inputs: &inputs,
+        backend: &backend,
+        options: &options,
+        context: &context,
+    };
     let graph = run.graph(&Snapshot::default())?;
     let mut nodes: Vec<(String, Vec<String>)> = Vec::new();
     let name = |n: u32| graph.address(&config, n).map(|a| a.to_string()).unwrap_or_default();
@@ -58,13 +65,14 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
 }
 
 fn dot(nodes: &[(String, Vec<String>)]) -> String {
-    let mut text = String::from("digraph G {\n  rankdir = \"RL\";\n  node [shape = rect, fontname = \"sans-serif\"];\n");
+    let mut text =
+        String::from("digraph G {\n  rankdir = \"RL\";\n  node [shape = rect, fontname = \"sans-serif\"];\n");
     for (name, _) in nodes {
-        text.push_str(&format!("  {name:?};\n"));
+        push!(text, "  {name:?};\n");
     }
     for (name, needs) in nodes {
         for need in needs {
-            text.push_str(&format!("  {name:?} -> {need:?};\n"));
+            push!(text, "  {name:?} -> {need:?};\n");
         }
     }
     text.push_str("}\n");
@@ -75,11 +83,11 @@ fn mermaid(nodes: &[(String, Vec<String>)]) -> String {
     let id = |name: &str| nodes.binary_search_by(|(n, _)| n.as_str().cmp(name)).unwrap_or(nodes.len());
     let mut text = String::from("flowchart RL\n");
     for (i, (name, _)) in nodes.iter().enumerate() {
-        text.push_str(&format!("  n{i}[\"{name}\"]\n"));
+        push!(text, "  n{i}[\"{name}\"]\n");
     }
     for (i, (_, needs)) in nodes.iter().enumerate() {
         for need in needs {
-            text.push_str(&format!("  n{i} --> n{}\n", id(need)));
+            push!(text, "  n{i} --> n{}\n", id(need));
         }
     }
     text

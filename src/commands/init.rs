@@ -44,27 +44,31 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let text = lock_text(&providers, &modules)?;
     let mut said = String::from("Initializing the configuration...\n");
     for name in modules.keys() {
-        said.push_str(&format!("- module in {name}\n"));
+        push!(said, "- module in {name}\n");
     }
     said.push_str("\nInitializing providers...\n");
     for name in &providers {
-        said.push_str(&format!("- {name} v{} (built in)\n", env!("CARGO_PKG_VERSION")));
+        push!(said, "- {name} v{} (built in)\n", env!("CARGO_PKG_VERSION"));
     }
     let before = std::fs::read_to_string(LOCK).ok();
     let changed = before.as_deref() != Some(text.as_str());
     if changed && args.lockfile.is_some() {
-        let detail = format!("{LOCK} does not fit this configuration and this version, and -lockfile=readonly forbids to write it. Run mesh init without it and keep the file with the configuration.");
+        let detail = format!(
+            "{LOCK} does not fit this configuration and this version, and -lockfile=readonly forbids to write it. Run mesh init without it and keep the file with the configuration."
+        );
         return Err(Diagnostic::error("cli::lock_file", "The lock file would change", detail).into());
     }
     if changed {
-        std::fs::write(LOCK, &text).map_err(|e| Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{LOCK}: {e}.")))?;
+        std::fs::write(LOCK, &text).map_err(|e| {
+            Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{LOCK}: {e}."))
+        })?;
     }
     said.push_str(match (&before, changed) {
         (None, _) => "\nmesh has written the lock file mesh.lock.hcl. Keep it with the configuration.\n",
         (Some(_), true) => "\nmesh has brought the lock file mesh.lock.hcl up to date.\n",
         (Some(_), false) => "\nThe lock file mesh.lock.hcl is up to date.\n",
     });
-    said.push_str(&format!("\n{}\n", paint(GREEN.bold(), "mesh has been successfully initialized!")));
+    push!(said, "\n{}\n", paint(GREEN.bold(), "mesh has been successfully initialized!"));
     if ui.var("MESH_IN_AUTOMATION").is_none() {
         said.push_str("\nTry \"mesh plan\" to see what would be changed.\n");
     }
@@ -112,10 +116,13 @@ fn lock_text(providers: &[String], modules: &BTreeMap<String, String>) -> Result
     let version = env!("CARGO_PKG_VERSION");
     let mut body = Body::builder().add_block(Block::builder("mesh").add_attribute(("version", version)).build());
     for name in providers {
-        body = body.add_block(Block::builder("provider").add_label(name.as_str()).add_attribute(("version", version)).build());
+        body = body
+            .add_block(Block::builder("provider").add_label(name.as_str()).add_attribute(("version", version)).build());
     }
     for (folder, digest) in modules {
-        body = body.add_block(Block::builder("module").add_label(folder.as_str()).add_attribute(("digest", digest.as_str())).build());
+        body = body.add_block(
+            Block::builder("module").add_label(folder.as_str()).add_attribute(("digest", digest.as_str())).build(),
+        );
     }
     let text = hcl::to_string(&body.build())
         .map_err(|e| Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{e}.")))?;

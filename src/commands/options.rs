@@ -63,7 +63,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) replace: Vec<String>,
     /// How many operations run at once
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) parallelism: usize,
     /// How long to wait for the state lock (10s, 5m)
     #[arg(long, value_name = "TIME", default_value = "0s")]
@@ -116,7 +116,9 @@ impl PlanArgs {
         for text in &self.replace {
             match text.parse() {
                 Ok(address) => replace.push(address),
-                Err(e) => found.push(Diagnostic::error("cli::address", "Bad address", format!("-replace={text}: {e}."))),
+                Err(e) => {
+                    found.push(Diagnostic::error("cli::address", "Bad address", format!("-replace={text}: {e}.")))
+                }
             }
         }
         if found.has_errors() {

@@ -36,10 +36,13 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
             return Err(Diagnostic::error("cli::option", "Bad option", "-raw needs the name of an output.").into());
         }
         if args.json {
-            let object: Map<String, Json> = snapshot.outputs.iter().map(|(n, o)| (n.to_string(), json::stored(o))).collect();
+            let object: Map<String, Json> =
+                snapshot.outputs.iter().map(|(n, o)| (n.to_string(), json::stored(o))).collect();
             out(&format!("{:#}\n", Json::Object(object)))?;
         } else if snapshot.outputs.is_empty() {
-            talk("Warning: No outputs found\n\nThe state has no outputs. Declare them with output blocks, then run mesh apply.\n");
+            talk(
+                "Warning: No outputs found\n\nThe state has no outputs. Declare them with output blocks, then run mesh apply.\n",
+            );
         } else {
             let rows = snapshot.outputs.iter().map(|(n, o)| format!("{n} = {}\n", shown(o)));
             out(&rows.collect::<String>())?;
@@ -48,8 +51,16 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     };
     let output = snapshot.outputs.get(name.as_str()).ok_or_else(|| {
         let names: Vec<&str> = snapshot.outputs.keys().map(|k| &**k).collect();
-        let there = if names.is_empty() { "The state has none yet.".to_owned() } else { format!("The outputs are: {}.", names.join(", ")) };
-        Diagnostic::error("cli::output_missing", "No such output", format!("There is no output {name:?} in state. {there}"))
+        let there = if names.is_empty() {
+            "The state has none yet.".to_owned()
+        } else {
+            format!("The outputs are: {}.", names.join(", "))
+        };
+        Diagnostic::error(
+            "cli::output_missing",
+            "No such output",
+            format!("There is no output {name:?} in state. {there}"),
+        )
     })?;
     if output.value.has_withheld() {
         let detail = format!(
@@ -62,7 +73,10 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     if args.raw {
         let text = convert::convert(&value, &mesh_model::Type::String).ok();
         let Some(text) = text.as_ref().and_then(|v| v.as_str()) else {
-            let detail = format!("{name:?} is a {}, and only texts, numbers and bools have a bare form. Use -json.", value.ty().friendly());
+            let detail = format!(
+                "{name:?} is a {}, and only texts, numbers and bools have a bare form. Use -json.",
+                value.ty().friendly()
+            );
             return Err(Diagnostic::error("cli::output_raw", "The output has no bare form", detail).into());
         };
         raw(text.as_bytes())?;

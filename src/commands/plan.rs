@@ -1,6 +1,9 @@
 //! `mesh plan`: shows what apply would do.
 
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::ArgAction;
 use mesh_core::planfile;
@@ -57,7 +60,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     let made = made??;
     ui.report(&made.diagnostics);
     if let (Some(bytes), Some(file)) = (&made.file, &args.out) {
-        std::fs::write(file, bytes).map_err(|e| {
+        save(file, bytes).map_err(|e| {
             Diagnostic::error("cli::plan_file", "The plan could not be saved", format!("{}: {e}.", file.display()))
         })?;
     }
@@ -71,6 +74,22 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         _ => out(&made.text)?,
     }
     Ok(if args.detailed_exitcode && !made.empty { 2 } else { 0 })
+}
+
+/// Only its owner may read it; an old plan under this name is replaced whole.
+fn save(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = PathBuf::from(format!("{}.{}", file.display(), std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)
+        .and_then(|mut f| f.write_all(bytes))
+        .and_then(|()| std::fs::rename(&beside, file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }
 
 fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &Planning<'_>) -> Result<Made, Failure> {
@@ -98,7 +117,11 @@ fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &P
         made.json = Some(json::plan(plan, fingerprinter, &digest, timestamp, false));
     }
     if args.out.is_some() {
-        let shown = if args.format == Format::Text && ui.stream.is_none() { made.text.clone() } else { text::text(plan, fingerprinter, &digest) };
+        let shown = if args.format == Format::Text && ui.stream.is_none() {
+            made.text.clone()
+        } else {
+            text::text(plan, fingerprinter, &digest)
+        };
         let json = made.json.as_ref().unwrap_or(&json!(null)).to_string();
         let content = saved::content(ui, project, options, plan, fingerprinter, json, shown);
         let header = planfile::Header::new(digest, &planning.snapshot.lineage, planning.snapshot.serial);
@@ -116,7 +139,9 @@ fn next(ui: &Ui, args: &Args, empty: bool) -> String {
     match &args.out {
         Some(file) => {
             let file = plain(&file.display().to_string());
-            format!("\n{rule}\n\nSaved the plan to: {file}\n\nTo perform exactly these actions, run:\n    mesh apply {file:?}\n")
+            format!(
+                "\n{rule}\n\nSaved the plan to: {file}\n\nTo perform exactly these actions, run:\n    mesh apply {file:?}\n"
+            )
         }
         None => format!(
             "\n{rule}\n\nNote: You didn't use the -out option to save this plan, so mesh plans again\nwhen you run \"mesh apply\" and asks about that plan.\n"

@@ -41,13 +41,18 @@ pub(crate) struct Project {
 /// Everything that is wrong with it.
 pub(crate) fn configuration(ui: &mut Ui, files: &dyn Files) -> Result<Config, Failure> {
     let root = root();
-    let (config, found) = mesh_lang::load_from(files, &LoadOptions { root: root.clone(), display: String::new() }, &mut ui.sources);
+    let (config, found) =
+        mesh_lang::load_from(files, &LoadOptions { root: root.clone(), display: String::new() }, &mut ui.sources);
     if found.has_errors() {
         return Err(found.into());
     }
     ui.report(&found);
     let mut config = config.ok_or_else(|| {
-        Failure::from(Diagnostic::error("cli::configuration", "No configuration", "The configuration could not be read."))
+        Failure::from(Diagnostic::error(
+            "cli::configuration",
+            "No configuration",
+            "The configuration could not be read.",
+        ))
     })?;
     for module in &mut config.modules {
         module.dir = relative(&root, &module.dir);
@@ -62,7 +67,8 @@ pub(crate) fn root() -> PathBuf {
 
 /// `path` as seen from `root`; both absolute.
 pub(crate) fn relative(root: &Path, path: &Path) -> PathBuf {
-    let (root, path): (Vec<Component<'_>>, Vec<Component<'_>>) = (root.components().collect(), path.components().collect());
+    let (root, path): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (root.components().collect(), path.components().collect());
     let common = root.iter().zip(&path).take_while(|(a, b)| a == b).count();
     let mut out: PathBuf = root[common..].iter().map(|_| Component::ParentDir).collect();
     out.extend(&path[common..]);
@@ -88,7 +94,14 @@ impl Project {
 
     /// What the engine works on.
     pub(crate) fn run<'r>(&'r self, engine: &'r Engine, options: &'r mesh_core::Options) -> Run<'r> {
-        Run { engine, config: &self.config, inputs: &self.inputs, backend: &self.backend, options, context: &self.context }
+        Run {
+            engine,
+            config: &self.config,
+            inputs: &self.inputs,
+            backend: &self.backend,
+            options,
+            context: &self.context,
+        }
     }
 }
 
@@ -123,13 +136,21 @@ pub(crate) fn backend(config: &Config, inputs: &Inputs, state: &StateArgs) -> Re
     let settings = &config.root().settings;
     let Some((kind, body)) = &settings.backend else { return Ok(LocalBackend::new(STATE)) };
     let bad = |detail: String, span: Option<Span>| {
-        Failure::from(Diagnostic::error("cli::backend", "Bad state backend", detail).at_default(span).at_default(settings.span))
+        Failure::from(
+            Diagnostic::error("cli::backend", "Bad state backend", detail).at_default(span).at_default(settings.span),
+        )
     };
     if kind != "local" {
-        return Err(bad(format!("There is no backend {kind:?}. This version has \"local\": a file on this machine."), None));
+        return Err(bad(
+            format!("There is no backend {kind:?}. This version has \"local\": a file on this machine."),
+            None,
+        ));
     }
     if let Some(other) = body.attributes.iter().find(|a| &*a.name != "path") {
-        return Err(bad(format!("The backend \"local\" takes only path, not {:?}.", &*other.name), Some(other.name_span)));
+        return Err(bad(
+            format!("The backend \"local\" takes only path, not {:?}.", &*other.name),
+            Some(other.name_span),
+        ));
     }
     let Some(path) = body.attribute("path") else { return Ok(LocalBackend::new(STATE)) };
     let value = path.expr.eval(&Variables { config, inputs })?;
@@ -151,7 +172,9 @@ impl Scope for Variables<'_> {
             && let Some(variable) = self.config.root().variable(name)
         {
             return mesh_core::inputs::value(variable, self.inputs.get(&**name)).map_err(|found| {
-                found.into_iter().next().unwrap_or_else(|| Diagnostic::error("cli::backend", "Bad state backend", "A variable has no value."))
+                found.into_iter().next().unwrap_or_else(|| {
+                    Diagnostic::error("cli::backend", "Bad state backend", "A variable has no value.")
+                })
             });
         }
         let detail = "Settings of the backend are needed before anything else, so they may refer to variables only.";

@@ -24,7 +24,8 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
     // A second installation in one process is refused, and the first one is ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
-        Diagnostic::error("cli::runtime", "The program could not start its threads", format!("The system says: {e}.")).into()
+        Diagnostic::error("cli::runtime", "The program could not start its threads", format!("The system says: {e}."))
+            .into()
     })
 }
 
@@ -75,12 +76,19 @@ impl Sink for Logged {
 }
 
 /// Ctrl-C and SIGTERM from now on: the first stops what is not begun, the second stops at once.
-pub(crate) fn interrupts(runtime: &Runtime) -> Result<(Cancel, watch::Receiver<u8>), Failure> {
+/// `said`: whether people are told.
+pub(crate) fn interrupts(runtime: &Runtime, said: bool) -> Result<(Cancel, watch::Receiver<u8>), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let (sender, cancel) = Cancel::new();
     let receiver = sender.subscribe();
     let _guard = runtime.enter();
-    let refused = |e: io::Error| Failure::from(Diagnostic::error("cli::signals", "Interrupts cannot be caught", format!("The system says: {e}.")));
+    let refused = |e: io::Error| {
+        Failure::from(Diagnostic::error(
+            "cli::signals",
+            "Interrupts cannot be caught",
+            format!("The system says: {e}."),
+        ))
+    };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
     runtime.spawn(async move {
@@ -89,16 +97,17 @@ pub(crate) fn interrupts(runtime: &Runtime) -> Result<(Cancel, watch::Receiver<u
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            talk(if n == 1 {
-                "\nInterrupted: what is in flight is finished, nothing new is begun. Interrupt again to stop at once.\n"
-            } else {
-                "\nInterrupted again: stopping at once. The same command looks up what was in flight.\n"
-            });
+            if said {
+                talk(match n {
+                    1 => "\nInterrupted: what is in flight is finished, nothing new is begun. Interrupt again to stop at once.\n",
+                    _ => "\nInterrupted again: stopping at once. The same command looks up what was in flight.\n",
+                });
+            }
             if sender.send(n).is_err() {
                 break;
             }
         }
-        // Dropping the sender would look like a second interrupt to nobody; keep it for the process.
+        // From here on signals are caught and do nothing; the sender lives as long as the process.
         std::future::pending::<()>().await;
     });
     Ok((cancel, receiver))

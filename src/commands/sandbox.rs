@@ -121,7 +121,8 @@ fn folder(ui: &Ui, place: &Place) -> Result<PathBuf, Failure> {
     if let Some(folder) = &place.folder {
         return Ok(super::project::root().join(folder));
     }
-    let plain = !place.name.is_empty() && place.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let plain =
+        !place.name.is_empty() && place.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if !plain {
         let detail = format!("{:?} is no name for a sandbox: use letters, digits, - and _.", place.name);
         return Err(Diagnostic::error("cli::option", "Bad option", detail).into());
@@ -132,7 +133,8 @@ fn folder(ui: &Ui, place: &Place) -> Result<PathBuf, Failure> {
 fn options(ui: &Ui, choice: &Choice) -> Result<Options, Failure> {
     let parts = parts(choice)?;
     let path = OsString::from(ui.env.get("PATH").cloned().unwrap_or_default());
-    let mut options = Options::new(&choice.place.name, folder(ui, &choice.place)?, default_cache(&ui.home()), &path, parts);
+    let mut options =
+        Options::new(&choice.place.name, folder(ui, &choice.place)?, default_cache(&ui.home()), &path, parts);
     options.bin_dir = bin_dir(choice);
     Ok(options)
 }
@@ -150,10 +152,12 @@ fn parts(choice: &Choice) -> Result<Vec<Part>, Failure> {
 
 fn up(ui: &Ui, choice: &Choice) -> Outcome {
     let options = options(ui, choice)?;
-    let program = std::env::current_exe()
-        .map_err(|e| Diagnostic::error("cli::program", "This program cannot be found", format!("The system says: {e}.")))?;
+    let program = std::env::current_exe().map_err(|e| {
+        Diagnostic::error("cli::program", "This program cannot be found", format!("The system says: {e}."))
+    })?;
     let names: Vec<&str> = options.parts.iter().map(|p| p.name()).collect();
-    let mut arguments = vec!["sandbox".to_owned(), "supervise".to_owned(), "--name".to_owned(), choice.place.name.clone()];
+    let mut arguments =
+        vec!["sandbox".to_owned(), "supervise".to_owned(), "--name".to_owned(), choice.place.name.clone()];
     arguments.extend(["--folder".to_owned(), options.folder.display().to_string()]);
     arguments.extend(["--parts".to_owned(), names.join(",")]);
     if let Some(dir) = &options.bin_dir {
@@ -198,7 +202,7 @@ fn status(ui: &Ui, place: &Place, json: bool) -> Outcome {
     };
     for server in state.iter().flat_map(|s| &s.servers) {
         let alive = if server.alive { "running" } else { "ended" };
-        text.push_str(&format!("  {:<26} {alive:<8} process {:<8} {}\n", server.name, server.pid, server.log.display()));
+        push!(text, "  {:<26} {alive:<8} process {:<8} {}\n", server.name, server.pid, server.log.display());
     }
     out(&text)?;
     Ok(code)
@@ -218,6 +222,9 @@ fn once(ui: &Ui, choice: &Choice, command: &[OsString]) -> Outcome {
     }
     let sandbox = Sandbox::start(options, &progress)?;
     let Some((program, rest)) = command.split_first() else { return Ok(0) };
+    // Ctrl-C is the command's affair; caught here, it does not end us before the sandbox is stopped.
+    let runtime = super::running::runtime()?;
+    let _interrupts = super::running::interrupts(&runtime, false)?;
     let result = Process::new(program).args(rest).envs(sandbox.env()).status();
     sandbox.stop();
     let status = result.map_err(|e| {

@@ -43,6 +43,7 @@ pub(crate) fn content(
         timestamp: project.context.plan_timestamp.clone(),
         changes: planfile::changes_of(plan, fingerprinter),
         deferred: planfile::envelopes_of(plan),
+        outputs: planfile::outputs_of(plan, fingerprinter),
         json,
         text,
     }
@@ -109,12 +110,21 @@ pub(crate) fn has_configuration() -> bool {
 ///
 /// # Errors
 /// Content that cannot be used, missing ephemeral values, values that were given although the file has them.
-pub(crate) fn project(ui: &mut Ui, content: &Content, backend: LocalBackend, vars: &[VarSource]) -> Result<Project, Failure> {
+pub(crate) fn project(
+    ui: &mut Ui,
+    content: &Content,
+    backend: LocalBackend,
+    vars: &[VarSource],
+) -> Result<Project, Failure> {
     let config = project::configuration(ui, &Saved { root: project::root(), files: &content.files })?;
     let mut inputs = Inputs::new();
     for (name, text) in &content.inputs {
         let input = decode(text).ok_or_else(|| {
-            Diagnostic::error("planfile::damaged", "The plan file cannot be used", "A variable in it cannot be read. Make the plan again.")
+            Diagnostic::error(
+                "planfile::damaged",
+                "The plan file cannot be used",
+                "A variable in it cannot be read. Make the plan again.",
+            )
         })?;
         inputs.insert(name.clone(), input);
     }
@@ -182,7 +192,9 @@ mod tests {
         for input in [value, text] {
             match (decode(&encode(&input)), input) {
                 (Some(Input::Value(a)), Input::Value(b)) => assert!(a.same(&b)),
-                (Some(Input::Text { text: a, origin: o }), Input::Text { text: b, origin: p }) => assert_eq!((a, o), (b, p)),
+                (Some(Input::Text { text: a, origin: o }), Input::Text { text: b, origin: p }) => {
+                    assert_eq!((a, o), (b, p))
+                }
                 _ => panic!("another kind came back"),
             }
         }

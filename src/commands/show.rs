@@ -42,10 +42,10 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let deposed = snapshot.deposed.iter().map(|((a, k), i)| state::block(a, i, Some(k)));
     let mut text = current.chain(deposed).collect::<Vec<_>>().join("\n");
     if !snapshot.outputs.is_empty() {
-        text.push_str(&format!("\n{}\n\n", paint(BOLD, "Outputs:")));
+        push!(text, "\n{}\n\n", paint(BOLD, "Outputs:"));
         for (name, output) in &snapshot.outputs {
             let value = if output.sensitive { "(sensitive value)".to_owned() } else { values::text(&output.value) };
-            text.push_str(&format!("{name} = {value}\n"));
+            push!(text, "{name} = {value}\n");
         }
     }
     out(&text)?;

@@ -55,11 +55,14 @@ fn list(snapshot: &Snapshot, wanted: &[String]) -> Outcome {
     // An address covers itself and what stands below it.
     let covers = |text: &str| {
         wanted.is_empty()
-            || wanted.iter().any(|w| text.strip_prefix(w.as_str()).is_some_and(|r| r.is_empty() || r.starts_with(['.', '['])))
+            || wanted
+                .iter()
+                .any(|w| text.strip_prefix(w.as_str()).is_some_and(|r| r.is_empty() || r.starts_with(['.', '['])))
     };
     let current = snapshot.instances.keys().map(ToString::to_string);
     let deposed = snapshot.deposed.keys().map(|(a, key)| format!("{a} (deposed {key})"));
-    let rows: String = current.chain(deposed).filter(|t| covers(t.split(' ').next().unwrap_or(t))).map(|t| t + "\n").collect();
+    let rows: String =
+        current.chain(deposed).filter(|t| covers(t.split(' ').next().unwrap_or(t))).map(|t| t + "\n").collect();
     if rows.is_empty() && !wanted.is_empty() {
         let detail = format!("State knows nothing at {}.", wanted.join(", "));
         return Err(Diagnostic::error("cli::state_address", "No such instance", detail).into());
@@ -72,9 +75,12 @@ fn show(snapshot: &Snapshot, text: &str) -> Outcome {
     let address: Address =
         text.parse().map_err(|e| Diagnostic::error("cli::address", "Bad address", format!("{e}.")))?;
     let Some(instance) = snapshot.instances.get(&address) else {
-        let near = mesh_lang::suggestion(text, snapshot.instances.keys().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str))
-            .map(|s| format!(" Did you mean {s}?"))
-            .unwrap_or_default();
+        let near = mesh_lang::suggestion(
+            text,
+            snapshot.instances.keys().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str),
+        )
+        .map(|s| format!(" Did you mean {s}?"))
+        .unwrap_or_default();
         let detail = format!("State knows no instance {address}.{near} mesh state list shows all.");
         return Err(Diagnostic::error("cli::state_address", "No such instance", detail).into());
     };
@@ -89,12 +95,14 @@ pub(crate) fn block(address: &Address, instance: &Instance, deposed: Option<&str
     if let Some(identity) = &instance.identity {
         facts.push(format!("identity {identity}"));
     }
-    for (yes, what) in [(instance.tainted, "tainted"), (instance.protected, "protected"), (instance.adopted, "adopted")] {
+    for (yes, what) in [(instance.tainted, "tainted"), (instance.protected, "protected"), (instance.adopted, "adopted")]
+    {
         if yes {
             facts.push(what.to_owned());
         }
     }
-    let facts = if facts.is_empty() { String::new() } else { format!("{}\n", paint(DIM, format!("# ({})", facts.join(", ")))) };
+    let facts =
+        if facts.is_empty() { String::new() } else { format!("{}\n", paint(DIM, format!("# ({})", facts.join(", ")))) };
     let deposed = deposed.map(|k| format!(" (deposed object {k})")).unwrap_or_default();
     format!(
         "# {address}{deposed}:\n{facts}{word} {:?} {:?} {{\n{}}}\n",

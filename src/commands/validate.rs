@@ -21,7 +21,8 @@ pub(crate) struct Args {
 
 /// All that is wrong or odd with the configuration of this folder.
 pub(crate) fn check(ui: &mut Ui) -> Diagnostics {
-    let (config, mut found) = mesh_lang::load_from(&Disk, &LoadOptions { root: root(), display: String::new() }, &mut ui.sources);
+    let (config, mut found) =
+        mesh_lang::load_from(&Disk, &LoadOptions { root: root(), display: String::new() }, &mut ui.sources);
     if let Some(config) = config {
         let engine = engine(ui, std::sync::Arc::new(Silent));
         let checked = mesh_core::check::check(&engine, &config);
@@ -31,7 +32,14 @@ pub(crate) fn check(ui: &mut Ui) -> Diagnostics {
             // Cycles, and what only the graph sees.
             let (inputs, options, context) = (Inputs::new(), Options::default(), context(ui, String::new()));
             let backend = LocalBackend::new(STATE);
-            let run = Run { engine: &engine, config: &config, inputs: &inputs, backend: &backend, options: &options, context: &context };
+            let run = Run {
+                engine: &engine,
+                config: &config,
+                inputs: &inputs,
+                backend: &backend,
+                options: &options,
+                context: &context,
+            };
             let _ = found.take(run.graph(&Snapshot::default()));
         }
     }

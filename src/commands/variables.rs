@@ -39,11 +39,19 @@ pub(crate) fn gather(ui: &mut Ui, config: &Config, given: &[VarSource]) -> Resul
                 Some((name, value)) => {
                     let name = name.trim();
                     if config.root().variable(name).is_none() {
-                        found.push(Diagnostic::error("cli::variable", "No such variable", format!("-var gives a value for {name:?}, but {}", unknown(config, name))));
+                        found.push(Diagnostic::error(
+                            "cli::variable",
+                            "No such variable",
+                            format!("-var gives a value for {name:?}, but {}", unknown(config, name)),
+                        ));
                     }
                     inputs.insert(name.to_owned(), Input::Text { text: value.to_owned(), origin: "-var".to_owned() });
                 }
-                None => found.push(Diagnostic::error("cli::variable", "Bad option", "-var needs a name and a value: -var 'name=value'.")),
+                None => found.push(Diagnostic::error(
+                    "cli::variable",
+                    "Bad option",
+                    "-var needs a name and a value: -var 'name=value'.",
+                )),
             },
         }
     }
@@ -81,11 +89,19 @@ fn read(ui: &mut Ui, config: &Config, file: &Path, inputs: &mut Inputs, found: &
     let text = match std::fs::read(file).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => {
-            found.push(Diagnostic::error("cli::variable_file", "File of variables not readable", format!("{shown} is not UTF-8 text.")));
+            found.push(Diagnostic::error(
+                "cli::variable_file",
+                "File of variables not readable",
+                format!("{shown} is not UTF-8 text."),
+            ));
             return;
         }
         Err(e) => {
-            found.push(Diagnostic::error("cli::variable_file", "File of variables not readable", format!("{shown}: {e}.")));
+            found.push(Diagnostic::error(
+                "cli::variable_file",
+                "File of variables not readable",
+                format!("{shown}: {e}."),
+            ));
             return;
         }
     };
@@ -105,11 +121,17 @@ fn missing(config: &Config, inputs: &mut Inputs) -> Result<(), Failure> {
         if variable.default.is_some() || inputs.contains_key(&*variable.name) {
             continue;
         }
-        let what = variable.description.as_deref().map(|d| format!("  {}\n", d.replace('\n', "\n  "))).unwrap_or_default();
+        let what =
+            variable.description.as_deref().map(|d| format!("  {}\n", d.replace('\n', "\n  "))).unwrap_or_default();
         let hidden = if variable.sensitive { "  (what you type is seen on the screen)\n" } else { "" };
         let question = format!("var.{}\n{what}{hidden}\n  Enter a value: ", variable.name);
         let Some(text) = ask(&question, &|| false) else {
-            return Err(Diagnostic::error("cli::input", "No answer", "The input ended before all variables had a value.").into());
+            return Err(Diagnostic::error(
+                "cli::input",
+                "No answer",
+                "The input ended before all variables had a value.",
+            )
+            .into());
         };
         crate::view::style::talk("\n");
         inputs.insert(variable.name.to_string(), Input::Text { text, origin: "the prompt".to_owned() });

@@ -16,7 +16,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let version = env!("CARGO_PKG_VERSION");
-    let platform = format!("{}_{}", std::env::consts::OS, std::env::consts::ARCH);
+    // Go's names, as in Terraform's answer.
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let platform = format!("{}_{machine}", std::env::consts::OS);
     if args.json {
         out(&format!("{:#}\n", json!({ "mesh_version": version, "platform": platform })))?;
     } else {

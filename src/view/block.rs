@@ -22,7 +22,7 @@ impl Block {
         let mut out = String::new();
         for (i, comment) in self.comments.iter().enumerate() {
             let comment = if i == 0 { comment.clone() } else { paint(DIM, format!("({comment})")) };
-            out.push_str(&format!("  # {comment}\n"));
+            push!(out, "  # {comment}\n");
         }
         for line in &self.lines {
             out.push_str(line.render().trim_end());
@@ -113,16 +113,28 @@ fn reason(change: &Change) -> Option<String> {
         Reason::NoConfig => format!("because {} is not in configuration", address.resource()),
         Reason::NoModule => format!("because {} is not in configuration", address.module),
         Reason::CountIndex => {
-            format!("because index {} is out of range for count", address.key.as_ref().map(ToString::to_string).unwrap_or_default())
+            format!(
+                "because index {} is out of range for count",
+                address.key.as_ref().map(ToString::to_string).unwrap_or_default()
+            )
         }
         Reason::EachKey => {
-            format!("because key {} is not in for_each map", address.key.as_ref().map(ToString::to_string).unwrap_or_default())
+            format!(
+                "because key {} is not in for_each map",
+                address.key.as_ref().map(ToString::to_string).unwrap_or_default()
+            )
         }
         Reason::WrongRepetition => "because its key does not fit the block's count or for_each".to_owned(),
         Reason::Vanished => "because it no longer exists outside, although state remembers it".to_owned(),
         Reason::ConfigUnknown => "config refers to values not yet known".to_owned(),
         Reason::DependencyPending => "depends on a resource or a module with changes pending".to_owned(),
-        Reason::None | Reason::CannotUpdate | Reason::Tainted | Reason::Requested | Reason::Triggered | Reason::Destroy | Reason::Adopted => {
+        Reason::None
+        | Reason::CannotUpdate
+        | Reason::Tainted
+        | Reason::Requested
+        | Reason::Triggered
+        | Reason::Destroy
+        | Reason::Adopted => {
             return None;
         }
     })

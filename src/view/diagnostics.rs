@@ -39,12 +39,13 @@ pub(crate) fn text(diagnostics: &Diagnostics, sources: &Sources, layout: Layout)
         characters: if layout.unicode { ThemeCharacters::unicode() } else { ThemeCharacters::ascii() },
         styles: ThemeStyles::ansi(),
     };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(layout.width).with_links(false).with_break_words(false);
+    let handler =
+        GraphicalReportHandler::new_themed(theme).with_width(layout.width).with_links(false).with_break_words(false);
     let mut out = String::new();
     for d in &warnings {
         if layout.compact_warnings {
             let place = d.span.map(|s| format!(" ({})", sources.position(s))).unwrap_or_default();
-            out.push_str(&format!("{} {}{place}\n", paint(YELLOW.bold(), "Warning:"), d.summary));
+            push!(out, "{} {}{place}\n", paint(YELLOW.bold(), "Warning:"), d.summary);
         } else {
             one(&mut out, &handler, d, sources);
         }
@@ -54,8 +55,9 @@ pub(crate) fn text(diagnostics: &Diagnostics, sources: &Sources, layout: Layout)
     }
     if errors.len() + warnings.len() > 1 {
         let count = |n: usize, word: &str| (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }));
-        let parts: Vec<String> = [count(errors.len(), "error"), count(warnings.len(), "warning")].into_iter().flatten().collect();
-        out.push_str(&format!("\n{}\n", paint(BOLD, format!("{}.", parts.join(" and ")))));
+        let parts: Vec<String> =
+            [count(errors.len(), "error"), count(warnings.len(), "warning")].into_iter().flatten().collect();
+        push!(out, "\n{}\n", paint(BOLD, format!("{}.", parts.join(" and "))));
     }
     out
 }
@@ -65,7 +67,7 @@ fn one(out: &mut String, handler: &GraphicalReportHandler, diagnostic: &Diagnost
         Severity::Error => (RED.bold(), "Error:"),
         Severity::Warning => (YELLOW.bold(), "Warning:"),
     };
-    out.push_str(&format!("\n{} {}\n", paint(style, word), paint(BOLD, diagnostic.summary)));
+    push!(out, "\n{} {}\n", paint(style, word), paint(BOLD, diagnostic.summary));
     let shown: Vec<Shown<'_>> = by_file(diagnostic, sources);
     for shown in &shown {
         let mut text = String::new();
@@ -80,13 +82,13 @@ fn one(out: &mut String, handler: &GraphicalReportHandler, diagnostic: &Diagnost
         }
     }
     if let Some(address) = &diagnostic.address {
-        out.push_str(&format!("  with {address}\n"));
+        push!(out, "  with {address}\n");
     }
     for line in visible(&diagnostic.detail).lines() {
         out.push_str(format!("  {line}").trim_end());
         out.push('\n');
     }
-    out.push_str(&format!("  [{}]\n", diagnostic.code));
+    push!(out, "  [{}]\n", diagnostic.code);
 }
 
 /// Stands where `miette` wants a message of its own.
@@ -155,7 +157,11 @@ impl miette::Diagnostic for Shown<'_> {
             let end = (l.span.end as usize).clamp(start, len);
             let what = (!l.what.is_empty()).then(|| l.what.clone());
             let place = (start, end - start);
-            if l.primary { LabeledSpan::new_primary_with_span(what, place) } else { LabeledSpan::new_with_span(what, place) }
+            if l.primary {
+                LabeledSpan::new_primary_with_span(what, place)
+            } else {
+                LabeledSpan::new_with_span(what, place)
+            }
         })))
     }
 }
@@ -205,9 +211,13 @@ mod tests {
         let file = sources.add("main.mesh.hcl", "a = 1\nresource \"x\" \"y\" {\n  nme = 1\n}\n");
         let span = Span { file, start: 27, end: 30 };
         let diagnostics = Diagnostics(vec![
-            Diagnostic::error("lang::unexpected", "Unsupported argument", "An argument named \"nme\" is not expected.\nDid you mean \"name\"?")
-                .at(span)
-                .with(Span { file, start: 6, end: 14 }, "in this block"),
+            Diagnostic::error(
+                "lang::unexpected",
+                "Unsupported argument",
+                "An argument named \"nme\" is not expected.\nDid you mean \"name\"?",
+            )
+            .at(span)
+            .with(Span { file, start: 6, end: 14 }, "in this block"),
             Diagnostic::warning("x::y", "Something odd", "It is odd."),
         ]);
         let text = plain(&text(&diagnostics, &sources, Layout { unicode: false, ..Layout::default() }));
@@ -242,7 +252,9 @@ Error: Unsupported argument
         let end = u32::try_from(big.len()).expect("fits");
         let file = sources.add("big.mesh.hcl", big);
         let many = Diagnostics(
-            (0..50).map(|_| Diagnostic::error("a::b", "Bad", "x").at(Span { file, start: end - 6, end: end - 5 })).collect(),
+            (0..50)
+                .map(|_| Diagnostic::error("a::b", "Bad", "x").at(Span { file, start: end - 6, end: end - 5 }))
+                .collect(),
         );
         let text = plain(&text(&many, &sources, Layout::default()));
         assert!(text.contains("big.mesh.hcl:200000:1"), "{}", &text[..400]);

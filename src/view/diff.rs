@@ -68,7 +68,12 @@ impl Line {
     pub(crate) fn render(&self) -> String {
         let sign = self.sign.text();
         let pad = (3 + 4 * self.depth).saturating_sub(sign.len());
-        let line = format!("{:pad$}{} {}", "", if self.sign == Sign::Blank { " ".to_owned() } else { paint(self.sign.style(), sign) }, self.text);
+        let line = format!(
+            "{:pad$}{} {}",
+            "",
+            if self.sign == Sign::Blank { " ".to_owned() } else { paint(self.sign.style(), sign) },
+            self.text
+        );
         if self.text.is_empty() { String::new() } else { line }
     }
 }
@@ -177,7 +182,9 @@ impl Differ<'_> {
                     let note = format!("{}{note}", to("null"));
                     self.whole(depth, Sign::Remove, &prefix, &b, Tail { comma: "", note: &note });
                 }
-                (Some(b), Some(a)) if b.same(&a) => self.line(depth, Sign::Blank, format!("{prefix}{}", leaf(&a).unwrap_or_default())),
+                (Some(b), Some(a)) if b.same(&a) => {
+                    self.line(depth, Sign::Blank, format!("{prefix}{}", leaf(&a).unwrap_or_default()))
+                }
                 (Some(b), Some(a)) => self.change(depth, &prefix, &b, &a, &here, Tail { comma: "", note: &note }),
                 (None, None) => {}
             }
@@ -247,7 +254,9 @@ impl Differ<'_> {
         let Tail { comma, note } = tail;
         let open = |bracket: &str| format!("{prefix}{bracket}{note}");
         match (before.kind(), after.kind()) {
-            _ if !before.marks().is_empty() || !after.marks().is_empty() => self.replaced(depth, prefix, before, after, tail),
+            _ if !before.marks().is_empty() || !after.marks().is_empty() => {
+                self.replaced(depth, prefix, before, after, tail)
+            }
             (Kind::Object(b), Kind::Object(a)) => {
                 self.line(depth, Sign::Change, open("{"));
                 self.fields(depth + 1, b, a, path, ATTRIBUTES);
@@ -327,7 +336,12 @@ impl Differ<'_> {
     /// Elements of a sequence: what is equal is found first, what differs at one place is compared.
     fn elements(&mut self, depth: usize, before: &[Value], after: &[Value], path: &Path) {
         let texts = |items: &[Value]| items.iter().map(json::canonical).collect::<Vec<_>>();
-        let ops = capture_diff_slices_deadline(Algorithm::Myers, &texts(before), &texts(after), Some(Instant::now() + PATIENCE));
+        let ops = capture_diff_slices_deadline(
+            Algorithm::Myers,
+            &texts(before),
+            &texts(after),
+            Some(Instant::now() + PATIENCE),
+        );
         let comma = Tail { comma: ",", note: "" };
         let mut unchanged = 0;
         for op in ops {

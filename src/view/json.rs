@@ -28,7 +28,7 @@ pub(crate) fn plan(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, tim
         "prior_state": prior_state(plan, fingerprinter),
         "configuration": { "root_module": {} },
         "timestamp": timestamp,
-        "applyable": !errored && !(plan.is_empty() && complete),
+        "applyable": !(errored || plan.is_empty() && complete),
         "complete": complete,
         "errored": errored,
     })
@@ -209,7 +209,8 @@ fn resource(address: &Address, provider: &str, values: &Value) -> Map<String, Js
 
 fn planned_values(plan: &Plan, fingerprinter: &Fingerprinter) -> Json {
     let mut tree = Tree::default();
-    for c in plan.changes.iter().filter(|c| !matches!(c.action, Action::Delete | Action::Forget) && c.deposed.is_none()) {
+    for c in plan.changes.iter().filter(|c| !matches!(c.action, Action::Delete | Action::Forget) && c.deposed.is_none())
+    {
         tree.add(&c.address, resource(&c.address, &c.provider, &fingerprinter.withhold(&c.after)).into());
     }
     let outputs: Map<_, _> = plan

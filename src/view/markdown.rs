@@ -31,11 +31,17 @@ pub(crate) fn render(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, b
     sections.extend(shown.iter().map(|(c, b)| section(c, b)));
     for d in &plan.deferred {
         let actions: Vec<&str> = d.actions.iter().map(|a| text::verb(*a)).collect();
-        sections.push(format!("\n- ⏳ {} may be {} later: {}\n", code(&d.pattern), actions.join(" or "), escape(&d.reason)));
+        sections.push(format!(
+            "\n- ⏳ {} may be {} later: {}\n",
+            code(&d.pattern),
+            actions.join(" or "),
+            escape(&d.reason)
+        ));
     }
     if !plan.drift.is_empty() {
         let drift = plain(&text::drift_text(plan, fingerprinter));
-        sections.push(details(&format!("Drift: {} changed outside of mesh", plan.drift.len()), &fenced("", drift.trim())));
+        sections
+            .push(details(&format!("Drift: {} changed outside of mesh", plan.drift.len()), &fenced("", drift.trim())));
     }
     let mut left_out = 0;
     for section in &sections {
@@ -47,7 +53,10 @@ pub(crate) fn render(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, b
     }
     if left_out > 0 {
         let s = if left_out == 1 { "" } else { "s" };
-        out.push_str(&format!("\n**{left_out} more section{s} left out**, because the text would be too long. `mesh show` shows all.\n"));
+        push!(
+            out,
+            "\n**{left_out} more section{s} left out**, because the text would be too long. `mesh show` shows all.\n"
+        );
     }
     out.push_str(&tail);
     out
@@ -62,7 +71,7 @@ fn head(plan: &Plan) -> String {
     let mut out = format!("### {danger}Plan: {}\n", summary::plan_counts(plan));
     if !plan.protected.is_empty() {
         let list: Vec<String> = plan.protected.iter().map(|a| code(&a.to_string())).collect();
-        out.push_str(&format!("\nProtected, and left in place: {}\n", list.join(", ")));
+        push!(out, "\nProtected, and left in place: {}\n", list.join(", "));
     }
     out
 }
@@ -90,7 +99,7 @@ fn section(change: &Change, block: &block::Block) -> String {
     let headline = plain(block.comments.first().map_or("", String::as_str));
     let mut body = String::new();
     for comment in block.comments.iter().skip(1) {
-        body.push_str(&format!("# {}\n", plain(comment)));
+        push!(body, "# {}\n", plain(comment));
     }
     for line in &block.lines {
         body.push_str(&diff_line(line));

@@ -34,11 +34,11 @@ pub(crate) fn text(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str) -> 
         out.push('\n');
         out.push_str(&nothing(plan));
     } else if !blocks.is_empty() || !plan.deferred.is_empty() {
-        out.push_str(&format!("\n{}\n", summary::plan_line(plan)));
+        push!(out, "\n{}\n", summary::plan_line(plan));
     }
     outputs(&mut out, plan, fingerprinter);
     if !(plan.is_empty() && plan.is_complete()) {
-        out.push_str(&format!("\nPlan digest: {digest}\n"));
+        push!(out, "\nPlan digest: {digest}\n");
     }
     out
 }
@@ -100,7 +100,7 @@ fn drift(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
     if plan.drift.is_empty() {
         return;
     }
-    out.push_str(&format!("\n{} Objects have changed outside of mesh\n", paint(YELLOW.bold(), "Note:")));
+    push!(out, "\n{} Objects have changed outside of mesh\n", paint(YELLOW.bold(), "Note:"));
     out.push_str("\nmesh detected the following changes made outside of mesh since the last\n\"mesh apply\":\n");
     for d in &plan.drift {
         out.push('\n');
@@ -109,7 +109,7 @@ fn drift(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
     out.push_str(
         "\nUnless the configuration says the same, or tells to ignore it, the following\nplan undoes or responds to these changes.\n",
     );
-    out.push_str(&format!("\n{RULE}\n"));
+    push!(out, "\n{RULE}\n");
 }
 
 fn drifted(drift: &Drift, fingerprinter: &Fingerprinter) -> String {
@@ -153,13 +153,14 @@ fn deferred(out: &mut String, deferred: &[Deferred], fingerprinter: &Fingerprint
     if deferred.is_empty() {
         return;
     }
-    out.push_str(&format!("\n{}\n", paint(BOLD, "Deferred: will be decided in a later stage, inside these bounds:")));
+    push!(out, "\n{}\n", paint(BOLD, "Deferred: will be decided in a later stage, inside these bounds:"));
     for d in deferred {
         let actions: Vec<&str> = d.actions.iter().map(|a| verb(*a)).collect();
-        let danger = d.actions.iter().any(|a| matches!(a, Action::Delete | Action::Replace | Action::ReplaceCreateFirst));
+        let danger =
+            d.actions.iter().any(|a| matches!(a, Action::Delete | Action::Replace | Action::ReplaceCreateFirst));
         let actions = paint(if danger { RED } else { anstyle::Style::new() }, actions.join(" or "));
-        out.push_str(&format!("\n  # {} may be {actions}\n", paint(BOLD, &d.pattern)));
-        out.push_str(&format!("  # ({})\n", visible(&d.reason)));
+        push!(out, "\n  # {} may be {actions}\n", paint(BOLD, &d.pattern));
+        push!(out, "  # ({})\n", visible(&d.reason));
         let open = format!("resource {:?} {:?} {{", &*d.resource.ty, &*d.resource.name);
         let mut lines = vec![Line { depth: 0, sign: Sign::Block("?"), text: open }];
         lines.extend(attributes(&Value::NULL, &fingerprinter.withhold(&d.known), &[]));
@@ -185,7 +186,7 @@ pub(crate) const fn verb(action: Action) -> &'static str {
 pub(crate) fn waiting(out: &mut String, gates: &[Waiting]) {
     for gate in gates {
         let head = format!("Waiting: {} waits for {}", gate.address, visible(&gate.waiting_for));
-        out.push_str(&format!("\n{}\n", paint(YELLOW.bold(), head)));
+        push!(out, "\n{}\n", paint(YELLOW.bold(), head));
         let instructions = visible(&gate.instructions);
         if !instructions.trim().is_empty() {
             out.push('\n');
@@ -197,7 +198,7 @@ pub(crate) fn waiting(out: &mut String, gates: &[Waiting]) {
         if !gate.problems.is_empty() {
             out.push_str("\n  What was given does not open it:\n");
             for problem in &gate.problems {
-                out.push_str(&format!("  {} {}\n", paint(RED, "-"), visible(problem)));
+                push!(out, "  {} {}\n", paint(RED, "-"), visible(problem));
             }
         }
     }
@@ -207,9 +208,9 @@ fn protected(out: &mut String, plan: &Plan) {
     if plan.protected.is_empty() {
         return;
     }
-    out.push_str(&format!("\n{}\n", paint(YELLOW.bold(), "Protected: these objects are not destroyed and stay:")));
+    push!(out, "\n{}\n", paint(YELLOW.bold(), "Protected: these objects are not destroyed and stay:"));
     for address in &plan.protected {
-        out.push_str(&format!("  {address}\n"));
+        push!(out, "  {address}\n");
     }
     out.push_str("\nTo destroy one of them, set prevent_destroy = false in its lifecycle block,\napply that, and destroy again.\n");
 }

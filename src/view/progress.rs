@@ -89,14 +89,20 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Bars draw themselves, so what `anstream` takes off elsewhere is left out here.
+fn coloured() -> bool {
+    anstream::ColorChoice::global() != anstream::ColorChoice::Never
+}
+
 fn spinner() -> ProgressStyle {
-    ProgressStyle::with_template("  {spinner:.cyan} {msg} {elapsed:.dim}").unwrap_or_else(|_| ProgressStyle::default_spinner())
+    let template = if coloured() { "  {spinner:.cyan} {msg} {elapsed:.dim}" } else { "  {spinner} {msg} {elapsed}" };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn total() -> ProgressStyle {
-    ProgressStyle::with_template("  [{bar:30.green}] {pos}/{len} {elapsed:.dim}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+    let template =
+        if coloured() { "  [{bar:30.green}] {pos}/{len} {elapsed:.dim}" } else { "  [{bar:30}] {pos}/{len} {elapsed}" };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
 fn key(address: &Address, action: Action) -> String {
@@ -109,7 +115,10 @@ impl Sink for Progress {
             Event::Configuring { provider } => self.spin(provider, format!("{provider}: connecting")),
             Event::Observing { provider, objects } => {
                 self.stop(provider, false);
-                self.spin(provider, format!("{provider}: looking at {objects} object{}", if *objects == 1 { "" } else { "s" }));
+                self.spin(
+                    provider,
+                    format!("{provider}: looking at {objects} object{}", if *objects == 1 { "" } else { "s" }),
+                );
             }
             Event::Observed { provider, .. } => self.stop(provider, false),
             Event::Reading { address } => self.spin(&key(address, Action::Read), format!("{address}: reading")),
@@ -126,7 +135,9 @@ impl Sink for Progress {
             Event::Started { address, action } => {
                 self.spin(&key(address, *action), format!("{address}: {}", operation(*action).0.to_lowercase()));
             }
-            Event::Done { address, action, .. } | Event::Failed { address, action, .. } => self.stop(&key(address, *action), true),
+            Event::Done { address, action, .. } | Event::Failed { address, action, .. } => {
+                self.stop(&key(address, *action), true)
+            }
             Event::Running { .. } | Event::Skipped { .. } | Event::Warning(_) => {}
         }
         if let Some(line) = line(&event) {
@@ -139,9 +150,10 @@ impl Sink for Progress {
 pub(crate) fn line(event: &Event) -> Option<String> {
     Some(match event {
         Event::Started { address, action } => paint(BOLD, format!("{address}: {}...", operation(*action).0)),
-        Event::Running { address, action, elapsed: time } => {
-            paint(BOLD, format!("{address}: Still {}... [{} elapsed]", operation(*action).0.to_lowercase(), elapsed(*time)))
-        }
+        Event::Running { address, action, elapsed: time } => paint(
+            BOLD,
+            format!("{address}: Still {}... [{} elapsed]", operation(*action).0.to_lowercase(), elapsed(*time)),
+        ),
         Event::Done { address, action, elapsed: time, identity } => {
             let id = identity.as_ref().map(|i| format!(" [id={}]", visible(i))).unwrap_or_default();
             paint(BOLD, format!("{address}: {} complete after {}{id}", operation(*action).1, elapsed(*time)))
@@ -192,7 +204,12 @@ mod tests {
             Event::StageStarted { stage: 1, operations: 3 },
             Event::Started { address: address.clone(), action: Action::Create },
             Event::Running { address: address.clone(), action: Action::Create, elapsed: Duration::from_secs(10) },
-            Event::Done { address: address.clone(), action: Action::Create, elapsed: time, identity: Some("ns/a".into()) },
+            Event::Done {
+                address: address.clone(),
+                action: Action::Create,
+                elapsed: time,
+                identity: Some("ns/a".into()),
+            },
             Event::Failed {
                 address: address.clone(),
                 action: Action::Update,

@@ -60,7 +60,12 @@ impl Stream {
         for d in &plan.drift {
             let action = if d.after.is_null() { "delete" } else { "update" };
             let change = json!({ "resource": resource(&d.address), "action": action });
-            self.write("info", &format!("{}: Drift detected ({action})", d.address), "resource_drift", json!({ "change": change }));
+            self.write(
+                "info",
+                &format!("{}: Drift detected ({action})", d.address),
+                "resource_drift",
+                json!({ "change": change }),
+            );
         }
         for c in &plan.changes {
             if c.action == Action::NoOp && c.importing.is_none() && c.previous_address.is_none() {
@@ -83,15 +88,31 @@ impl Stream {
             if let Some(id) = &c.importing {
                 change.insert("importing".into(), json!({ "id": id }));
             }
-            self.write("info", &format!("{}: Plan to {action}", c.address), "planned_change", json!({ "change": change }));
+            self.write(
+                "info",
+                &format!("{}: Plan to {action}", c.address),
+                "planned_change",
+                json!({ "change": change }),
+            );
         }
         for d in &plan.deferred {
             let actions: Vec<&str> = d.actions.iter().map(|a| hook(*a)).collect();
-            let object = json!({ "pattern": d.pattern, "actions": actions, "reason": d.reason_code, "detail": d.reason });
-            self.write("info", &format!("{}: Deferred: {}", d.pattern, d.reason), "deferred_change", json!({ "deferred": object }));
+            let object =
+                json!({ "pattern": d.pattern, "actions": actions, "reason": d.reason_code, "detail": d.reason });
+            self.write(
+                "info",
+                &format!("{}: Deferred: {}", d.pattern, d.reason),
+                "deferred_change",
+                json!({ "deferred": object }),
+            );
         }
         for w in &plan.waiting {
-            self.write("info", &format!("{}: Waiting for {}", w.address, w.waiting_for), "gate_closed", json!({ "gate": json::waiting(w) }));
+            self.write(
+                "info",
+                &format!("{}: Waiting for {}", w.address, w.waiting_for),
+                "gate_closed",
+                json!({ "gate": json::waiting(w) }),
+            );
         }
         let outputs: Map<String, Json> = plan
             .outputs
@@ -189,13 +210,24 @@ impl Sink for Stream {
             }
             Event::Read { address, elapsed: time } => {
                 let message = format!("{address}: Read complete after {}", elapsed(*time));
-                self.hook("apply_complete", address, Action::Read, &message, json!({ "elapsed_seconds": time.as_secs() }));
+                self.hook(
+                    "apply_complete",
+                    address,
+                    Action::Read,
+                    &message,
+                    json!({ "elapsed_seconds": time.as_secs() }),
+                );
             }
             Event::Observing { provider, objects } => {
                 self.write("info", &format!("{provider}: Looking at {objects} objects"), "log", json!({}));
             }
             Event::Observed { provider, objects, elapsed: time } => {
-                self.write("info", &format!("{provider}: Looked at {objects} objects in {}", elapsed(*time)), "log", json!({}));
+                self.write(
+                    "info",
+                    &format!("{provider}: Looked at {objects} objects in {}", elapsed(*time)),
+                    "log",
+                    json!({}),
+                );
             }
             Event::StageStarted { stage, operations } => {
                 self.write("info", &format!("Stage {stage}: {operations} operations"), "log", json!({}));

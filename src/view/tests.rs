@@ -114,7 +114,9 @@ Plan digest: d1g3st
 
 #[test]
 fn an_update_shows_what_differs_and_counts_the_rest() {
-    let ports = |names: &[&str]| Value::tuple(names.iter().map(|n| object([("name", s(n)), ("port", Value::number(1))])).collect::<Vec<_>>());
+    let ports = |names: &[&str]| {
+        Value::tuple(names.iter().map(|n| object([("name", s(n)), ("port", Value::number(1))])).collect::<Vec<_>>())
+    };
     let before = object([
         ("id", s("a/b")),
         ("json", s(r#"{"a":1,"b":[1,2]}"#)),
@@ -205,12 +207,22 @@ fn a_secret_that_stays_is_no_change_even_when_state_holds_a_fingerprint_only() {
 
 #[test]
 fn replaces_deletes_and_their_reasons() {
-    let mut replace = change("a_b.r", Action::Replace, object([("path", s("x")), ("id", s("1"))]), object([("path", s("y")), ("id", Value::unknown(Type::String))]));
+    let mut replace = change(
+        "a_b.r",
+        Action::Replace,
+        object([("path", s("x")), ("id", s("1"))]),
+        object([("path", s("y")), ("id", Value::unknown(Type::String))]),
+    );
     replace.reason = Reason::CannotUpdate;
     replace.replace_paths = vec![Path(vec![Step::Key("path".into())])];
     let mut tainted = change("a_b.t", Action::ReplaceCreateFirst, object([("a", s("1"))]), object([("a", s("1"))]));
     tainted.reason = Reason::Tainted;
-    let mut gone = change("module.m.a_b.x[2]", Action::Delete, object([("a", object([("b", s("c"))])), ("n", Value::NULL)]), Value::NULL);
+    let mut gone = change(
+        "module.m.a_b.x[2]",
+        Action::Delete,
+        object([("a", object([("b", s("c"))])), ("n", Value::NULL)]),
+        Value::NULL,
+    );
     gone.reason = Reason::CountIndex;
     let mut adopted = change("a_b.y", Action::NoOp, object([("a", s("1"))]), object([("a", s("1"))]));
     adopted.importing = Some("vault/x".into());
@@ -260,7 +272,11 @@ fn replaces_deletes_and_their_reasons() {
 #[test]
 fn containers_that_become_known_later_or_change_their_kind() {
     let before = object([("a", object([("x", Value::number(1))])), ("b", s("t")), ("c", Value::tuple(vec![s("1")]))]);
-    let after = object([("a", Value::unknown(Type::Dynamic)), ("b", Value::tuple(vec![s("1")])), ("c", object([("k", s("v"))]))]);
+    let after = object([
+        ("a", Value::unknown(Type::Dynamic)),
+        ("b", Value::tuple(vec![s("1")])),
+        ("c", object([("k", s("v"))])),
+    ]);
     let expected = r#"  # a_b.c will be updated in-place
   ~ resource "a_b" "c" {
       ~ a = {
@@ -297,7 +313,12 @@ fn staged() -> Plan {
             problems: vec!["the chain is empty".into()],
         }],
         drift: vec![
-            Drift { address: at("a_b.c"), before: object([("ttl", s("1h"))]), after: object([("ttl", s("2h"))]), paths: Vec::new() },
+            Drift {
+                address: at("a_b.c"),
+                before: object([("ttl", s("1h"))]),
+                after: object([("ttl", s("2h"))]),
+                paths: Vec::new(),
+            },
             Drift { address: at("a_b.d"), before: object([("ttl", s("1h"))]), after: Value::NULL, paths: Vec::new() },
         ],
         protected: vec![at("hsm_secret_key.kek")],
@@ -378,8 +399,9 @@ fn values_cannot_control_the_terminal() {
 
 #[test]
 fn markdown_puts_danger_first_and_never_cuts_a_fence() {
-    let mut changes: Vec<Change> =
-        (0..30).map(|i| change(&format!("a_b.c{i:02}"), Action::Create, Value::NULL, object([("a", s("```x"))]))).collect();
+    let mut changes: Vec<Change> = (0..30)
+        .map(|i| change(&format!("a_b.c{i:02}"), Action::Create, Value::NULL, object([("a", s("```x"))])))
+        .collect();
     changes.push(change("a_b.z", Action::Delete, object([("a", s("1"))]), Value::NULL));
     let plan = of(changes);
     let all = markdown::render(&plan, &f(), "d1g3st", markdown::BUDGET);
@@ -430,7 +452,10 @@ fn json_has_terraforms_shape() {
     assert_eq!(got["resource_changes"][0], expected);
     assert_eq!(got["planned_values"]["root_module"]["child_modules"][0]["address"], "module.m[\"k\"]");
     assert_eq!(got["deferred_changes"][0]["reason"], "provider_config_unknown");
-    assert_eq!((&got["complete"], &got["applyable"], &got["format_version"]), (&false.into(), &true.into(), &"1.2".into()));
+    assert_eq!(
+        (&got["complete"], &got["applyable"], &got["format_version"]),
+        (&false.into(), &true.into(), &"1.2".into())
+    );
 }
 
 #[derive(Clone, Default)]
@@ -458,14 +483,34 @@ fn the_stream_has_terraforms_lines() {
     let out = Shared::default();
     let stream = stream::Stream::new(Box::new(out.clone()), || "T".to_owned());
     stream.version();
-    stream.plan(&of(vec![change("a_b.c[\"k\"]", Action::Create, Value::NULL, object([("a", s("1"))]))]), &f(), "d1g3st");
+    stream.plan(
+        &of(vec![change("a_b.c[\"k\"]", Action::Create, Value::NULL, object([("a", s("1"))]))]),
+        &f(),
+        "d1g3st",
+    );
     stream.event(Event::Started { address: at("a_b.c[\"k\"]"), action: Action::Create });
-    stream.event(Event::Done { address: at("a_b.c[\"k\"]"), action: Action::Create, elapsed: Duration::from_secs(2), identity: Some("i".into()) });
+    stream.event(Event::Done {
+        address: at("a_b.c[\"k\"]"),
+        action: Action::Create,
+        elapsed: Duration::from_secs(2),
+        identity: Some("i".into()),
+    });
     stream.diagnostic(&Diagnostic::error("a::b", "S", "D"), &Sources::default());
     stream.summary(mesh_model::change::Counts::default(), "apply", "done", serde_json::json!({ "complete": true }));
     let lines: Vec<serde_json::Value> = out.text().lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
     let kinds: Vec<&str> = lines.iter().filter_map(|l| l["type"].as_str()).collect();
-    assert_eq!(kinds, ["version", "planned_change", "change_summary", "apply_start", "apply_complete", "diagnostic", "change_summary"]);
+    assert_eq!(
+        kinds,
+        [
+            "version",
+            "planned_change",
+            "change_summary",
+            "apply_start",
+            "apply_complete",
+            "diagnostic",
+            "change_summary"
+        ]
+    );
     assert_eq!(
         lines[1]["change"]["resource"],
         serde_json::json!({ "addr": "a_b.c[\"k\"]", "module": "", "resource": "a_b.c[\"k\"]", "implied_provider": "a",
@@ -497,12 +542,23 @@ fn no_view_shows_a_secret() {
         ])
     };
     let mut plan = staged();
-    for (i, action) in
-        [Action::Create, Action::Update, Action::Replace, Action::ReplaceCreateFirst, Action::Delete, Action::NoOp, Action::Forget, Action::Read]
-            .into_iter()
-            .enumerate()
+    for (i, action) in [
+        Action::Create,
+        Action::Update,
+        Action::Replace,
+        Action::ReplaceCreateFirst,
+        Action::Delete,
+        Action::NoOp,
+        Action::Forget,
+        Action::Read,
+    ]
+    .into_iter()
+    .enumerate()
     {
-        let (before, after) = (if i == 0 { Value::NULL } else { full("1") }, if action == Action::Delete { Value::NULL } else { full("2") });
+        let (before, after) = (
+            if i == 0 { Value::NULL } else { full("1") },
+            if action == Action::Delete { Value::NULL } else { full("2") },
+        );
         let mut c = change(&format!("a_b.c{i}"), action, before, after);
         c.importing = (action == Action::NoOp).then(|| "x".into());
         plan.changes.push(c);

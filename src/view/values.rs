@@ -24,7 +24,7 @@ fn write(out: &mut String, value: &Value, depth: usize, top: bool) {
         return out.push_str(SENSITIVE);
     }
     match value.kind() {
-        Kind::Null(ty) if top && ty.is_primitive() => out.push_str(&format!("to{ty}(null)")),
+        Kind::Null(ty) if top && ty.is_primitive() => push!(out, "to{ty}(null)"),
         Kind::String(s) if is_multi_line(s) => {
             let pad = "  ".repeat(depth);
             let (open, indent) = if depth == 0 { ("<<EOT", "") } else { ("<<-EOT", &*pad) };
@@ -73,7 +73,7 @@ fn mapping(out: &mut String, open: &str, close: &str, entries: &[(&str, &Value)]
     if !entries.is_empty() {
         out.push('\n');
         for (name, value) in entries {
-            out.push_str(&format!("{}{} = ", "  ".repeat(depth + 1), quote(name)));
+            push!(out, "{}{} = ", "  ".repeat(depth + 1), quote(name));
             write(out, value, depth + 1, false);
             out.push('\n');
         }
@@ -90,7 +90,7 @@ pub(crate) fn attributes(value: &Value, depth: usize) -> String {
     let shown: Vec<_> = fields.iter().filter(|(_, v)| !v.is_null()).collect();
     let width = shown.iter().map(|(k, _)| key(k).chars().count()).max().unwrap_or(0);
     for (name, v) in shown {
-        out.push_str(&format!("{pad}{:width$} = ", key(name)));
+        push!(out, "{pad}{:width$} = ", key(name));
         nested(&mut out, v, depth);
         out.push('\n');
     }
@@ -107,7 +107,7 @@ fn nested(out: &mut String, value: &Value, depth: usize) {
                     out.push_str(format!("{pad}    {line}").trim_end());
                     out.push('\n');
                 }
-                out.push_str(&format!("{pad}EOT"));
+                push!(out, "{pad}EOT");
             }
             _ => out.push_str(&text),
         }
@@ -118,15 +118,15 @@ fn nested(out: &mut String, value: &Value, depth: usize) {
         Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => {
             out.push_str("[\n");
             for item in items.iter() {
-                out.push_str(&format!("{pad}    "));
+                push!(out, "{pad}    ");
                 nested(out, item, depth + 1);
                 out.push_str(",\n");
             }
-            out.push_str(&format!("{pad}]"));
+            push!(out, "{pad}]");
         }
         Kind::Map(_, fields) | Kind::Object(fields) if fields.is_empty() => out.push_str("{}"),
         Kind::Map(_, _) | Kind::Object(_) => {
-            out.push_str(&format!("{{\n{}{pad}}}", attributes(value, depth + 1)));
+            push!(out, "{{\n{}{pad}}}", attributes(value, depth + 1));
         }
         _ => {}
     }

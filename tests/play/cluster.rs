@@ -18,8 +18,9 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) async fn connect(kubeconfig: &str) -> Result<Self, String> {
         let config = Kubeconfig::read_from(kubeconfig).map_err(|e| e.to_string())?;
-        let config =
-            kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.map_err(|e| e.to_string())?;
+        let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default())
+            .await
+            .map_err(|e| e.to_string())?;
         Ok(Self { client: kube::Client::try_from(config).map_err(|e| e.to_string())? })
     }
 
@@ -33,7 +34,9 @@ impl Cluster {
     pub(crate) async fn node_port_services(&self) -> Vec<Service> {
         let api: Api<Service> = Api::namespaced(self.client.clone(), NAMESPACE);
         let list = api.list(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
-        list.into_iter().filter(|s| s.spec.iter().flat_map(|s| s.ports.iter().flatten()).any(|p| p.node_port.is_some())).collect()
+        list.into_iter()
+            .filter(|s| s.spec.iter().flat_map(|s| s.ports.iter().flatten()).any(|p| p.node_port.is_some()))
+            .collect()
     }
 
     /// Names and internal addresses of the nodes.
@@ -73,7 +76,8 @@ impl Cluster {
     pub(crate) async fn service_account_token(&self, name: &str) -> Result<String, String> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), NAMESPACE);
         let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
-        let answer = api.create_token_request(name, &PostParams::default(), &request).await.map_err(|e| e.to_string())?;
+        let answer =
+            api.create_token_request(name, &PostParams::default(), &request).await.map_err(|e| e.to_string())?;
         answer.status.map(|s| s.token).ok_or_else(|| "no token".to_owned())
     }
 
@@ -88,7 +92,8 @@ impl Cluster {
     /// Injectors that were applied, with their `caBundle`.
     pub(crate) async fn injectors(&self) -> Vec<(String, Option<Vec<u8>>)> {
         let api: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
-        let list = api.list(&ListParams::default().labels("app=sidecar-injector")).await.map(|l| l.items).unwrap_or_default();
+        let list =
+            api.list(&ListParams::default().labels("app=sidecar-injector")).await.map(|l| l.items).unwrap_or_default();
         list.into_iter()
             .filter_map(|w| {
                 let hook = w.webhooks?.into_iter().next()?;
@@ -104,7 +109,10 @@ impl Cluster {
         let patch: kube::core::params::Patch<Value> = Patch::Strategic(json!({
             "webhooks": [{ "name": "sidecar-injector.istio.io", "clientConfig": { "caBundle": pem_base64 } }]
         }));
-        if let Err(e) = api.patch(name, &PatchParams { field_manager: Some("istiod".into()), ..PatchParams::default() }, &patch).await {
+        if let Err(e) = api
+            .patch(name, &PatchParams { field_manager: Some("istiod".into()), ..PatchParams::default() }, &patch)
+            .await
+        {
             println!("injector: {e}");
         }
     }

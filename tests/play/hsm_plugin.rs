@@ -29,24 +29,17 @@ impl Plugin {
         let setting = |name: &str| env(pod, "hsm-plugin", name).ok_or_else(|| format!("the container has no {name}"));
         let (library, label, kek_id, ca_id) =
             (setting("P11_LIB")?, setting("P11_TOKEN")?, setting("HSM_KEK_ID")?, setting("HSM_CA_ID")?);
-        let module = Pkcs11::new(&library).map_err(|e| e.to_string())?;
-        match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-            Ok(()) | Err(cryptoki::error::Error::Pkcs11(cryptoki::error::RvError::CryptokiAlreadyInitialized, _)) => {}
-            Err(e) => return Err(e.to_string()),
-        }
-        let slots = module.get_slots_with_initialized_token().map_err(|e| e.to_string())?;
-        let slot = slots
-            .into_iter()
-            .find(|s| module.get_token_info(*s).is_ok_and(|t| t.label() == label))
-            .ok_or_else(|| format!("no token is labelled {label:?}"))?;
-        let session = module.open_rw_session(slot).map_err(|e| e.to_string())?;
-        match session.login(UserType::User, Some(&AuthPin::new(pin.into()))) {
-            Ok(()) | Err(cryptoki::error::Error::Pkcs11(cryptoki::error::RvError::UserAlreadyLoggedIn, _)) => {}
-            Err(e) => return Err(e.to_string()),
-        }
-        let kek = single(&session, &[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(kek_id.clone().into_bytes())], "KEK")?;
-        let root =
-            single(&session, &[Attribute::Class(ObjectClass::CERTIFICATE), Attribute::Id(ca_id.into_bytes())], "root certificate")?;
+        let session = log_in(&library, &label, pin)?;
+        let kek = single(
+            &session,
+            &[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(kek_id.clone().into_bytes())],
+            "KEK",
+        )?;
+        let root = single(
+            &session,
+            &[Attribute::Class(ObjectClass::CERTIFICATE), Attribute::Id(ca_id.into_bytes())],
+            "root certificate",
+        )?;
         let attributes = session.get_attributes(root, &[AttributeType::Value]).map_err(|e| e.to_string())?;
         let der = attributes
             .into_iter()
@@ -92,6 +85,33 @@ impl Plugin {
         })
         .problems
     }
+}
+
+/// A session of a logged-in user.
+fn log_in(library: &str, label: &str, pin: &str) -> Result<Session, String> {
+    let module = Pkcs11::new(library).map_err(|e| e.to_string())?;
+    match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        Ok(()) | Err(cryptoki::error::Error::Pkcs11(cryptoki::error::RvError::CryptokiAlreadyInitialized, _)) => {}
+        Err(e) => return Err(e.to_string()),
+    }
+    let slots = module.get_slots_with_initialized_token().map_err(|e| e.to_string())?;
+    let slot = slots
+        .into_iter()
+        .find(|s| module.get_token_info(*s).is_ok_and(|t| t.label() == label))
+        .ok_or_else(|| format!("no token is labelled {label:?}"))?;
+    let session = module.open_rw_session(slot).map_err(|e| e.to_string())?;
+    match session.login(UserType::User, Some(&AuthPin::new(pin.into()))) {
+        Ok(()) | Err(cryptoki::error::Error::Pkcs11(cryptoki::error::RvError::UserAlreadyLoggedIn, _)) => Ok(session),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Changes the label of a secret key.
+pub(crate) fn relabel(library: &str, token: &str, pin_file: &str, id: &str, label: &str) -> Result<(), String> {
+    let pin = std::fs::read_to_string(pin_file).map_err(|e| e.to_string())?;
+    let session = log_in(library, token, pin.trim())?;
+    let key = single(&session, &[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(id.as_bytes().to_vec())], "key")?;
+    session.update_attributes(key, &[Attribute::Label(label.as_bytes().to_vec())]).map_err(|e| e.to_string())
 }
 
 fn single(session: &Session, template: &[Attribute], what: &str) -> Result<ObjectHandle, String> {

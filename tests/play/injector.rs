@@ -32,7 +32,8 @@ impl Injector {
              openssl req -new -newkey rsa:2048 -nodes -subj /CN=istiod -keyout key.pem -out csr.pem && \
              printf 'subjectAltName=IP:127.0.0.1' > ext && \
              openssl x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem";
-        let made = Command::new("sh").args(["-ec", script]).current_dir(folder.path()).output().map_err(|e| e.to_string())?;
+        let made =
+            Command::new("sh").args(["-ec", script]).current_dir(folder.path()).output().map_err(|e| e.to_string())?;
         if !made.status.success() {
             return Err(String::from_utf8_lossy(&made.stderr).into_owned());
         }
@@ -40,7 +41,10 @@ impl Injector {
         let ca_base64 = STANDARD.encode(read("ca.pem")?);
         let cert = CertificateDer::from_pem_slice(&read("cert.pem")?).map_err(|e| e.to_string())?;
         let key = PrivateKeyDer::from_pem_slice(&read("key.pem")?).map_err(|e| e.to_string())?;
-        let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert], key).map_err(|e| e.to_string())?;
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert], key)
+            .map_err(|e| e.to_string())?;
         let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| e.to_string())?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let revision = Arc::new(RwLock::new(String::new()));
@@ -54,7 +58,10 @@ impl Injector {
                         && let Some(body) = request(&mut tls).await
                     {
                         let answer = review(&body, &revision).to_string();
-                        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", answer.len());
+                        let head = format!(
+                            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                            answer.len()
+                        );
                         let _ = tls.write_all(head.as_bytes()).await;
                         let _ = tls.write_all(answer.as_bytes()).await;
                         let _ = tls.shutdown().await;
@@ -109,7 +116,9 @@ fn review(body: &[u8], revision: &str) -> Value {
         patch.push(json!({ "op": "add", "path": "/metadata/labels", "value": {} }));
     }
     patch.push(json!({ "op": "add", "path": "/metadata/labels/istio.io~1rev", "value": revision }));
-    patch.push(json!({ "op": "add", "path": "/spec/containers/-", "value": { "name": "istio-proxy", "image": "proxyv2" } }));
+    patch.push(
+        json!({ "op": "add", "path": "/spec/containers/-", "value": { "name": "istio-proxy", "image": "proxyv2" } }),
+    );
     json!({
         "apiVersion": "admission.k8s.io/v1",
         "kind": "AdmissionReview",

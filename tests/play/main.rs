@@ -6,6 +6,7 @@
 //! when what was applied is right. It never plays Kubernetes, Vault, PKCS#11 or HAProxy.
 //!
 //! `mesh-play KUBECONFIG WEBHOOK_PORT` runs until it is stopped; it says what it does on stdout.
+//! `mesh-play relabel ...` is somebody with another program who changes a key's label.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of the tests that speaks to people")]
 
 mod cluster;
@@ -23,8 +24,19 @@ const TICK: Duration = Duration::from_millis(250);
 #[expect(clippy::disallowed_methods, reason = "a program reads its own arguments")]
 fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, library, token, pin_file, id, label] = arguments.as_slice()
+        && word == "relabel"
+    {
+        return match hsm_plugin::relabel(library, token, pin_file, id, label) {
+            Ok(()) => std::process::ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("mesh-play: {e}");
+                std::process::ExitCode::FAILURE
+            }
+        };
+    }
     let [kubeconfig, port] = arguments.as_slice() else {
-        eprintln!("usage: mesh-play KUBECONFIG WEBHOOK_PORT");
+        eprintln!("usage: mesh-play KUBECONFIG WEBHOOK_PORT, or mesh-play relabel LIBRARY TOKEN PIN_FILE ID LABEL");
         return std::process::ExitCode::FAILURE;
     };
     // The only provider in the tree; a second install is no error worth telling.

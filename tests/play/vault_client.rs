@@ -18,8 +18,12 @@ pub(crate) async fn fetch(cluster: &Cluster, pod: &Pod) -> Result<Credentials, S
     let setting = |name: &str| env(pod, "vault-client", name).ok_or_else(|| format!("the container has no {name}"));
     let (address, auth_path, role, secret_path) =
         (setting("VAULT_ADDR")?, setting("VAULT_AUTH_PATH")?, setting("VAULT_ROLE")?, setting("VAULT_SECRET_PATH")?);
-    let ca = cluster.config_map("vault-tls-cert", "cert").await.ok_or("there is no ConfigMap vault-tls-cert with a key cert")?;
-    let account = pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_else(|| "default".to_owned());
+    let ca = cluster
+        .config_map("vault-tls-cert", "cert")
+        .await
+        .ok_or("there is no ConfigMap vault-tls-cert with a key cert")?;
+    let account =
+        pod.spec.as_ref().and_then(|s| s.service_account_name.clone()).unwrap_or_else(|| "default".to_owned());
     let jwt = cluster.service_account_token(&account).await?;
     let ca = reqwest::Certificate::from_pem(ca.as_bytes()).map_err(|e| e.to_string())?;
     let http = reqwest::Client::builder()
@@ -31,7 +35,9 @@ pub(crate) async fn fetch(cluster: &Cluster, pod: &Pod) -> Result<Credentials, S
     let answer = call(http.post(format!("{address}/v1/{auth_path}")).body(login)).await?;
     let token = answer["auth"]["client_token"].as_str().ok_or("the login gave no token")?.to_owned();
     let answer = call(http.get(format!("{address}/v1/{secret_path}")).header("X-Vault-Token", token)).await?;
-    let entry = |name: &str| answer["data"][name].as_str().map(str::to_owned).ok_or_else(|| format!("the secret has no {name}"));
+    let entry = |name: &str| {
+        answer["data"][name].as_str().map(str::to_owned).ok_or_else(|| format!("the secret has no {name}"))
+    };
     for name in ["clientcert", "clientkey", "servercert"] {
         if !entry(name)?.contains("-----BEGIN") {
             return Err(format!("{name} in the secret is no PEM"));

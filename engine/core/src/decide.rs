@@ -209,19 +209,44 @@ fn known(input: &Input<'_>, saved: &Instance, found: &Observed, mut response: Pl
             })
             .after;
     }
-    let drifted = action != Action::NoOp && !input.recovered && reason.is_none() && unchanged_config(input, saved, desired);
-    let drift = drifted.then(|| {
-        Box::new(Drift {
-            address: input.address.clone(),
-            before: response.after.clone(),
-            after: response.before.clone(),
-            paths: differences(&response.before, &response.after),
-        })
-    });
+    let drift = if action == Action::NoOp || input.recovered || reason.is_some() {
+        None
+    } else if unchanged_config(input, saved, desired) {
+        Some(drift(input, &response))
+    } else if desired.is_wholly_known() {
+        None
+    } else {
+        // What is configured is not known yet: what was configured last tells what has drifted.
+        let last = input.rules.plan(&PlanRequest {
+            schema: input.schema,
+            saved: Some(&saved.values),
+            observed: Some(&found.values),
+            desired: &configured(input.schema, &saved.values),
+            preview: None,
+            fingerprinter: input.fingerprinter,
+        });
+        (last.verdict != Verdict::NoOp).then(|| drift(input, &last))
+    };
     match changed(input, response, action, why, None) {
         Decision::Change { change, .. } => Decision::Change { change, drift },
         other => other,
     }
+}
+
+fn drift(input: &Input<'_>, response: &PlanResponse) -> Box<Drift> {
+    Box::new(Drift {
+        address: input.address.clone(),
+        before: response.after.clone(),
+        after: response.before.clone(),
+        paths: differences(&response.before, &response.after),
+    })
+}
+
+/// The part of saved values that a configuration can give.
+fn configured(schema: &ResourceSchema, saved: &Value) -> Value {
+    schema.schema.attributes.iter().filter(|a| a.given == mesh_model::schema::Given::Computed).fold(saved.clone(), |v, a| {
+        v.with(a.name, Value::null(a.ty.clone()))
+    })
 }
 
 /// Whether every configured attribute is what state remembers of the last apply.

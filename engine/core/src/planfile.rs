@@ -54,6 +54,9 @@ pub struct Content {
     pub changes: Vec<SavedChange>,
     /// The envelopes as they were reviewed.
     pub deferred: Vec<SavedEnvelope>,
+    /// The changes of root outputs as they were reviewed, by name.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, SavedOutput>,
     /// The plan in the machine format, redacted, for `show -json`.
     pub json: String,
     /// The plan as text, for `show`.
@@ -83,6 +86,17 @@ pub struct SavedChange {
     pub after: Json,
 }
 
+/// A reviewed change of a root output.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SavedOutput {
+    /// The action, as in [`SavedChange`].
+    pub action: String,
+    /// The value in state, secrets by fingerprint.
+    pub before: Json,
+    /// The value to come, secrets by fingerprint.
+    pub after: Json,
+}
+
 /// A reviewed envelope.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SavedEnvelope {
@@ -109,7 +123,7 @@ impl Content {
     }
 }
 
-pub use saved::{changes_of, envelopes_of, reviewed};
+pub use saved::{changes_of, envelopes_of, outputs_of, reviewed};
 
 fn damaged(why: &str) -> Diagnostic {
     Diagnostic::error("planfile::damaged", "The plan file cannot be used", format!("{why} Make the plan again with mesh plan -out."))
@@ -190,6 +204,7 @@ mod tests {
             timestamp: "2026-01-01T00:00:00Z".to_owned(),
             changes: Vec::new(),
             deferred: Vec::new(),
+            outputs: BTreeMap::new(),
             json: "{}".to_owned(),
             text: "secret-canary".to_owned(),
         }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use dashu_base::{Abs, Sign, Signed};
+use dashu_base::{Abs, BitTest, Sign};
 use dashu_float::round::mode::HalfEven;
 use dashu_float::{DBig, FBig};
 use dashu_int::IBig;
@@ -118,7 +118,7 @@ impl Number {
         match (self.sign_infinite(), other.sign_infinite()) {
             (Some(a), Some(b)) if a != b => None,
             (Some(s), _) | (_, Some(s)) => Some(Self::infinity(s)),
-            _ => Some(Self::from_big(self.big() + other.big())),
+            _ => Some(Self::from_big(exact_sum(self.big(), other.big()))),
         }
     }
 
@@ -231,6 +231,16 @@ impl Number {
     }
 }
 
+/// A sum rounded once: the library's own may miss the last bit where numbers of unlike size are subtracted.
+fn exact_sum(a: Big, b: Big) -> Big {
+    // Aligning numbers further apart would cost memory, and cannot change more than the rounding.
+    if a.repr().exponent().abs_diff(b.repr().exponent()) > 4 * BITS {
+        return a + b;
+    }
+    let exact = |x: Big| x.with_precision(0).value();
+    (exact(a) + exact(b)).with_precision(BITS).value()
+}
+
 impl From<i64> for Number {
     fn from(n: i64) -> Self {
         Self::Int(n)
@@ -287,7 +297,8 @@ impl FromStr for Number {
     }
 }
 
-/// Decimal text without exponent: the shortest that reads back as the same number.
+/// Decimal text without exponent: the shortest that reads back as the same number, filled up with zeros.
+/// Integers of up to 512 bits (154 digits) show all their digits.
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let big = match self {
@@ -295,39 +306,72 @@ impl fmt::Display for Number {
             Self::Big(b) if b.repr().is_infinite() => {
                 return f.write_str(if self.is_negative() { "-Inf" } else { "Inf" });
             }
-            Self::Big(b) => b,
+            Self::Big(b) => &**b,
         };
-        if self.is_integer()
-            && let Ok(int) = IBig::try_from((**big).clone())
+        // The exponent of a number that is no integer is negative, so the shift cannot be large.
+        if let (significand, Ok(shift)) = (big.repr().significand(), usize::try_from(big.repr().exponent()))
+            && significand.bit_len().saturating_add(shift) <= BITS
         {
-            return write!(f, "{int}");
+            return write!(f, "{}", significand << shift);
         }
-        let text = |digits: usize| plain(&(**big).clone().with_base_and_precision::<10>(digits).value());
-        let exact = |t: &str| t.parse::<Self>().is_ok_and(|n| n == *self);
-        // Most numbers were written by people with few digits: try those before the bisection.
-        let short = text(17);
-        if exact(&short) {
-            let least = (1..17).map(text).find(|t| exact(t)).unwrap_or(short);
-            return f.write_str(&least);
-        }
-        let (mut low, mut high) = (17, MAX_DIGITS);
-        while high - low > 1 {
-            let middle = usize::midpoint(low, high);
-            if exact(&text(middle)) { high = middle } else { low = middle }
-        }
-        f.write_str(&text(high))
+        let (digits, exponent) = shortest(big);
+        f.write_str(&plain(big.repr().sign() == Sign::Negative, &digits, exponent))
     }
 }
 
-/// Writes significand and exponent of a decimal out in full.
-fn plain(value: &FBig<HalfEven, 10>) -> String {
-    let (significand, exponent) = (value.repr().significand().clone(), value.repr().exponent());
-    let sign = if significand.is_negative() { "-" } else { "" };
-    let digits = significand.abs().to_string();
-    if exponent >= 0 {
-        return format!("{sign}{digits}{}", "0".repeat(exponent.unsigned_abs()));
+/// The fewest digits that read back as the same number, and the power of ten of the last one.
+///
+/// Between a number and its neighbours lies half a unit of its last bit on either side; the shortest
+/// decimal in there is looked for in whole numbers, which is quick and exact.
+fn shortest(big: &Big) -> (String, isize) {
+    let significand = big.repr().significand().clone().abs();
+    // One bit more than the precision: the last bit is half a unit.
+    let shift = (BITS + 1).saturating_sub(significand.bit_len());
+    let exponent = big.repr().exponent().saturating_sub_unsigned(shift);
+    let middle = significand << shift;
+    // A border belongs to the number whose significand is even.
+    let inclusive = !middle.bit(1);
+    let power = exponent.unsigned_abs();
+    let scaled = |n: IBig| if exponent < 0 { n * IBig::from(5).pow(power) } else { n << power };
+    let (low, high) = (scaled(&middle - IBig::ONE), scaled(&middle + IBig::ONE));
+    let middle = scaled(middle);
+    let length = middle.to_string().len();
+    let ten = IBig::from(10);
+    let rounded = |count: usize| {
+        let unit = ten.pow(length.saturating_sub(count));
+        let (quotient, rest) = (&middle / &unit, &middle % &unit);
+        let (down, up) = (&middle - &rest, &middle - &rest + &unit);
+        let down_fits = down > low || inclusive && down == low;
+        let up_fits = up < high || inclusive && up == high;
+        let nearer_up = match (&rest * IBig::from(2)).cmp(&unit) {
+            Ordering::Less => false,
+            Ordering::Equal => quotient.bit(0),
+            Ordering::Greater => true,
+        };
+        match (down_fits, up_fits) {
+            (true, true) if nearer_up => Some(quotient + IBig::ONE),
+            (true, _) => Some(quotient),
+            (false, true) => Some(quotient + IBig::ONE),
+            (false, false) => None,
+        }
+    };
+    let (mut least, mut most) = (1, length.min(MAX_DIGITS));
+    while least < most {
+        let count = usize::midpoint(least, most);
+        if rounded(count).is_some() { most = count } else { least = count + 1 }
     }
+    let digits = rounded(most).unwrap_or_default().to_string();
+    let last = length.saturating_sub(most).cast_signed().saturating_add(exponent.min(0));
+    (digits, last)
+}
+
+/// Writes digits and the power of ten of the last one out in full.
+fn plain(negative: bool, digits: &str, exponent: isize) -> String {
+    let sign = if negative { "-" } else { "" };
     let places = exponent.unsigned_abs();
+    if exponent >= 0 {
+        return format!("{sign}{digits}{}", "0".repeat(places));
+    }
     if digits.len() > places {
         let (whole, fraction) = digits.split_at(digits.len() - places);
         format!("{sign}{whole}.{fraction}")
@@ -386,9 +430,29 @@ mod tests {
         assert_eq!(n("1").div(&n("0")).map(|x| x.to_string()).as_deref(), Some("Inf"));
         assert_eq!(n("0").div(&n("0")), None);
         assert_eq!(n("1e21").to_string(), "1000000000000000000000");
+        assert_eq!(n("1e400").to_string(), format!("1{}", "0".repeat(400)));
+        assert_eq!(n("-1e-400").to_string(), format!("-0.{}1", "0".repeat(399)));
+        assert_eq!(n("1e9999").to_string().parse(), Ok(n("1e9999")));
         assert_eq!(n("1.50").to_string(), "1.5");
         assert_eq!(n("-0.001").to_string(), "-0.001");
         assert_eq!(n("2.0"), Number::Int(2));
+    }
+
+    /// The last digits of integers around 512 bits, as the field shows them.
+    #[test]
+    fn integers_are_exact_as_far_as_the_precision_goes() {
+        let nines = "9".repeat(154);
+        assert_eq!(n(&nines).to_string(), nines);
+        let most = "13407807929942597099574024998205846127479365820592393377723561443721764030073546976801874298166903\
+                    427690031858186486050853753882811946569946433649006084095";
+        assert_eq!(n(most).to_string(), most);
+        let sum = |a: &str, b: &str| n(a).add(&n(b)).map(|x| x.to_string());
+        assert_eq!(sum("2e60", "1"), Some(format!("2{}1", "0".repeat(59))));
+        assert_eq!(sum("1e154", "1"), Some(format!("1{}1", "0".repeat(153))));
+        assert_eq!(sum("1e155", "1"), Some(format!("1{}", "0".repeat(155))));
+        assert_eq!(sum("1e155", "7"), Some(format!("1{}10", "0".repeat(153))));
+        let third = n("-2e300").div(&n("3")).map(|x| x.to_string());
+        assert_eq!(third, Some(format!("-{}7{}", "6".repeat(154), "0".repeat(146))));
     }
 
     #[test]

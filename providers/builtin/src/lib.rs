@@ -41,7 +41,7 @@ pub fn provider() -> Arc<dyn Provider> {
         "Data kept in state, local files, gates, verified artifacts, certificate chains and probes: whatever needs no \
          system but this machine.",
         Schema::default(),
-        16,
+        64,
         vec![Box::new(gate::Gate), Box::new(local_file::LocalFile), Box::new(terraform_data::TerraformData)],
         vec![
             Box::new(artifact::Artifact),

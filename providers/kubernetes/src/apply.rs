@@ -4,6 +4,8 @@
 //! repairing it is what was asked for; a conflict over any other field is an error that names the
 //! other manager, unless the configuration says to take it over.
 
+use std::borrow::Cow;
+
 use http::Method;
 use mesh_model::Value;
 use mesh_sdk::{ErrorKind, ProviderError};
@@ -58,9 +60,15 @@ impl Apply<'_> {
 
     /// Applies. Conflicts over fields of ours are repaired.
     pub(crate) async fn run(&self, cluster: &Cluster) -> Result<Answer, ApplyError> {
-        let (_, path) = cluster.locate(self.reference).await.map_err(ApplyError::Refused)?;
-        let result = match self.send(cluster, &path, self.force).await {
-            Err(failure) if self.may_take(&failure) => self.send(cluster, &path, true).await,
+        let (kind, path) = cluster.locate(self.reference).await.map_err(ApplyError::Refused)?;
+        let mut body = Cow::Borrowed(&self.body);
+        if !kind.namespaced
+            && let Some(metadata) = body.to_mut().get_mut("metadata").and_then(Json::as_object_mut)
+        {
+            metadata.remove("namespace");
+        }
+        let result = match self.send(cluster, &path, &body, self.force).await {
+            Err(failure) if self.may_take(&failure) => self.send(cluster, &path, &body, true).await,
             other => other,
         };
         if !self.dry_run {
@@ -72,13 +80,13 @@ impl Apply<'_> {
         })
     }
 
-    async fn send(&self, cluster: &Cluster, path: &str, force: bool) -> Result<Answer, Failure> {
+    async fn send(&self, cluster: &Cluster, path: &str, body: &Json, force: bool) -> Result<Answer, Failure> {
         let uri = format!(
             "{path}?fieldManager={}&fieldValidation=Strict&force={force}{}",
             encoded(self.manager),
             if self.dry_run { "&dryRun=All" } else { "" }
         );
-        cluster.call(Method::PATCH, &uri, Payload::Apply(&self.body)).await
+        cluster.call(Method::PATCH, &uri, Payload::Apply(body)).await
     }
 
     /// Whether every field in conflict is ours to take.

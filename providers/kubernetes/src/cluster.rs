@@ -40,10 +40,13 @@ pub struct Cluster {
     pub(crate) ca_pem: Option<String>,
     requests: AtomicU64,
     discovery: tokio::sync::Mutex<Option<(Arc<Discovery>, Instant)>>,
-    kinds: Mutex<HashMap<(String, Option<String>, String), Arc<KindInfo>>>,
+    kinds: Mutex<HashMap<KindKey, Arc<KindInfo>>>,
     shelves: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Shelf>>>>,
     ended: Mutex<HashSet<String>>,
 }
+
+/// Group, version and kind.
+type KindKey = (String, Option<String>, String);
 
 /// Objects of one kind and namespace that were looked at.
 #[derive(Default)]
@@ -266,7 +269,7 @@ impl Cluster {
         let mut query = format!("{}?limit={PAGE}", Self::path(kind, namespace, ""));
         for (name, text) in [("labelSelector", labels), ("fieldSelector", fields)] {
             if !text.is_empty() {
-                query.push_str(&format!("&{name}={}", encoded(text)));
+                query.extend(["&", name, "=", &encoded(text)]);
             }
         }
         let mut out = Vec::new();
@@ -377,9 +380,14 @@ fn slim(item: &mut Json) {
 
 fn lookup(discovery: &Discovery, reference: &Reference) -> Option<KindInfo> {
     let group: &ApiGroup = discovery.get(&reference.group)?;
+    let of_version = |version: &str| {
+        let kinds = group.versioned_resources(version);
+        kinds.into_iter().find(|(api, _)| api.kind == reference.kind)
+    };
     let (api, capabilities) = match &reference.version {
-        Some(version) => group.versioned_resources(version).into_iter().find(|(api, _)| api.kind == reference.kind)?,
-        None => group.recommended_kind(&reference.kind)?,
+        Some(version) => of_version(version)?,
+        // The group's preferred version may lack the kind; the others follow by stability.
+        None => of_version(group.preferred_version_or_latest()).or_else(|| group.versions().find_map(of_version))?,
     };
     Some(KindInfo { namespaced: capabilities.scope == Scope::Namespaced, api })
 }

@@ -151,9 +151,8 @@ async fn served(cluster: &Cluster, definition: &Reference, object: &Json) -> Res
     };
     let mut clock = Clock::new(DEFINITION_TIMEOUT);
     loop {
-        cluster.wrote(definition).await;
         match cluster.kind(&kind).await {
-            Err(e) if e.kind == ErrorKind::Missing && clock.tick().await => {}
+            Err(e) if e.kind == ErrorKind::Missing && clock.tick().await => cluster.wrote(definition).await,
             other => return other.map(|_| ()),
         }
     }

@@ -176,15 +176,17 @@ pub(crate) fn cleaned(mut live: Json) -> Json {
         fields.remove("status");
     }
     if let Some(metadata) = live.get_mut("metadata").and_then(Json::as_object_mut) {
-        for name in ["managedFields", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink"] {
-            metadata.remove(name);
-        }
+        metadata.retain(|key, _| !SERVERS.contains(&key.as_str()));
         if let Some(annotations) = metadata.get_mut("annotations").and_then(Json::as_object_mut) {
             annotations.remove(LAST_APPLIED);
         }
     }
     live
 }
+
+/// Metadata that the server alone writes.
+pub(crate) const SERVERS: [&str; 6] =
+    ["managedFields", "uid", "resourceVersion", "generation", "creationTimestamp", "selfLink"];
 
 /// Where client-side apply keeps a copy of the object, secrets included.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";

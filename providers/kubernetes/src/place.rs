@@ -14,7 +14,7 @@ pub(crate) struct Place<'a> {
     built_in: bool,
     kind: &'a str,
     key: &'a str,
-    up: Option<&'a Place<'a>>,
+    up: Option<&'a Self>,
 }
 
 /// What a list is.
@@ -56,6 +56,11 @@ impl<'a> Place<'a> {
     /// The name of the field around it.
     pub(crate) fn parent(&self) -> &'a str {
         self.up.map_or("", |up| up.key)
+    }
+
+    /// Whether a field here is the server's, whatever a configuration says.
+    pub(crate) fn is_servers(&self, key: &str) -> bool {
+        self.up.is_none() && key == "status"
     }
 
     /// Whether a scalar here is base64.
@@ -155,6 +160,11 @@ pub(crate) fn harmless_when_empty(key: &str) -> bool {
             | "finalizers"
             | "status"
     )
+}
+
+/// Truth values that the server leaves out when they are false.
+pub(crate) fn false_when_absent(key: &str) -> bool {
+    matches!(key, "hostNetwork" | "hostPID" | "hostIPC" | "readOnly" | "paused" | "stdin" | "stdinOnce" | "tty")
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use mesh_model::{Kind, Marks, Value};
 use serde_json::Value as Json;
 
 use crate::equality;
-use crate::place::{ListKind, Place, harmless_when_empty, key_of, key_of_json};
+use crate::place::{ListKind, Place, false_when_absent, harmless_when_empty, key_of, key_of_json};
 
 /// The live value at the paths of `bases`. The first base gives order and spelling.
 pub(crate) fn project(bases: &[&Value], live: &Json, at: &Place<'_>) -> Value {
@@ -23,7 +23,7 @@ pub(crate) fn project(bases: &[&Value], live: &Json, at: &Place<'_>) -> Value {
             }
             let mut out: Vec<(std::sync::Arc<str>, Value)> = Vec::new();
             for (key, value) in objects.iter().flat_map(|o| o.iter()) {
-                if value.is_null() || out.iter().any(|(k, _)| k == key) {
+                if value.is_null() || at.is_servers(key) || out.iter().any(|(k, _)| k == key) {
                     continue;
                 }
                 if let Some(child) = fields.get(&**key).filter(|c| !c.is_null()) {
@@ -100,9 +100,11 @@ fn whole(bases: &[&Value], live: &Json) -> Value {
 /// that only an older configuration wanted.
 pub(crate) fn same(wanted: &Value, seen: &Value, at: &Place<'_>) -> bool {
     if let (Some(a), Some(b)) = (wanted.as_fields(), seen.as_fields()) {
-        return a.iter().filter(|(_, v)| !v.is_null()).all(|(key, value)| match b.get(key) {
+        return a.iter().filter(|(k, v)| !v.is_null() && !at.is_servers(k)).all(|(key, value)| match b.get(key) {
             Some(there) => same(value, there, &at.down(key)),
-            None => is_empty(value) && harmless_when_empty(key),
+            None => {
+                is_empty(value) && harmless_when_empty(key) || value.as_bool() == Some(false) && false_when_absent(key)
+            }
         }) && b.iter().all(|(key, value)| is_empty(value) || a.get(key).is_some_and(|v| !v.is_null()));
     }
     if let (Some(a), Some(b)) = (wanted.as_items(), seen.as_items()) {

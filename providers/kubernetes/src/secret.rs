@@ -9,7 +9,7 @@ use mesh_model::{Marks, Value};
 use serde_json::Value as Json;
 
 use crate::equality::{decode, encode};
-use crate::object::LAST_APPLIED;
+use crate::object::{LAST_APPLIED, SERVERS};
 
 /// A manifest with its marks at the leaves, those of a Secret added.
 pub(crate) fn mark_manifest(manifest: &Value) -> Value {
@@ -93,6 +93,9 @@ pub(crate) fn body(manifest: &Value) -> Json {
     let mut json = without_nulls(mesh_model::json::reveal_json(manifest));
     if let Some(fields) = json.as_object_mut() {
         fields.remove("status");
+        if let Some(metadata) = fields.get_mut("metadata").and_then(Json::as_object_mut) {
+            metadata.retain(|key, _| !SERVERS.contains(&key.as_str()));
+        }
         if fields.get("kind").and_then(Json::as_str) == Some("Secret")
             && let Some(Json::Object(texts)) = fields.remove("stringData")
         {

@@ -38,7 +38,8 @@ pub(super) fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX.get_or_init(|| {
         let cache = mesh_sandbox::default_cache(std::path::Path::new(&variable("HOME")));
-        let options = Options::temporary(cache, &variable("PATH"), [Part::Kubernetes]);
+        let mut options = Options::temporary(cache, &variable("PATH"), [Part::Kubernetes]);
+        options.users.push("reader".to_owned());
         Sandbox::start(options, &|_: &mesh_sandbox::Event| {}).expect("a cluster starts")
     })
 }

@@ -58,7 +58,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: Mode::Normal, refresh: true, replace: Vec::new(), parallelism: 10 }
+        Self { mode: Mode::Normal, refresh: true, replace: Vec::new(), parallelism: 64 }
     }
 }
 

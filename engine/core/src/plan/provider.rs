@@ -132,7 +132,12 @@ impl Planner<'_, '_> {
         let seen = session.observe(requests).await;
         self.engine.sink.event(Event::Observed { provider: key, objects: addresses.len(), elapsed: start.elapsed() });
         for recovered in self.recovered.borrow_mut().iter_mut() {
-            if let Some(i) = addresses.iter().position(|a| *a == recovered.intent.address) {
+            // An intent about another object at the same address (a deposed one) is not answered by this.
+            let same = |a: &Address| {
+                *a == recovered.intent.address
+                    && (recovered.intent.identity.is_none() || recovered.intent.identity == self.snapshot.instances[a].identity)
+            };
+            if let Some(i) = addresses.iter().position(same) {
                 match &seen[i] {
                     Ok(Observation::Present(o)) => {
                         recovered.looked = true;

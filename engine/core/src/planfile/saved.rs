@@ -3,13 +3,14 @@
 //! The one decision: a form of its own for values, with unknown parts and fingerprints, in which a
 //! list and a tuple are the same: only comparing with a second plan reads it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_model::change::{Deferred, Previewed};
+use mesh_model::change::{Deferred, OutputChange, Previewed};
 use mesh_model::{Action, Address, Change, Diagnostic, Fields, Fingerprint, Fingerprinter, Kind, Plan, Reason, Type, Value};
 use serde_json::{Value as Json, json};
 
-use super::{Content, SavedChange, SavedEnvelope, damaged};
+use super::{Content, SavedChange, SavedEnvelope, SavedOutput, damaged};
 
 const ACTIONS: [Action; 8] = [
     Action::NoOp,
@@ -42,6 +43,16 @@ pub fn changes_of(plan: &Plan, fingerprinter: &Fingerprinter) -> Vec<SavedChange
             after: encode(&fingerprinter.withhold(&c.after)),
         })
         .collect()
+}
+
+/// The changes of root outputs as they are kept.
+pub fn outputs_of(plan: &Plan, fingerprinter: &Fingerprinter) -> BTreeMap<String, SavedOutput> {
+    let saved = |o: &OutputChange| SavedOutput {
+        action: action_name(o.action),
+        before: encode(&fingerprinter.withhold(&o.before)),
+        after: encode(&fingerprinter.withhold(&o.after)),
+    };
+    plan.outputs.iter().map(|(name, o)| (name.to_string(), saved(o))).collect()
 }
 
 /// The envelopes of a plan as they are kept.
@@ -78,6 +89,10 @@ pub fn reviewed(content: &Content) -> Result<Plan, Diagnostic> {
             previewed: Previewed::NotNeeded,
             notes: Vec::new(),
         });
+    }
+    for (name, o) in &content.outputs {
+        let change = OutputChange { before: decode(&o.before)?, after: decode(&o.after)?, action: action_of(&o.action)? };
+        plan.outputs.insert(Arc::from(name.as_str()), change);
     }
     for d in &content.deferred {
         // `x[*]` names the block as `x` does.

@@ -153,11 +153,7 @@ resource "kubernetes_manifests" "istio" {
                     "Multi-document YAML. Shown and kept as `objects` only; if it is sensitive, so is every value in them.",
                 ),
                 Attribute::optional("documents", Type::Dynamic, "A list of objects, instead of `text`."),
-                Attribute::optional(
-                    "namespace",
-                    text.clone(),
-                    "Namespace of built-in namespaced objects that name none.",
-                ),
+                Attribute::optional("namespace", text.clone(), "Namespace of namespaced objects that name none."),
                 Attribute::optional(
                     "field_manager",
                     text.clone(),

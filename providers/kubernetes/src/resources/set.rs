@@ -53,7 +53,7 @@ pub(crate) fn objects(values: &Value) -> Result<Objects, NoSet> {
         if manifest.is_null() {
             continue;
         }
-        let manifest = placed(manifest, namespace);
+        let manifest = placed(manifest, namespace, &manifests);
         let position = i + 1;
         if let Some(reason) = check(&manifest) {
             return Err(NoSet::Wrong(attribute, format!("document {position}: {reason}")));
@@ -67,12 +67,30 @@ pub(crate) fn objects(values: &Value) -> Result<Objects, NoSet> {
     Ok(out)
 }
 
-/// With the default namespace, where its kind has one and it names none. For kinds that are not
-/// part of Kubernetes that is not known; they keep what they say.
-fn placed(manifest: &Value, namespace: Option<&str>) -> Value {
+/// Kinds of well-known APIs that have no namespace.
+const CLUSTER_WIDE_CUSTOM: &[&str] = &["GatewayClass", "ClusterIssuer", "ClusterPolicy"];
+
+/// With the default namespace, where its kind has one and it names none. A custom kind has one unless
+/// its definition in the set says otherwise; where that guess is wrong the namespace is not sent.
+fn placed(manifest: &Value, namespace: Option<&str>, all: &[Value]) -> Value {
     let (Some(namespace), Some(metadata)) = (namespace, manifest.get("metadata")) else { return manifest.clone() };
     let (group, _) = crate::object::split_api_version(manifest.get_str("apiVersion").unwrap_or("?/?"));
-    let namespaced = cluster_wide(group, manifest.get_str("kind").unwrap_or("")) == Some(false);
+    let kind = manifest.get_str("kind").unwrap_or("");
+    let namespaced = match cluster_wide(group, kind) {
+        Some(wide) => !wide,
+        None => {
+            let defines = |d: &&Value| {
+                let spec = d.get("spec");
+                d.get_str("kind") == Some("CustomResourceDefinition")
+                    && spec.is_some_and(|s| s.get_str("group") == Some(group))
+                    && spec.and_then(|s| s.get("names")?.get_str("kind")) == Some(kind)
+            };
+            match all.iter().find(defines).and_then(|d| d.get("spec")?.get_str("scope")) {
+                Some(scope) => scope == "Namespaced",
+                None => !CLUSTER_WIDE_CUSTOM.contains(&kind),
+            }
+        }
+    };
     if namespaced && metadata.get("namespace").is_none_or(Value::is_null) && metadata.as_fields().is_some() {
         return manifest.with("metadata", metadata.with("namespace", Value::string(namespace)));
     }
@@ -129,6 +147,14 @@ mod tests {
         assert_eq!(objects.keys().collect::<Vec<_>>(), ["ConfigMap n/a", "Namespace b", "Secret other/c"]);
         assert!(!format!("{objects:?}").contains("canary"));
         assert_eq!(to_json(&objects["ConfigMap n/a"])["metadata"]["namespace"], "n");
+    }
+
+    #[test]
+    fn custom_resources_get_the_default_namespace_where_they_have_one() {
+        let text = "apiVersion: a.b/v1\nkind: Wide\nmetadata: {name: w}\n---\napiVersion: a.b/v1\nkind: Narrow\nmetadata: {name: x}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {name: g}\n---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: wides.a.b}\nspec: {group: a.b, scope: Cluster, names: {kind: Wide}}\n";
+        let objects = objects(&config(text, "ns")).expect("a set");
+        let custom: Vec<_> = objects.keys().filter(|k| !k.starts_with("apiextensions")).collect();
+        assert_eq!(custom, ["a.b/Narrow ns/x", "a.b/Wide w", "gateway.networking.k8s.io/GatewayClass g"]);
     }
 
     #[test]

@@ -13,6 +13,33 @@ async fn who_has_no_rights_is_told_what_was_denied() {
 }
 
 #[tokio::test]
+async fn who_may_only_get_can_plan_and_is_told_what_was_not_tried() {
+    let admin = Lab::new().await;
+    let ns = admin.namespace("reader").await;
+    let names = ["a", "b", "c", "d"];
+    for name in names {
+        let mut made =
+            admin.life("kubernetes_manifest", json!({ "manifest": config_map(&ns, name, json!({"x": "1"})) }));
+        made.apply().await;
+    }
+    let user = json!([{"kind":"User","name":"reader","apiGroup":"rbac.authorization.k8s.io"}]);
+    for (role, namespace, resource) in [("target", "kube-system", "namespaces"), ("get", ns.as_str(), "configmaps")] {
+        let name = format!("{ns}-{role}");
+        admin.make(json!({"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole","metadata":{"name":name},"rules":[{"apiGroups":[""],"resources":[resource],"verbs":["get"]}]}), "x").await;
+        admin.make(json!({"apiVersion":"rbac.authorization.k8s.io/v1","kind":"RoleBinding","metadata":{"name":name,"namespace":namespace},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":name},"subjects":user}), "x").await;
+    }
+    let lab = Lab::of("reader").await.expect("may read kube-system");
+    let references: Vec<Reference> =
+        names.iter().map(|n| Reference::parse(&format!("ConfigMap {ns}/{n}")).expect("a name")).collect();
+    let found = lab.cluster().find(&references).await;
+    assert!(found.iter().all(|f| matches!(f, Ok(Some(_)))), "{found:?}");
+    let life = lab.life("kubernetes_manifest", json!({ "manifest": config_map(&ns, "a", json!({"x": "2"})) }));
+    let (response, _) = life.plan().await.expect("can be planned");
+    assert_eq!(response.verdict, Verdict::Update);
+    assert_eq!(response.notes, ["the credentials may not do this dry run"]);
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_is_named() {
     let port = mesh_sandbox::free_port().expect("a port");
     let provider = kubernetes();

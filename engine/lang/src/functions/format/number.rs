@@ -150,7 +150,11 @@ pub(super) fn write(out: &mut String, verb: &Verb<'_>, number: &Number) -> Resul
             if !number.is_integer() {
                 return Err("an integer is required".into());
             }
-            let int: IBig = number.abs().to_string().parse().map_err(|_| "an integer is required".to_owned())?;
+            let int = match number {
+                Number::Int(n) => IBig::from(*n),
+                // An integer's exponent is never negative.
+                Number::Big(big) => big.repr().significand() << big.repr().exponent().unsigned_abs(),
+            };
             let (radix, mark) = match verb.letter {
                 'b' => (2, "0b"),
                 'o' => (8, "0"),
