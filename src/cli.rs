@@ -11,11 +11,12 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mesh_model::Diagnostic;
 
+use crate::argv;
 use crate::commands::{
     apply, completion, console, destroy, drift, fmt, graph, init, output, plan, sandbox, show, state, validate, version,
 };
 use crate::ui::{Outcome, Ui};
-use crate::{argv, view::style};
+use crate::view::{style, summary};
 
 /// Plan and apply for service meshes, from the HSM key to the gateway.
 ///
@@ -160,10 +161,14 @@ fn finish(outcome: Outcome, ui: &Ui) -> u8 {
         Ok(code) => code,
         Err(failure) => {
             ui.report(&failure.0);
+            let done = ui.take_done();
+            let errors = failure.0.iter().filter(|d| d.is_error()).count();
             if let Some(stream) = &ui.stream {
-                let errors = failure.0.iter().filter(|d| d.is_error()).count();
                 let rest = serde_json::json!({ "errored": true, "errors": errors });
-                stream.summary(mesh_model::change::Counts::default(), "none", &format!("{errors} errors"), rest);
+                let operation = if done.is_some() { "apply" } else { "none" };
+                stream.summary(done.unwrap_or_default(), operation, &format!("{errors} errors"), rest);
+            } else if let Some(done) = done {
+                let _ = style::out(&format!("\nStopped by an error. Resources: {}.\n", summary::done(done)));
             }
             1
         }

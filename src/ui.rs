@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use mesh_model::change::Counts;
 use mesh_model::{Diagnostic, Diagnostics, Sources};
 
 use crate::view::diagnostics::{self, Layout};
@@ -60,6 +61,8 @@ pub(crate) struct Ui {
     pub(crate) stream: Option<Arc<Stream>>,
     /// Whether questions are allowed.
     pub(crate) input: bool,
+    /// What an apply has done that has not come to its own summary yet.
+    pub(crate) done: Arc<Mutex<Option<Counts>>>,
 }
 
 impl Ui {
@@ -78,6 +81,7 @@ impl Ui {
             layout: Layout { width, unicode: utf8, compact_warnings: false },
             stream: None,
             input,
+            done: Arc::default(),
         }
     }
 
@@ -89,6 +93,11 @@ impl Ui {
     /// The home folder.
     pub(crate) fn home(&self) -> PathBuf {
         PathBuf::from(self.var("HOME").unwrap_or("/"))
+    }
+
+    /// What an apply has done and nobody has said yet; asked once.
+    pub(crate) fn take_done(&self) -> Option<Counts> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Shows diagnostics.

@@ -36,21 +36,29 @@ impl Folder {
         for word in ["panicked", "BUG", "unwrap"] {
             assert!(!output.text().contains(word), "{}", output.text());
         }
-        let added: Vec<_> = names(self.path()).into_iter().filter(|n| !before.contains(n) && !n.ends_with(".key") && !n.contains("lock")).collect();
+        let added: Vec<_> = names(self.path())
+            .into_iter()
+            .filter(|n| !before.contains(n) && !n.ends_with(".key") && !n.contains("lock"))
+            .collect();
         assert!(added.is_empty(), "nothing is written: {added:?}");
         output
     }
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    std::fs::read_dir(folder).expect("a folder").flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    std::fs::read_dir(folder)
+        .expect("a folder")
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 const FILE: &str = "resource \"local_file\" \"f\" {\n  filename = \"f.txt\"\n  content  = \"x\"\n}\n";
 
 #[test]
 fn broken_hcl_names_every_place() {
-    let output = Folder::new("resource \"local_file\" \"f\" {\n  filename = [\n}\n\nlocals {\n  a = )\n}\n").refuses(&["main.mesh.hcl"]);
+    let output = Folder::new("resource \"local_file\" \"f\" {\n  filename = [\n}\n\nlocals {\n  a = )\n}\n")
+        .refuses(&["main.mesh.hcl"]);
     assert!(output.text().matches("main.mesh.hcl").count() >= 2, "both mistakes are shown:\n{}", output.text());
 }
 
@@ -61,7 +69,12 @@ fn an_unknown_attribute_is_named_with_what_was_meant() {
 
 #[test]
 fn a_circle_is_shown_with_its_lines() {
-    Folder::new("locals {\n  a = local.b\n  b = local.c\n  c = local.a\n}\n").refuses(&["local.a", "local.b", "local.c", "main.mesh.hcl:"]);
+    Folder::new("locals {\n  a = local.b\n  b = local.c\n  c = local.a\n}\n").refuses(&[
+        "local.a",
+        "local.b",
+        "local.c",
+        "main.mesh.hcl:",
+    ]);
 }
 
 #[test]
@@ -72,12 +85,18 @@ fn a_wrong_type_is_shown_at_its_value() {
 
 #[test]
 fn a_missing_variable_says_how_to_give_it() {
-    Folder::new(&format!("variable \"site\" {{\n  description = \"Name of the site.\"\n}}\n{FILE}")).refuses(&["site", "-var", "MESH_VAR_site", "Name of the site."]);
+    Folder::new(&format!("variable \"site\" {{\n  description = \"Name of the site.\"\n}}\n{FILE}")).refuses(&[
+        "site",
+        "-var",
+        "MESH_VAR_site",
+        "Name of the site.",
+    ]);
 }
 
 #[test]
 fn hostile_nesting_and_noise_give_errors() {
-    Folder::new(&format!("locals {{\n  a = {}1{}\n}}\n", "[".repeat(100_000), "]".repeat(100_000))).refuses(&["main.mesh.hcl:2"]);
+    Folder::new(&format!("locals {{\n  a = {}1{}\n}}\n", "[".repeat(100_000), "]".repeat(100_000)))
+        .refuses(&["main.mesh.hcl:2"]);
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("main.mesh.hcl"), [0xff, 0xfe, 0, 1, b'{']).expect("writes");
     let output = mesh(folder.path(), &["validate"], &BTreeMap::new());
@@ -150,7 +169,11 @@ fn a_sealed_vault_and_an_expired_token_speak_for_themselves() {
         )
     };
     let output = Folder::new(&hcl("hvs.canary-expired")).refuses(&["main.mesh.hcl"]);
-    assert!(output.text().contains("denied") || output.text().contains("invalid token"), "Vault's own words:\n{}", output.text());
+    assert!(
+        output.text().contains("denied") || output.text().contains("invalid token"),
+        "Vault's own words:\n{}",
+        output.text()
+    );
     assert!(!output.text().contains("canary-expired"), "the token is not shown");
     vault.seal().expect("seals");
     Folder::new(&hcl(vault.root_token())).refuses(&["sealed"]);

@@ -22,7 +22,8 @@ fn deployment(name: &str) -> Value {
 
 /// A namespace with a workload that runs before there is a mesh.
 fn workloads(site: &Site, labels: Value) {
-    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "labels": labels } });
+    let namespace =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop", "labels": labels } });
     site.kubernetes("POST", "/api/v1/namespaces", Some(namespace));
     // The service account controller comes first at a real site, too.
     let until = Instant::now() + Duration::from_secs(20);
@@ -55,7 +56,9 @@ fn greenfield_from_empty_to_destroyed() {
     let site = Site::new(|site| workloads(site, json!({})), "");
     // Plan from empty: all four providers, nothing created.
     let plan = site.mesh(&["plan", "-detailed-exitcode", "-input=false"]).expect(2, "plan from empty");
-    for ty in ["hsm_secret_key.kek", "vault_mount.asm", "kubernetes_manifests.control_plane", "gateway_load_balancer.ingress"] {
+    for ty in
+        ["hsm_secret_key.kek", "vault_mount.asm", "kubernetes_manifests.control_plane", "gateway_load_balancer.ingress"]
+    {
         assert!(plan.stdout.contains(ty), "{ty} is in the plan:\n{}", plan.stdout);
     }
     assert_eq!(site.kubernetes("GET", "/api/v1/namespaces/istio-system", None)["reason"], "NotFound");
@@ -100,12 +103,27 @@ fn refusals(site: &Site) {
     let ext = "printf '%s\\n' 'basicConstraints=critical,CA:TRUE,pathlen:0' 'keyUsage=critical,keyCertSign' > ca.ext; ";
     let sign = "openssl x509 -req -in csr.pem -CA root.pem -CAkey root.key -CAcreateserial -sha256";
     let cases = [
-        ("another key", format!("{ext}openssl req -new -newkey rsa:2048 -nodes -subj /CN=x -keyout x.key -out x.csr; openssl x509 -req -in x.csr -CA root.pem -CAkey root.key -CAcreateserial -days 9 -extfile ca.ext -out c.pem; cat c.pem root.pem > cert-chain.pem")),
+        (
+            "another key",
+            format!(
+                "{ext}openssl req -new -newkey rsa:2048 -nodes -subj /CN=x -keyout x.key -out x.csr; openssl x509 -req -in x.csr -CA root.pem -CAkey root.key -CAcreateserial -days 9 -extfile ca.ext -out c.pem; cat c.pem root.pem > cert-chain.pem"
+            ),
+        ),
         ("no CA", format!("{sign} -days 9 -out c.pem; cat c.pem root.pem > cert-chain.pem")),
         ("order", format!("{ext}{sign} -days 9 -extfile ca.ext -out c.pem; cat root.pem c.pem > cert-chain.pem")),
         ("no root", format!("{ext}{sign} -days 9 -extfile ca.ext -out c.pem; cat c.pem > cert-chain.pem")),
-        ("foreign root", format!("{ext}openssl x509 -req -in csr.pem -CA foreign.pem -CAkey foreign.key -CAcreateserial -days 9 -extfile ca.ext -out c.pem; cat c.pem foreign.pem > cert-chain.pem")),
-        ("expired", format!("{ext}{sign} -not_before 20200101000000Z -not_after 20200102000000Z -extfile ca.ext -out c.pem || {sign} -days -1 -extfile ca.ext -out c.pem; cat c.pem root.pem > cert-chain.pem")),
+        (
+            "foreign root",
+            format!(
+                "{ext}openssl x509 -req -in csr.pem -CA foreign.pem -CAkey foreign.key -CAcreateserial -days 9 -extfile ca.ext -out c.pem; cat c.pem foreign.pem > cert-chain.pem"
+            ),
+        ),
+        (
+            "expired",
+            format!(
+                "{ext}{sign} -not_before 20200101000000Z -not_after 20200102000000Z -extfile ca.ext -out c.pem || {sign} -days -1 -extfile ca.ext -out c.pem; cat c.pem root.pem > cert-chain.pem"
+            ),
+        ),
         ("no PEM", "echo rubbish > cert-chain.pem".to_owned()),
     ];
     let mut said = std::collections::BTreeSet::new();
@@ -123,7 +141,8 @@ fn refusals(site: &Site) {
     sh(&format!("{ext}{sign} -days 9 -extfile ca.ext -out c.pem; cat c.pem root.pem > cert-chain.pem"));
     site.kubernetes("DELETE", "/api/v1/namespaces/istio-system/secrets/istio-ca-cert-csr", None);
     let until = Instant::now() + Duration::from_secs(30);
-    while site.kubernetes("GET", "/api/v1/namespaces/istio-system/secrets/istio-ca-cert-csr", None)["kind"] != "Secret" {
+    while site.kubernetes("GET", "/api/v1/namespaces/istio-system/secrets/istio-ca-cert-csr", None)["kind"] != "Secret"
+    {
         assert!(Instant::now() < until, "istiod writes a new request\n{}", site.play_log());
         std::thread::sleep(Duration::from_millis(200));
     }
@@ -135,13 +154,29 @@ fn refusals(site: &Site) {
 fn drift(site: &Site) {
     site.mesh(&["drift", "-input=false"]).expect(0, "no drift yet");
     let ns = "/api/v1/namespaces";
-    site.kubernetes("PATCH", &format!("{ns}/shop"), Some(json!({ "metadata": { "labels": { "istio.io/rev": null, "istio-injection": "enabled" } } })));
-    site.kubernetes("PATCH", &format!("{ns}/istio-system/configmaps/vault-tls-cert"), Some(json!({ "data": { "cert": "x" } })));
+    site.kubernetes(
+        "PATCH",
+        &format!("{ns}/shop"),
+        Some(json!({ "metadata": { "labels": { "istio.io/rev": null, "istio-injection": "enabled" } } })),
+    );
+    site.kubernetes(
+        "PATCH",
+        &format!("{ns}/istio-system/configmaps/vault-tls-cert"),
+        Some(json!({ "data": { "cert": "x" } })),
+    );
     site.kubernetes("DELETE", &format!("{ns}/istio-system/secrets/istio-ca-cert"), None);
-    site.kubernetes("PATCH", &format!("{ns}/istio-system/services/istiod"), Some(json!({ "spec": { "selector": { "istio.io/rev": "other" } } })));
+    site.kubernetes(
+        "PATCH",
+        &format!("{ns}/istio-system/services/istiod"),
+        Some(json!({ "spec": { "selector": { "istio.io/rev": "other" } } })),
+    );
     site.kubernetes("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/role-tokenreview-binding", None);
     site.kubernetes("DELETE", &format!("{ns}/istio-system/services/promsd"), None);
-    site.vault("PUT", "sys/policies/acl/asm-c1-hsm-policy", Some(json!({ "policy": "path \"x\" { capabilities = [\"read\"] }" })));
+    site.vault(
+        "PUT",
+        "sys/policies/acl/asm-c1-hsm-policy",
+        Some(json!({ "policy": "path \"x\" { capabilities = [\"read\"] }" })),
+    );
     site.vault("PUT", "auth/asm-c1/hsm/role/istiod", Some(json!({ "token_ttl": "1h" })));
     site.vault("PUT", "asm-c1/hsm", Some(json!({ "PIN": "0000" })));
     site.vault("POST", "sys/mounts/asm-c1/tune", Some(json!({ "max_lease_ttl": "1h" })));
@@ -153,12 +188,12 @@ fn drift(site: &Site) {
     site.haproxy(&format!("set server {} state maint", server.expect("a server of ours")));
     site.relabel_kek("renamed");
     let drift = site.mesh(&["drift", "-json", "-input=false"]).expect(2, "drift exits with 2");
-    let named: std::collections::BTreeSet<String> = drift
-        .stdout
-        .lines()
-        .filter_map(|l| serde_json::from_str::<Value>(l).ok())
-        .filter(|e| e["type"] == "resource_drift")
-        .filter_map(|e| e["change"]["resource"]["addr"].as_str().map(str::to_owned))
+    let document: Value = serde_json::from_str(&drift.stdout).expect("one JSON document");
+    let named: std::collections::BTreeSet<String> = document["resource_drift"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|d| d["address"].as_str().map(str::to_owned))
         .collect();
     let expected: std::collections::BTreeSet<String> = [
         "kubernetes_labels.enrolled[\"shop\"]",
@@ -234,15 +269,29 @@ fn brownfield_is_adopted_and_migrated() {
             let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "vault", "labels": { "team": "security" } } });
             site.kubernetes("POST", "/api/v1/namespaces", Some(namespace));
             let id: String = KEK_ID.bytes().map(|b| format!("{b:02x}")).collect();
-            site.pkcs11(&["--keygen", "--key-type", "AES:32", "--id", &id, "--label", "k8s-kms-plugin-kek", "--sensitive"]);
+            site.pkcs11(&[
+                "--keygen",
+                "--key-type",
+                "AES:32",
+                "--id",
+                &id,
+                "--label",
+                "k8s-kms-plugin-kek",
+                "--sensitive",
+            ]);
         },
         "adopt_kek = true\nadopt_reviewer_namespace = true",
     );
-    let uid = |path: &str| site.kubernetes("GET", path, None)["metadata"]["uid"].as_str().map(str::to_owned).expect("a uid");
+    let uid =
+        |path: &str| site.kubernetes("GET", path, None)["metadata"]["uid"].as_str().map(str::to_owned).expect("a uid");
     let before = (uid("/api/v1/namespaces/vault"), uid("/apis/apps/v1/namespaces/shop/deployments/cart"));
     let key = site.pkcs11(&["-O", "--type", "secrkey"]);
     to_the_end(&site);
-    assert_eq!(before, (uid("/api/v1/namespaces/vault"), uid("/apis/apps/v1/namespaces/shop/deployments/cart")), "nothing is recreated");
+    assert_eq!(
+        before,
+        (uid("/api/v1/namespaces/vault"), uid("/apis/apps/v1/namespaces/shop/deployments/cart")),
+        "nothing is recreated"
+    );
     assert_eq!(site.pkcs11(&["-O", "--type", "secrkey"]), key, "the key is the same");
     let shop = site.kubernetes("GET", "/api/v1/namespaces/shop", None)["metadata"]["labels"].clone();
     assert_eq!(shop["istio.io/rev"], "asm-198-6");

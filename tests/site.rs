@@ -42,7 +42,8 @@ impl Output {
 /// A sandbox of all parts, or of some.
 pub(crate) fn sandbox(parts: &[Part]) -> Sandbox {
     #[expect(clippy::disallowed_methods, reason = "tests find the cache and the programs as a user's shell does")]
-    let (home, path) = (std::env::var("HOME").unwrap_or_else(|_| "/root".into()), std::env::var("PATH").unwrap_or_default());
+    let (home, path) =
+        (std::env::var("HOME").unwrap_or_else(|_| "/root".into()), std::env::var("PATH").unwrap_or_default());
     let mut options = Options::temporary(default_cache(Path::new(&home)), path.as_ref(), parts.iter().copied());
     options.users.push("operator".into());
     options.users.dedup();
@@ -64,7 +65,14 @@ pub(crate) fn command(folder: &Path, arguments: &[&str], env: &BTreeMap<String, 
     let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
     #[expect(clippy::disallowed_methods, reason = "HAProxy is found through PATH")]
     let path = std::env::var("PATH").unwrap_or_default();
-    command.args(arguments).current_dir(folder).env_clear().env("PATH", path).env("NO_COLOR", "1").envs(env).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", path)
+        .env("NO_COLOR", "1")
+        .envs(env)
+        .stdin(Stdio::null());
     command
 }
 
@@ -90,7 +98,8 @@ impl Drop for Site {
 }
 
 fn run(program: &str, arguments: &[&str], folder: &Path) -> String {
-    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    let output =
+        Command::new(program).args(arguments).current_dir(folder).output().unwrap_or_else(|e| panic!("{program}: {e}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -144,7 +153,8 @@ impl Site {
             .timeout(Duration::from_secs(20))
             .build()
             .expect("a client");
-        let mut site = Self { sandbox, folder, token, pin, env: BTreeMap::new(), play, transcript: RefCell::default(), http, vip };
+        let mut site =
+            Self { sandbox, folder, token, pin, env: BTreeMap::new(), play, transcript: RefCell::default(), http, vip };
         site.offline_root("root", "Offline Root");
         prepare(&site);
         site.bootstrap();
@@ -168,7 +178,27 @@ impl Site {
     pub(crate) fn offline_root(&self, file: &str, name: &str) {
         let (key, pem, subject) = (format!("{file}.key"), format!("{file}.pem"), format!("/O=Example/CN={name}"));
         let room = self.vault_room();
-        run("openssl", &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", &subject, "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", &key, "-out", &pem], &room);
+        run(
+            "openssl",
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "3650",
+                "-subj",
+                &subject,
+                "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign",
+                "-keyout",
+                &key,
+                "-out",
+                &pem,
+            ],
+            &room,
+        );
     }
 
     /// What administrators do once: rights and a token that can do no more than the example needs.
@@ -181,22 +211,45 @@ impl Site {
             ("MESH_VAR_vault_token".to_owned(), vault.root_token().to_owned()),
             ("MESH_VAR_vault_ca_file".to_owned(), vault.ca_file.display().to_string()),
         ]);
-        mesh(&self.example().join("bootstrap"), &["apply", "-auto-approve", "-input=false"], &env).expect(0, "the administrators' part applies");
-        let answer = self.vault("POST", "auth/token/create", Some(json!({ "policies": ["mesh-operator-c1"], "period": "24h" })));
+        mesh(&self.example().join("bootstrap"), &["apply", "-auto-approve", "-input=false"], &env)
+            .expect(0, "the administrators' part applies");
+        let answer =
+            self.vault("POST", "auth/token/create", Some(json!({ "policies": ["mesh-operator-c1"], "period": "24h" })));
         let token = answer["auth"]["client_token"].as_str().expect("a token").to_owned();
         self.env.insert("MESH_VAR_vault_token".into(), token);
     }
 
     fn variables(&mut self, webhook_port: u16, extra: &str) {
         let room = self.vault_room();
-        run("openssl", &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=hsm-client", "-keyout", "hsm.key", "-out", "hsm.pem"], &room);
+        run(
+            "openssl",
+            &[
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "30",
+                "-subj",
+                "/CN=hsm-client",
+                "-keyout",
+                "hsm.key",
+                "-out",
+                "hsm.pem",
+            ],
+            &room,
+        );
         let read = |name: &str| std::fs::read_to_string(room.join(name)).expect("reads");
         self.env.insert("MESH_VAR_hsm_pin".into(), self.pin.clone());
         self.env.insert("MESH_VAR_hsm_client_cert".into(), read("hsm.pem"));
         self.env.insert("MESH_VAR_hsm_client_key".into(), read("hsm.key"));
         self.env.insert("MESH_VAR_hsm_server_cert".into(), read("hsm.pem"));
-        let (kubernetes, vault, gateway) =
-            (self.sandbox.kubernetes().expect("kubernetes"), self.sandbox.vault().expect("vault"), self.sandbox.gateway().expect("gateway"));
+        let (kubernetes, vault, gateway) = (
+            self.sandbox.kubernetes().expect("kubernetes"),
+            self.sandbox.vault().expect("vault"),
+            self.sandbox.gateway().expect("gateway"),
+        );
         let text = format!(
             r#"kubeconfig                = "{}"
 kubernetes_host_for_vault = "{}"
@@ -269,8 +322,11 @@ haproxy = {{
         let room = self.vault_room();
         std::fs::copy(self.example().join("csr.pem"), room.join("csr.pem")).expect("the CSR was exported");
         let start = instructions.find("printf '").expect("the gate prints commands");
-        let end = instructions[start..].find("> cert-chain.pem").expect("the last command") + start + "> cert-chain.pem".len();
-        let script: String = instructions[start..end].lines().map(|l| format!("{}\n", l.trim_start_matches(['|', '│', ' ']))).collect();
+        let end = instructions[start..].find("> cert-chain.pem").expect("the last command")
+            + start
+            + "> cert-chain.pem".len();
+        let script: String =
+            instructions[start..end].lines().map(|l| format!("{}\n", l.trim_start_matches(['|', '│', ' ']))).collect();
         run("sh", &["-ec", &script], &room);
         std::fs::copy(room.join("cert-chain.pem"), self.example().join("cert-chain.pem")).expect("the chain");
     }
@@ -347,7 +403,15 @@ haproxy = {{
     /// Runs `pkcs11-tool` on the token.
     pub(crate) fn pkcs11(&self, arguments: &[&str]) -> String {
         let output = Command::new("pkcs11-tool")
-            .args(["--module", &self.token.module_path.display().to_string(), "--token-label", "asm-partition", "--login", "--pin", &self.pin])
+            .args([
+                "--module",
+                &self.token.module_path.display().to_string(),
+                "--token-label",
+                "asm-partition",
+                "--login",
+                "--pin",
+                &self.pin,
+            ])
             .args(arguments)
             .env("SOFTHSM2_CONF", &self.token.conf_path)
             .output()
@@ -374,7 +438,10 @@ haproxy = {{
         let jwt = reviewer["data"]["token"].as_str().map(str::to_owned).unwrap_or_default();
         assert!(!jwt.is_empty(), "the reviewer's token is there to be looked for");
         use base64::Engine as _;
-        let decoded = base64::engine::general_purpose::STANDARD.decode(&jwt).map(|b| String::from_utf8_lossy(&b).into_owned()).expect("base64");
+        let decoded = base64::engine::general_purpose::STANDARD
+            .decode(&jwt)
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
+            .expect("base64");
         let key = self.env["MESH_VAR_hsm_client_key"].lines().nth(3).expect("a line of the key").to_owned();
         let token = self.env["MESH_VAR_vault_token"].clone();
         let secrets = [self.pin.clone(), jwt, decoded, key, token];

@@ -50,7 +50,7 @@ data "kubernetes_resource" "request" {
 # Nothing to decrypt where the request was cleared away after it was signed.
 data "hsm_decrypted_csr" "istiod" {
   count  = nonsensitive(data.kubernetes_resource.request.data == null) ? 0 : 1
-  kek_id = hsm_secret_key.kek.id
+  kek_id = var.kek_id
   data   = data.kubernetes_resource.request.data
 }
 

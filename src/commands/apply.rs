@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::ArgAction;
 use mesh_core::{Approval, Approver, Finished, Options, Planning, planfile};
-use mesh_model::{Diagnostic, Diagnostics, Plan};
+use mesh_model::{Address, Diagnostic, Diagnostics, Plan};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -102,23 +102,33 @@ pub(crate) fn apply(
     let run = project.run(&engine, options);
     let runtime = runtime()?;
     let (cancel, interrupted) = interrupts(&runtime, true)?;
-    let mut approver =
-        Person { ui, reporter: reporter.clone(), consent, destroy, interrupted, beyond: false, lost: None };
+    let mut approver = Person {
+        ui,
+        reporter: reporter.clone(),
+        consent,
+        destroy,
+        interrupted,
+        beyond: false,
+        lost: None,
+        protected: Vec::new(),
+    };
     let lock = lock_info(ui, if destroy { "destroy" } else { "apply" });
     let finished = runtime.block_on(run.apply(&mut approver, reviewed, lock, wait, cancel));
     reporter.clear();
-    let (beyond, lost) = (approver.beyond, approver.lost.take());
+    let (beyond, lost, protected) = (approver.beyond, approver.lost.take(), std::mem::take(&mut approver.protected));
     // What an abandoned call still does must not keep the process.
     runtime.shutdown_background();
     let finished = finished?;
+    // From here on the report says what was done.
+    ui.take_done();
     if let Some(error) = lost {
         return Err(error.into());
     }
-    report(ui, &finished, destroy, beyond)
+    report(ui, &finished, destroy, beyond, &protected)
 }
 
 /// Says what came of it.
-fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool) -> Outcome {
+fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool, protected: &[Address]) -> Outcome {
     let mut found: Diagnostics = finished.warnings.clone();
     for (address, diagnostic) in &finished.report.failed {
         found.push(if diagnostic.address.is_some() { diagnostic.clone() } else { diagnostic.clone().on(address) });
@@ -152,6 +162,7 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool) -> Outcome 
         stream.outputs(&finished.outputs);
         let rest = json!({
             "complete": code == 0,
+            "protected": protected.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "failed": finished.report.failed.len(),
             "skipped": finished.report.skipped.len(),
             "gates": finished.waiting.iter().map(crate::view::json::waiting).collect::<Vec<_>>(),
@@ -170,6 +181,12 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool) -> Outcome 
     }
     if !(finished.declined && finished.counts == mesh_model::change::Counts::default()) {
         push!(end, "\n{line}\n");
+    }
+    if !protected.is_empty() && !finished.declined {
+        end.push_str("\nLeft in place, because they are protected:\n");
+        for address in protected {
+            push!(end, "  {address}\n");
+        }
     }
     if code == WAITING {
         end.push_str("\nDo what the gates ask for, then run the same command again: it goes on from here.\n");
@@ -199,12 +216,15 @@ struct Person<'u> {
     beyond: bool,
     /// The plan could not be shown.
     lost: Option<std::io::Error>,
+    /// What a destroy leaves.
+    protected: Vec<Address>,
 }
 
 impl Approver for Person<'_> {
     fn approve(&mut self, stage: usize, planning: &Planning<'_>, within: bool) -> Approval {
         self.reporter.clear();
         let plan = &planning.plan;
+        self.protected.clone_from(&plan.protected);
         let digest = planning.digest();
         let refused = self.consent == Consent::Reviewed && !within;
         if let Some(stream) = &self.ui.stream {

@@ -4,10 +4,11 @@
 //! provider is installed with it, so that nothing else pays for them.
 
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mesh_core::{Cancel, Event, Sink};
-use mesh_model::Diagnostic;
+use mesh_model::change::Counts;
+use mesh_model::{Action, Diagnostic};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -54,6 +55,7 @@ impl Reporter {
             Self::People(progress) => progress.clone(),
             Self::Stream(stream) => stream.clone(),
         };
+        let sink: Arc<dyn Sink> = Arc::new(Counted { inner: sink, done: ui.done.clone() });
         if ui.var("MESH_LOG").is_some_and(|v| v != "off") { Arc::new(Logged(sink)) } else { sink }
     }
 
@@ -62,6 +64,36 @@ impl Reporter {
         if let Self::People(progress) = self {
             progress.clear();
         }
+    }
+}
+
+/// Counts what is done, for the summary of an apply that ends with an error of its own (state, lock).
+struct Counted {
+    inner: Arc<dyn Sink>,
+    done: Arc<Mutex<Option<Counts>>>,
+}
+
+impl Sink for Counted {
+    fn event(&self, event: Event) {
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event {
+            Event::StageStarted { .. } => {
+                done.get_or_insert_default();
+            }
+            Event::Done { action, .. } => {
+                let counts = done.get_or_insert_default();
+                match action {
+                    Action::Create => counts.add += 1,
+                    Action::Update => counts.change += 1,
+                    Action::Delete => counts.destroy += 1,
+                    Action::Forget => counts.forget += 1,
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        drop(done);
+        self.inner.event(event);
     }
 }
 

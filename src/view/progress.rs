@@ -165,6 +165,10 @@ pub(crate) fn line(event: &Event) -> Option<String> {
         Event::Skipped { address, because, .. } => {
             format!("{} {}", paint(YELLOW.bold(), format!("{address}: Skipped:")), visible(because))
         }
+        Event::Warning(d) => {
+            let place = d.address.as_ref().map(|a| format!("{a}: ")).unwrap_or_default();
+            format!("{} {place}{}: {}", paint(YELLOW.bold(), "Warning:"), d.summary, visible(&d.detail))
+        }
         Event::StageStarted { stage, .. } if *stage > 1 => paint(DIM, format!("Stage {stage}:")),
         _ => return None,
     })
@@ -198,6 +202,7 @@ mod tests {
         let out = Shared::default();
         let progress = Progress::lines(Box::new(out.clone()));
         let address: Address = "vault_policy.a[0]".parse().expect("an address");
+        let at = address.clone();
         let time = Duration::from_secs(61);
         for event in [
             Event::Observing { provider: "vault".into(), objects: 3 },
@@ -218,6 +223,7 @@ mod tests {
             },
             Event::Skipped { address, action: Action::Delete, because: "it needs x, which failed".into() },
             Event::StageStarted { stage: 2, operations: 1 },
+            Event::Warning(Diagnostic::warning("a::b", "The server has a warning", "old API").on(&at)),
         ] {
             progress.event(event);
         }
@@ -229,7 +235,8 @@ mod tests {
              vault_policy.a[0]: Creation complete after 1m1s [id=ns/a]\n\
              vault_policy.a[0]: Modifications failed after 1m1s: Permission denied\n\
              vault_policy.a[0]: Skipped: it needs x, which failed\n\
-             Stage 2:\n"
+             Stage 2:\n\
+             Warning: vault_policy.a[0]: The server has a warning: old API\n"
         );
     }
 }

@@ -232,8 +232,9 @@ impl Sink for Stream {
             Event::StageStarted { stage, operations } => {
                 self.write("info", &format!("Stage {stage}: {operations} operations"), "log", json!({}));
             }
-            // Warnings come again, with their places, among the diagnostics of the run.
-            Event::Configuring { .. } | Event::Warning(_) => {}
+            // What happens while applying has no place in the sources.
+            Event::Warning(d) => self.diagnostic(d, &Sources::default()),
+            Event::Configuring { .. } => {}
         }
     }
 }

@@ -3,6 +3,8 @@
 //! The one decision: unchanged lines are shown near a change only, and words that differ in a line
 //! that was rewritten are emphasised. Comparing stops being exact after 200 ms, never being useful.
 
+use std::time::Instant;
+
 use similar::{ChangeTag, TextDiff};
 
 use super::diff::{Line, PATIENCE, Sign};
@@ -20,6 +22,7 @@ pub(crate) fn is_multi_line(text: &str) -> bool {
 pub(crate) fn lines(before: &str, after: &str, depth: usize) -> Vec<Line> {
     // One side may have a single line, with characters that the other is free of.
     let (before, after) = (super::style::visible(before), super::style::visible(after));
+    let deadline = Instant::now() + PATIENCE;
     let mut config = TextDiff::configure();
     config.timeout(PATIENCE);
     let diff = config.diff_lines(before.as_str(), after.as_str());
@@ -31,7 +34,7 @@ pub(crate) fn lines(before: &str, after: &str, depth: usize) -> Vec<Line> {
         hidden(&mut out, depth, start.saturating_sub(next));
         next = group.last().map_or(next, |op| op.old_range().end);
         for op in &group {
-            for change in diff.iter_inline_changes(op) {
+            for change in diff.iter_inline_changes_deadline(op, Some(deadline)) {
                 let sign = match change.tag() {
                     ChangeTag::Equal => Sign::Blank,
                     ChangeTag::Delete => Sign::Remove,

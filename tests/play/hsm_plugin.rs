@@ -110,7 +110,8 @@ fn log_in(library: &str, label: &str, pin: &str) -> Result<Session, String> {
 pub(crate) fn relabel(library: &str, token: &str, pin_file: &str, id: &str, label: &str) -> Result<(), String> {
     let pin = std::fs::read_to_string(pin_file).map_err(|e| e.to_string())?;
     let session = log_in(library, token, pin.trim())?;
-    let key = single(&session, &[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(id.as_bytes().to_vec())], "key")?;
+    let key =
+        single(&session, &[Attribute::Class(ObjectClass::SECRET_KEY), Attribute::Id(id.as_bytes().to_vec())], "key")?;
     session.update_attributes(key, &[Attribute::Label(label.as_bytes().to_vec())]).map_err(|e| e.to_string())
 }
 

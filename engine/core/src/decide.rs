@@ -217,20 +217,40 @@ fn known(input: &Input<'_>, saved: &Instance, found: &Observed, mut response: Pl
         None
     } else {
         // What is configured is not known yet: what was configured last tells what has drifted.
-        let last = input.rules.plan(&PlanRequest {
-            schema: input.schema,
-            saved: Some(&saved.values),
-            observed: Some(&found.values),
-            desired: &configured(input.schema, &saved.values),
-            preview: None,
-            fingerprinter: input.fingerprinter,
-        });
-        (last.verdict != Verdict::NoOp).then(|| drift(input, &last))
+        drifted(input.address, input.schema, input.rules, saved, Some(found), input.fingerprinter).map(Box::new)
     };
     match changed(input, response, action, why, None) {
         Decision::Change { change, .. } => Decision::Change { change, drift },
         other => other,
     }
+}
+
+/// What differs from state where nothing else is known: of an instance whose block has to wait.
+pub fn drifted(
+    address: &Address,
+    schema: &ResourceSchema,
+    rules: &dyn Rules,
+    saved: &Instance,
+    found: Option<&Observed>,
+    fingerprinter: &Fingerprinter,
+) -> Option<Drift> {
+    let Some(found) = found else {
+        return Some(Drift { address: address.clone(), before: saved.values.clone(), after: Value::NULL, paths: Vec::new() });
+    };
+    let last = rules.plan(&PlanRequest {
+        schema,
+        saved: Some(&saved.values),
+        observed: Some(&found.values),
+        desired: &configured(schema, &saved.values),
+        preview: None,
+        fingerprinter,
+    });
+    (last.verdict != Verdict::NoOp).then(|| Drift {
+        address: address.clone(),
+        paths: differences(&last.before, &last.after),
+        before: last.after,
+        after: last.before,
+    })
 }
 
 fn drift(input: &Input<'_>, response: &PlanResponse) -> Box<Drift> {

@@ -362,7 +362,9 @@ fn shortest(big: &Big) -> (String, isize) {
     }
     let digits = rounded(most).unwrap_or_default().to_string();
     let last = length.saturating_sub(most).cast_signed().saturating_add(exponent.min(0));
-    (digits, last)
+    // Rounding up may have made 10 of 9.
+    let trimmed = digits.trim_end_matches('0');
+    (trimmed.to_owned(), last.saturating_add_unsigned(digits.len() - trimmed.len()))
 }
 
 /// Writes digits and the power of ten of the last one out in full.
@@ -435,6 +437,7 @@ mod tests {
         assert_eq!(n("1e9999").to_string().parse(), Ok(n("1e9999")));
         assert_eq!(n("1.50").to_string(), "1.5");
         assert_eq!(n("-0.001").to_string(), "-0.001");
+        assert_eq!(n("1e-140").to_string(), format!("0.{}1", "0".repeat(139)));
         assert_eq!(n("2.0"), Number::Int(2));
     }
 
@@ -452,7 +455,7 @@ mod tests {
         assert_eq!(sum("1e155", "1"), Some(format!("1{}", "0".repeat(155))));
         assert_eq!(sum("1e155", "7"), Some(format!("1{}10", "0".repeat(153))));
         let third = n("-2e300").div(&n("3")).map(|x| x.to_string());
-        assert_eq!(third, Some(format!("-{}7{}", "6".repeat(154), "0".repeat(146))));
+        assert_eq!(third, Some(format!("-{}7{}", "6".repeat(153), "0".repeat(146))));
     }
 
     #[test]

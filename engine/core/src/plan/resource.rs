@@ -138,12 +138,28 @@ impl Planner<'_, '_> {
             });
             self.world.set(node, ordinal, Value::unknown(Type::Dynamic));
         }
-        // What state knows of the block stays as it is until then.
-        if let Some(addresses) = self.saved.get(&resource) {
-            out.handled.extend(addresses.iter().cloned());
-        }
         drop(out);
+        self.leave(node, block, &resource);
         self.defer(node, &format!("{resource} waits: {reason}"));
+    }
+
+    /// What state knows of a block that waits stays as it is until then; drift is said nevertheless.
+    fn leave(&self, node: u32, block: &Resource, resource: &mesh_model::ResourceAddress) {
+        let Some(addresses) = self.saved.get(resource) else { return };
+        self.out.borrow_mut().handled.extend(addresses.iter().cloned());
+        let rules = self.engine.provider_of(block.mode, &block.ty).and_then(|p| p.rules(&block.ty));
+        let position = self.graph.provider_of.get(&node).copied();
+        let (Some(rules), Some(schema), Some(position)) = (rules, self.engine.schema(block.mode, &block.ty), position) else { return };
+        if !self.options.refresh || self.providers.borrow()[position].session.is_none() {
+            return;
+        }
+        for address in addresses.iter().filter(|a| !self.tentative(a)) {
+            // An error of the look was said where the provider was asked.
+            let Ok(found) = self.seen(position, address) else { continue };
+            let saved = &self.snapshot.instances[address];
+            let drift = decide::drifted(address, schema, rules, saved, found.as_ref(), &self.fingerprinter);
+            self.out.borrow_mut().drift.extend(drift);
+        }
     }
 
     fn candidate(&self, kind: &Kind<'_>, ordinal: usize, module: &ModuleInstance, repetition: Repetition) -> Option<Candidate> {
