@@ -106,7 +106,7 @@ impl<'c> World<'c> {
 
     /// A scope inside one instance of a module.
     pub fn scope(&self, module: usize, ordinal: usize) -> View<'_, 'c> {
-        View { world: self, module, ordinal, repetition: None, this: None }
+        View { world: self, module, ordinal, repetition: None, this: None, any_instance: false }
     }
 
     /// The object of a module call as its caller sees it.
@@ -140,9 +140,17 @@ pub struct View<'w, 'c> {
     ordinal: usize,
     repetition: Option<&'w Repetition>,
     this: Option<&'w Value>,
+    any_instance: bool,
 }
 
 impl<'w> View<'w, '_> {
+    /// For an instance whose key is not known: `count.index` and `each` are unknown.
+    #[must_use]
+    pub fn any_instance(mut self) -> Self {
+        self.any_instance = true;
+        self
+    }
+
     /// With the repetition of an instance.
     #[must_use]
     pub fn repeated(mut self, repetition: &'w Repetition) -> Self {
@@ -166,6 +174,9 @@ impl Scope for View<'_, '_> {
                 .at(span)
         };
         match subject {
+            Subject::Count if self.any_instance => Ok(Value::unknown(Type::Number)),
+            Subject::EachKey if self.any_instance => Ok(Value::unknown(Type::String)),
+            Subject::EachValue if self.any_instance => Ok(Value::unknown(Type::Dynamic)),
             Subject::Count => match key {
                 Some(InstanceKey::Index(n)) => Ok(Value::number(*n)),
                 _ => Err(missing("count.index")),

@@ -126,19 +126,21 @@ impl Planner<'_, '_> {
                 .collect(),
         };
         let actions = if block.mode == mesh_model::Mode::Data { vec![Action::Read] } else { vec![Action::Create, Action::Update] };
-        let mut out = self.out.borrow_mut();
+        let schema = self.engine.schema(block.mode, &block.ty);
         for (ordinal, pattern) in patterns {
-            out.deferred.push(Deferred {
+            let scope = self.world.scope(module, ordinal).any_instance();
+            // What cannot be evaluated yet is simply not known; a real error shows when its turn comes.
+            let known = schema.and_then(|s| eval_body(&block.body, &s.schema, &scope).ok()).unwrap_or(Value::NULL);
+            self.out.borrow_mut().deferred.push(Deferred {
                 resource: resource.clone(),
                 pattern,
                 actions: actions.clone(),
                 reason: reason.to_owned(),
                 reason_code,
-                known: Value::NULL,
+                known,
             });
             self.world.set(node, ordinal, Value::unknown(Type::Dynamic));
         }
-        drop(out);
         self.leave(node, block, &resource);
         self.defer(node, &format!("{resource} waits: {reason}"));
     }

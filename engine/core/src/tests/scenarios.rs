@@ -213,3 +213,23 @@ fn modules_expand_with_their_own_variables() {
     assert_eq!(bed.applies(hcl).len(), 3);
     assert_eq!(bed.applies(&hcl.replace('3', "1")).len(), 2);
 }
+
+#[test]
+fn drift_of_what_has_to_wait_is_said_all_the_same() {
+    let bed = Bed::new();
+    let hcl = |input: &str| {
+        format!(
+            "resource \"terraform_data\" \"t\" {{ input = \"{input}\" }}\nresource \"world_object\" \"o\" {{\n  count = terraform_data.t.output == \"x\" ? 1 : 1\n  name  = \"o\"\n  value = \"v\"\n}}"
+        )
+    };
+    bed.applies(&hcl("x"));
+    let changed = bed.world.state().objects["o"].with("value", Value::string("foreign"));
+    bed.world.state().objects.insert("o".into(), changed);
+    // The provider of `o` waits for a resource that is replaced.
+    let waiting = "resource \"terraform_data\" \"t\" {\n  triggers_replace = \"new\"\n}\nprovider \"world\" { endpoint = terraform_data.t.id }\nresource \"world_object\" \"o\" {\n  count = length(terraform_data.t.id)\n  name  = \"o\"\n  value = \"v\"\n}";
+    let plan = bed.plan(waiting).expect("plans");
+    assert!(plan.iter().any(|l| l.starts_with("? world_object.o")), "{plan:?}");
+    let late = "resource \"terraform_data\" \"t\" {\n  triggers_replace = \"new\"\n}\nresource \"world_object\" \"o\" {\n  count = length(terraform_data.t.id)\n  name  = \"o\"\n  value = \"v\"\n}";
+    let plan = bed.plan(late).expect("plans");
+    assert!(plan.contains(&"! world_object.o[0]".to_owned()), "{plan:?}");
+}
