@@ -113,7 +113,9 @@ impl Vault {
         server.wait_until(LIMIT, || {
             // The key is printed only after the dev set-up is complete, the plugin's registration included.
             unseal_key = unseal_key.take().or_else(|| printed_unseal_key(&log));
-            http = http.take().or_else(|| client(&address, &ca_file, &root_token).ok());
+            // The CA file may still be growing before that, too.
+            http =
+                http.take().or_else(|| unseal_key.as_ref().and_then(|_| client(&address, &ca_file, &root_token).ok()));
             unseal_key.is_some() && http.as_ref().is_some_and(|http: &Http| http.ok("/v1/sys/health"))
         })?;
         let unseal_key = unseal_key.ok_or_else(|| server.failed("it printed no unseal key"))?;

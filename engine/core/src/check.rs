@@ -22,15 +22,23 @@ pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
     }
     for block in &config.root().providers {
         match engine.provider(&block.name) {
-            Some(provider) => diagnostics.extend(check_body(&block.body, &provider.schema().config, provider.schema().name)),
+            Some(provider) => {
+                diagnostics.extend(check_body(&block.body, &provider.schema().config, provider.schema().name))
+            }
             None => {
                 let names = engine.provider_names();
-                let hint = suggestion(&block.name, names.iter().copied()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+                let hint = suggestion(&block.name, names.iter().copied())
+                    .map(|s| format!(" Did you mean {s:?}?"))
+                    .unwrap_or_default();
                 diagnostics.push(
                     Diagnostic::error(
                         "plan::provider",
                         "Unknown provider",
-                        format!("There is no provider {:?}.{hint} The providers are: {}.", block.name, names.join(", ")),
+                        format!(
+                            "There is no provider {:?}.{hint} The providers are: {}.",
+                            block.name,
+                            names.join(", ")
+                        ),
                     )
                     .at(block.span),
                 );
@@ -49,7 +57,14 @@ fn unknown_type(engine: &Engine, block: &mesh_lang::Resource) -> Diagnostic {
         let word = if other == Mode::Data { "data" } else { "resource" };
         format!(" There is a {word} block of this type.")
     } else {
-        suggestion(&block.ty, engine.type_names(block.mode)).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default()
+        suggestion(&block.ty, engine.type_names(block.mode))
+            .map(|s| format!(" Did you mean {s:?}?"))
+            .unwrap_or_default()
     };
-    Diagnostic::error("plan::unknown_type", "Unknown resource type", format!("No provider has a {what} {:?}.{hint}", block.ty)).at(block.span)
+    Diagnostic::error(
+        "plan::unknown_type",
+        "Unknown resource type",
+        format!("No provider has a {what} {:?}.{hint}", block.ty),
+    )
+    .at(block.span)
 }

@@ -37,14 +37,21 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, now: &Plan) -> Ve
     let mut lines = Vec::new();
     for change in now.writes() {
         match allowed.get(&key(change)) {
-            Some(old) if old.action == change.action || old.action == Action::Create && change.action == Action::Update => {
+            Some(old)
+                if old.action == change.action || old.action == Action::Create && change.action == Action::Update =>
+            {
                 if !conforms(fingerprinter, &old.after, &change.after) {
                     lines.push(format!("{}: the new values differ from the reviewed ones", change.address));
                 } else if old.action != Action::Create && !conforms(fingerprinter, &old.before, &change.before) {
                     lines.push(format!("{}: what is there now is not what the plan was made from", change.address));
                 }
             }
-            Some(old) => lines.push(format!("{}: the plan said {}, now it would be {}", change.address, words(old.action), words(change.action))),
+            Some(old) => lines.push(format!(
+                "{}: the plan said {}, now it would be {}",
+                change.address,
+                words(old.action),
+                words(change.action)
+            )),
             None => {
                 if !within(&reviewed.deferred, change) {
                     lines.push(format!("{}: {} was not in the plan", change.address, words(change.action)));
@@ -53,7 +60,9 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, now: &Plan) -> Ve
         }
     }
     for (name, output) in now.outputs.iter().filter(|(_, o)| o.action != Action::NoOp) {
-        if reviewed.outputs.get(name).is_none_or(|o| !conforms(fingerprinter, &o.after, &output.after)) && reviewed.is_complete() {
+        if reviewed.outputs.get(name).is_none_or(|o| !conforms(fingerprinter, &o.after, &output.after))
+            && reviewed.is_complete()
+        {
             lines.push(format!("output {name:?}: the new value was not in the plan"));
         }
     }

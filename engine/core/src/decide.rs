@@ -6,7 +6,9 @@
 
 use mesh_lang::Ignore;
 use mesh_model::change::{Drift, Previewed};
-use mesh_model::{Action, Address, Change, Diagnostic, Fingerprinter, Instance, Path, Reason, ResourceSchema, Step, Value};
+use mesh_model::{
+    Action, Address, Change, Diagnostic, Fingerprinter, Instance, Path, Reason, ResourceSchema, Step, Value,
+};
 use mesh_sdk::{Observed, PlanRequest, PlanResponse, PreviewResponse, Rules, Verdict};
 use std::sync::Arc;
 
@@ -179,7 +181,13 @@ fn vanished(input: &Input<'_>, saved: &Instance, response: PlanResponse) -> Deci
 }
 
 /// State knows it and it is there.
-fn known(input: &Input<'_>, saved: &Instance, found: &Observed, mut response: PlanResponse, desired: &Value) -> Decision {
+fn known(
+    input: &Input<'_>,
+    saved: &Instance,
+    found: &Observed,
+    mut response: PlanResponse,
+    desired: &Value,
+) -> Decision {
     response.notes.extend(found.notes.iter().cloned());
     let verdict = verdict(input, &response);
     let reason = if saved.tainted { Some(Reason::Tainted) } else { input.rule.replace };
@@ -235,7 +243,12 @@ pub fn drifted(
     fingerprinter: &Fingerprinter,
 ) -> Option<Drift> {
     let Some(found) = found else {
-        return Some(Drift { address: address.clone(), before: saved.values.clone(), after: Value::NULL, paths: Vec::new() });
+        return Some(Drift {
+            address: address.clone(),
+            before: saved.values.clone(),
+            after: Value::NULL,
+            paths: Vec::new(),
+        });
     };
     let last = rules.plan(&PlanRequest {
         schema,
@@ -264,9 +277,12 @@ fn drift(input: &Input<'_>, response: &PlanResponse) -> Box<Drift> {
 
 /// The part of saved values that a configuration can give.
 fn configured(schema: &ResourceSchema, saved: &Value) -> Value {
-    schema.schema.attributes.iter().filter(|a| a.given == mesh_model::schema::Given::Computed).fold(saved.clone(), |v, a| {
-        v.with(a.name, Value::null(a.ty.clone()))
-    })
+    schema
+        .schema
+        .attributes
+        .iter()
+        .filter(|a| a.given == mesh_model::schema::Given::Computed)
+        .fold(saved.clone(), |v, a| v.with(a.name, Value::null(a.ty.clone())))
 }
 
 /// Whether every configured attribute is what state remembers of the last apply.
@@ -297,7 +313,10 @@ fn replace_action(input: &Input<'_>) -> Action {
 pub fn protected(address: &Address, what: &str, verdict: &Verdict) -> Diagnostic {
     let because = match verdict {
         Verdict::Replace(paths) => {
-            format!(" because {} cannot change in place", paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            format!(
+                " because {} cannot change in place",
+                paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            )
         }
         _ => String::new(),
     };
@@ -312,7 +331,13 @@ pub fn protected(address: &Address, what: &str, verdict: &Verdict) -> Diagnostic
     .on(address)
 }
 
-fn changed(input: &Input<'_>, response: PlanResponse, action: Action, reason: Reason, importing: Option<String>) -> Decision {
+fn changed(
+    input: &Input<'_>,
+    response: PlanResponse,
+    action: Action,
+    reason: Reason,
+    importing: Option<String>,
+) -> Decision {
     let replace_paths = match verdict(input, &response) {
         Verdict::Replace(paths) => paths,
         _ => Vec::new(),
@@ -391,7 +416,12 @@ fn collect(a: &Value, b: &Value, at: &Path, out: &mut Vec<Path>) {
             let keys: std::collections::BTreeSet<_> = x.keys().chain(y.keys()).collect();
             for key in keys {
                 let null = Value::NULL;
-                collect(x.get(key).unwrap_or(&null), y.get(key).unwrap_or(&null), &at.join(Step::Key(key.clone())), out);
+                collect(
+                    x.get(key).unwrap_or(&null),
+                    y.get(key).unwrap_or(&null),
+                    &at.join(Step::Key(key.clone())),
+                    out,
+                );
             }
         }
         _ => out.push(at.clone()),

@@ -40,7 +40,7 @@ pub fn value(variable: &Variable, input: Option<&Input>) -> Result<Value, Diagno
         Some(Input::Text { text, origin }) => Some(parse(variable, text, origin)?),
     };
     let value = match given {
-        Some(v) if !(v.is_null() && !variable.nullable) => v,
+        Some(v) if !v.is_null() || variable.nullable => v,
         _ => match &variable.default {
             Some(default) => default.clone(),
             None => return Err(missing(variable).into()),
@@ -53,8 +53,12 @@ pub fn value(variable: &Variable, input: Option<&Input>) -> Result<Value, Diagno
 pub(crate) fn convert(variable: &Variable, value: &Value) -> Result<Value, Diagnostic> {
     let mut value = variable.ty.convert(value).map_err(|e| {
         // The reason may quote no part of a sensitive value: it speaks about types only.
-        Diagnostic::error("plan::variable_type", "Invalid value for a variable", format!("The value given for {:?} does not fit its type: {e}.", variable.name))
-            .at(variable.span)
+        Diagnostic::error(
+            "plan::variable_type",
+            "Invalid value for a variable",
+            format!("The value given for {:?} does not fit its type: {e}.", variable.name),
+        )
+        .at(variable.span)
     })?;
     if variable.sensitive {
         value = value.sensitive();
@@ -63,7 +67,12 @@ pub(crate) fn convert(variable: &Variable, value: &Value) -> Result<Value, Diagn
         value = value.mark(mesh_model::Marks::EPHEMERAL);
     }
     if value.is_null() && !variable.nullable {
-        return Err(Diagnostic::error("plan::variable_null", "A variable must not be null", format!("{:?} has nullable = false.", variable.name)).at(variable.span));
+        return Err(Diagnostic::error(
+            "plan::variable_null",
+            "A variable must not be null",
+            format!("{:?} has nullable = false.", variable.name),
+        )
+        .at(variable.span));
     }
     Ok(value)
 }

@@ -119,14 +119,23 @@ impl Content {
             .iter()
             .map(|a| a.parse().map_err(|e: mesh_model::address::AddressError| damaged(&e.to_string())))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Options { mode: if self.destroy { Mode::Destroy } else { Mode::Normal }, refresh: self.refresh, replace, parallelism })
+        Ok(Options {
+            mode: if self.destroy { Mode::Destroy } else { Mode::Normal },
+            refresh: self.refresh,
+            replace,
+            parallelism,
+        })
     }
 }
 
 pub use saved::{changes_of, envelopes_of, outputs_of, reviewed};
 
 fn damaged(why: &str) -> Diagnostic {
-    Diagnostic::error("planfile::damaged", "The plan file cannot be used", format!("{why} Make the plan again with mesh plan -out."))
+    Diagnostic::error(
+        "planfile::damaged",
+        "The plan file cannot be used",
+        format!("{why} Make the plan again with mesh plan -out."),
+    )
 }
 
 fn cipher(fingerprinter: &Fingerprinter) -> Aes256Gcm {
@@ -161,7 +170,10 @@ pub fn header(bytes: &[u8]) -> Result<(Header, usize), Diagnostic> {
     let end = bytes.iter().take(4096).position(|b| *b == b'\n').ok_or_else(|| damaged("This is no plan file."))?;
     let header: Header = serde_json::from_slice(&bytes[..end]).map_err(|_| damaged("This is no plan file."))?;
     if header.mesh_plan != FORMAT {
-        return Err(damaged(&format!("It has format {}, and this version of mesh reads format {FORMAT}.", header.mesh_plan)));
+        return Err(damaged(&format!(
+            "It has format {}, and this version of mesh reads format {FORMAT}.",
+            header.mesh_plan
+        )));
     }
     Ok((header, end))
 }

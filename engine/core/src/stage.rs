@@ -97,7 +97,8 @@ impl Run<'_> {
         used.sort();
         used.dedup();
         let by_type = |ty: &str| {
-            let provider = self.engine.provider_of(Mode::Managed, ty).or_else(|| self.engine.provider_of(Mode::Data, ty))?;
+            let provider =
+                self.engine.provider_of(Mode::Managed, ty).or_else(|| self.engine.provider_of(Mode::Data, ty))?;
             Some(Arc::from(provider.schema().name))
         };
         graph::build(self.config, &by_type, &|name| self.engine.provider(name).is_some(), &used)
@@ -126,8 +127,21 @@ impl Run<'_> {
         self.graph(snapshot)
     }
 
-    fn request<'s>(&'s self, graph: &'s Graph, snapshot: Snapshot, fingerprinter: mesh_model::Fingerprinter) -> Request<'s, 's> {
-        Request { config: self.config, graph, inputs: self.inputs, snapshot, fingerprinter, options: self.options, context: self.context }
+    fn request<'s>(
+        &'s self,
+        graph: &'s Graph,
+        snapshot: Snapshot,
+        fingerprinter: mesh_model::Fingerprinter,
+    ) -> Request<'s, 's> {
+        Request {
+            config: self.config,
+            graph,
+            inputs: self.inputs,
+            snapshot,
+            fingerprinter,
+            options: self.options,
+            context: self.context,
+        }
     }
 
     /// Applies: stage after stage, until nothing is left, a gate is closed, or something failed.
@@ -214,16 +228,26 @@ impl Run<'_> {
             self.engine.sink.event(crate::Event::StageStarted { stage, operations });
             w.begin(&planning.digest(), &command).await.map_err(|e| state_diagnostics(&e))?;
             let timestamp = jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default();
-            let report = apply::apply(self.engine, &planning, self.inputs, w, self.options.parallelism, &timestamp, cancel.clone())
-                .await
-                .map_err(|e| state_diagnostics(&e))?;
+            let report = apply::apply(
+                self.engine,
+                &planning,
+                self.inputs,
+                w,
+                self.options.parallelism,
+                &timestamp,
+                cancel.clone(),
+            )
+            .await
+            .map_err(|e| state_diagnostics(&e))?;
             let complete = planning.plan.is_complete();
             close(&planning).await;
             finished.counts = add(finished.counts, report.counts);
             finished.outputs = report.outputs.clone();
             let succeeded = report.succeeded();
             if succeeded {
-                w.finish(report.outputs.clone(), apply::summary(&report, complete)).await.map_err(|e| state_diagnostics(&e))?;
+                w.finish(report.outputs.clone(), apply::summary(&report, complete))
+                    .await
+                    .map_err(|e| state_diagnostics(&e))?;
             }
             finished.report = report;
             if !succeeded || complete {

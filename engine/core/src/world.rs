@@ -170,8 +170,12 @@ impl Scope for View<'_, '_> {
     fn resolve(&self, subject: &Subject, span: Span) -> Result<Value, Diagnostic> {
         let key = self.repetition.and_then(|r| r.key.as_ref());
         let missing = |what: &str| {
-            Diagnostic::error("lang::reference", "Reference has no meaning here", format!("{what} can only be used in a block with the matching repetition."))
-                .at(span)
+            Diagnostic::error(
+                "lang::reference",
+                "Reference has no meaning here",
+                format!("{what} can only be used in a block with the matching repetition."),
+            )
+            .at(span)
         };
         match subject {
             Subject::Count if self.any_instance => Ok(Value::unknown(Type::Number)),
@@ -230,9 +234,12 @@ pub fn expand(
     }
     let Some(for_each) = for_each else { return Ok(Expansion::Known(vec![Repetition::default()])) };
     let value = for_each.eval(scope)?;
-    let bad = |detail: &str| Err(Diagnostic::error("lang::for_each", "Invalid for_each", detail).at(for_each.span()).into());
+    let bad =
+        |detail: &str| Err(Diagnostic::error("lang::for_each", "Invalid for_each", detail).at(for_each.span()).into());
     if value.marks().sensitive() {
-        return bad("for_each cannot be sensitive: its keys are shown in every plan. Use nonsensitive() on keys that may be shown.");
+        return bad(
+            "for_each cannot be sensitive: its keys are shown in every plan. Use nonsensitive() on keys that may be shown.",
+        );
     }
     if value.marks().ephemeral() {
         return bad("for_each cannot be ephemeral: instances are remembered in state.");
@@ -240,7 +247,10 @@ pub fn expand(
     match value.kind() {
         mesh_model::Kind::Unknown(_) => Ok(Expansion::Unknown("for_each")),
         mesh_model::Kind::Map(_, fields) | mesh_model::Kind::Object(fields) => Ok(Expansion::Known(
-            fields.iter().map(|(k, v)| Repetition { key: Some(InstanceKey::Key(k.clone())), value: Some(v.clone()) }).collect(),
+            fields
+                .iter()
+                .map(|(k, v)| Repetition { key: Some(InstanceKey::Key(k.clone())), value: Some(v.clone()) })
+                .collect(),
         )),
         mesh_model::Kind::Set(_, items) => {
             let mut out = Vec::with_capacity(items.len());
@@ -250,13 +260,19 @@ pub fn expand(
                         out.push(Repetition { key: Some(InstanceKey::Key(s.clone())), value: Some(item.clone()) });
                     }
                     mesh_model::Kind::Unknown(_) => return Ok(Expansion::Unknown("for_each")),
-                    _ => return bad("A set in for_each must have strings only; they become the keys of the instances."),
+                    _ => {
+                        return bad("A set in for_each must have strings only; they become the keys of the instances.");
+                    }
                 }
             }
             Ok(Expansion::Known(out))
         }
-        mesh_model::Kind::Null(_) => bad("for_each is null. Give a map or a set of strings; an empty one makes no instance."),
-        _ => bad("for_each must be a map, or a set of strings. Lists have no stable keys: use toset() on a list of strings."),
+        mesh_model::Kind::Null(_) => {
+            bad("for_each is null. Give a map or a set of strings; an empty one makes no instance.")
+        }
+        _ => bad(
+            "for_each must be a map, or a set of strings. Lists have no stable keys: use toset() on a list of strings.",
+        ),
     }
 }
 
@@ -266,7 +282,9 @@ fn expand_count(count: &mesh_lang::Expr, scope: &dyn Scope) -> Result<Expansion,
     if marks.ephemeral() {
         return bad("count cannot be ephemeral: instances are remembered in state.");
     }
-    let Ok(value) = mesh_model::convert::convert(&value, &Type::Number) else { return bad("count must be a whole number.") };
+    let Ok(value) = mesh_model::convert::convert(&value, &Type::Number) else {
+        return bad("count must be a whole number.");
+    };
     if value.is_unknown() {
         return Ok(Expansion::Unknown("count"));
     }

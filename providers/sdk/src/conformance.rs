@@ -90,6 +90,13 @@ fn legal(schema: &ResourceSchema) -> Result<(), String> {
 }
 
 impl Run<'_> {
+    /// Keeps what a debug text would show, for the search for the canary.
+    fn keep(&mut self, what: &dyn std::fmt::Debug) {
+        use std::fmt::Write as _;
+        // Writing to a string cannot fail.
+        let _ = write!(self.texts, "{what:?}");
+    }
+
     /// The configuration in the shape of the schema, with defaults.
     fn shape(&self, config: &Value) -> Result<Value, String> {
         let values = self.schema.schema.attributes.iter().map(|a| {
@@ -124,7 +131,7 @@ impl Run<'_> {
         };
         let mut answers = self.session.observe(vec![request]).await;
         let answer = answers.pop().ok_or("observe answered nothing")?.map_err(|e| format!("observe failed: {e}"))?;
-        self.texts.push_str(&format!("{answer:?}"));
+        self.keep(&answer);
         Ok(match answer {
             Observation::Absent => None,
             Observation::Present(observed) => Some(observed),
@@ -162,7 +169,7 @@ impl Run<'_> {
                 PreviewResponse::MustReplace(paths) => response.verdict = Verdict::Replace(paths),
             }
         }
-        self.texts.push_str(&format!("{response:?}"));
+        self.keep(&response);
         Ok(response)
     }
 
@@ -184,9 +191,9 @@ impl Run<'_> {
             private: None,
             on_existing,
         };
-        self.texts.push_str(&format!("{request:?}"));
+        self.keep(&request);
         let outcome = self.session.apply(vec![request]).await.pop().ok_or("apply answered nothing")?;
-        self.texts.push_str(&format!("{outcome:?}"));
+        self.keep(&outcome);
         Ok(outcome)
     }
 

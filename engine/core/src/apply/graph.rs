@@ -121,9 +121,12 @@ pub fn build(planning: &Planning<'_>) -> Operations {
             Some(node) => blocks[node as usize],
             None => orphans[&change.address.resource()],
         };
-        let makes = matches!(change.action, Action::Read | Action::Create | Action::Update | Action::Replace | Action::ReplaceCreateFirst)
-            || change.importing.is_some();
-        let removes = matches!(change.action, Action::Delete | Action::Forget | Action::Replace | Action::ReplaceCreateFirst);
+        let makes = matches!(
+            change.action,
+            Action::Read | Action::Create | Action::Update | Action::Replace | Action::ReplaceCreateFirst
+        ) || change.importing.is_some();
+        let removes =
+            matches!(change.action, Action::Delete | Action::Forget | Action::Replace | Action::ReplaceCreateFirst);
         let made = makes.then(|| b.step(Step::Make(i)));
         let removed = removes.then(|| b.step(Step::Remove(i)));
         if let Some(made) = made {
@@ -145,7 +148,9 @@ pub fn build(planning: &Planning<'_>) -> Operations {
             let Some(needed) = of_name(name, &by_name) else { continue };
             if item.node.is_none() {
                 b.edges.extend([(block.gone, needed.removable), (block.gone_first, needed.gone_first)]);
-            } else if by_name.contains_key(name) && let Some(made) = made {
+            } else if by_name.contains_key(name)
+                && let Some(made) = made
+            {
                 b.edges.push((made, needed.removable));
             }
         }

@@ -149,13 +149,21 @@ pub async fn apply(
 /// Records what was found of operations that an earlier run left open.
 async fn settle_open(planning: &Planning<'_>, writer: &dyn Writer) -> Result<(), StateError> {
     for (seq, intent) in writer.open().await? {
-        let found = planning.recovered.iter().find(|r| r.intent.address == intent.address && r.intent.operation == intent.operation);
+        let found = planning
+            .recovered
+            .iter()
+            .find(|r| r.intent.address == intent.address && r.intent.operation == intent.operation);
         let Some(recovered) = found else { continue };
         let record = match (intent.operation, &recovered.found, recovered.looked) {
             (Operation::Create, Some((values, identity)), _) => {
                 // The object is there: known to state from now on, and completed by this run.
                 let known = planning.snapshot.instances.get(&intent.address);
-                let target = planning.providers.iter().find(|p| p.key == intent.provider).and_then(|p| p.session.as_ref()).and_then(|s| s.target());
+                let target = planning
+                    .providers
+                    .iter()
+                    .find(|p| p.key == intent.provider)
+                    .and_then(|p| p.session.as_ref())
+                    .and_then(|s| s.target());
                 Record::Put {
                     address: intent.address.clone(),
                     deposed: None,
@@ -214,7 +222,8 @@ pub fn state_updates(engine: &Engine, planning: &Planning<'_>) -> Vec<(Address, 
                 adopted: saved.adopted,
                 private: item.observed.as_ref().and_then(|o| o.private.clone()).or_else(|| saved.private.clone()),
             };
-            let same = now.values.same(&saved.values) && Instance { values: saved.values.clone(), ..now.clone() } == **saved;
+            let same =
+                now.values.same(&saved.values) && Instance { values: saved.values.clone(), ..now.clone() } == **saved;
             (!same).then(|| (c.address.clone(), Arc::new(now)))
         })
         .collect()
@@ -238,7 +247,11 @@ impl Walk<'_, '_> {
                     (None, Step::Settle(node)) => self.settle(node),
                     (None, s @ (Step::Make(i) | Step::Remove(i))) => {
                         if self.cancel.requested() || self.writer.lost() {
-                            let because: Arc<str> = Arc::from(if self.writer.lost() { "the state lock was lost" } else { "the apply was interrupted" });
+                            let because: Arc<str> = Arc::from(if self.writer.lost() {
+                                "the state lock was lost"
+                            } else {
+                                "the apply was interrupted"
+                            });
                             self.report.borrow_mut().interrupted = true;
                             self.skip(s, &because);
                             End::Blocked(because)
@@ -283,12 +296,18 @@ impl Walk<'_, '_> {
         let change = &self.planning.plan.changes[i];
         // A replace has two steps; it is said once.
         let mut report = self.report.borrow_mut();
-        if report.skipped.iter().any(|(a, ..)| *a == change.address) || report.failed.iter().any(|(a, _)| *a == change.address) {
+        if report.skipped.iter().any(|(a, ..)| *a == change.address)
+            || report.failed.iter().any(|(a, _)| *a == change.address)
+        {
             return;
         }
         report.skipped.push((change.address.clone(), change.action, because.to_string()));
         drop(report);
-        self.engine.sink.event(Event::Skipped { address: change.address.clone(), action: change.action, because: because.to_string() });
+        self.engine.sink.event(Event::Skipped {
+            address: change.address.clone(),
+            action: change.action,
+            because: because.to_string(),
+        });
     }
 
     /// Evaluates a node again with what is known now.
@@ -347,7 +366,10 @@ impl Walk<'_, '_> {
             let value = world.graph.output(0, &output.name).and_then(|n| world.get(n, 0));
             match value {
                 Some(v) if v.is_wholly_known() => {
-                    out.insert(output.name.clone(), StoredOutput { value: self.planning.fingerprinter.withhold(&v), sensitive: output.sensitive });
+                    out.insert(
+                        output.name.clone(),
+                        StoredOutput { value: self.planning.fingerprinter.withhold(&v), sensitive: output.sensitive },
+                    );
                 }
                 _ => {
                     if let Some(old) = self.planning.snapshot.outputs.get(&output.name) {

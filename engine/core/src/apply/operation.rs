@@ -62,7 +62,12 @@ impl Walk<'_, '_> {
             }
             Err(diagnostic) => {
                 let diagnostic = diagnostic.on(&address).at_default(self.block_span(item));
-                self.engine.sink.event(Event::Failed { address: address.clone(), action, elapsed, diagnostic: diagnostic.clone() });
+                self.engine.sink.event(Event::Failed {
+                    address: address.clone(),
+                    action,
+                    elapsed,
+                    diagnostic: diagnostic.clone(),
+                });
                 let because = Arc::from(format!("{address} failed"));
                 self.report.borrow_mut().failed.push((address, diagnostic));
                 End::Blocked(because)
@@ -86,7 +91,9 @@ impl Walk<'_, '_> {
     }
 
     fn block(&self, item: &Item) -> Option<(usize, &mesh_lang::Resource)> {
-        let Node::Resource { module, item: i } = self.planning.world.graph.nodes[item.node? as usize] else { return None };
+        let Node::Resource { module, item: i } = self.planning.world.graph.nodes[item.node? as usize] else {
+            return None;
+        };
         Some((module, &self.planning.world.config.modules[module].resources[i]))
     }
 
@@ -96,7 +103,11 @@ impl Walk<'_, '_> {
 
     fn session(&self, item: &Item) -> Result<Arc<dyn Session>, Diagnostic> {
         self.planning.providers[item.provider].session.clone().ok_or_else(|| {
-            Diagnostic::error("apply::session", "A provider is not configured", "BUG: an operation was planned without a session of its provider.")
+            Diagnostic::error(
+                "apply::session",
+                "A provider is not configured",
+                "BUG: an operation was planned without a session of its provider.",
+            )
         })
     }
 
@@ -146,14 +157,19 @@ impl Walk<'_, '_> {
     fn postconditions(&self, item: &Item, value: &Value) -> Result<(), Diagnostic> {
         let Some((module, block)) = self.block(item) else { return Ok(()) };
         let scope = self.planning.world.scope(module, item.ordinal).repeated(&item.repetition).this(value);
-        let failed = block.lifecycle.postconditions.iter().find_map(|c| check(c, &scope, "apply::postcondition", "A postcondition does not hold"));
+        let failed = block
+            .lifecycle
+            .postconditions
+            .iter()
+            .find_map(|c| check(c, &scope, "apply::postcondition", "A postcondition does not hold"));
         failed.map_or(Ok(()), Err)
     }
 
     /// The values to send: the planned ones with nothing unknown left but what the provider gives.
     fn finalize(&self, change: &Change, item: &Item) -> Result<Value, Diagnostic> {
         let desired = self.evaluate(item)?;
-        let rules = self.engine.provider_of(change.address.mode, &change.address.ty).and_then(|p| p.rules(&change.address.ty));
+        let rules =
+            self.engine.provider_of(change.address.mode, &change.address.ty).and_then(|p| p.rules(&change.address.ty));
         let schema = self.engine.schema(change.address.mode, &change.address.ty);
         let (Some(rules), Some(schema)) = (rules, schema) else { return Ok(change.after.clone()) };
         let desired = rules.mark(desired);
@@ -182,11 +198,15 @@ impl Walk<'_, '_> {
             fingerprinter: &self.planning.fingerprinter,
         });
         if !conforms(&self.planning.fingerprinter, &change.after, &response.after) {
-            let paths: Vec<String> = differences(&change.after, &response.after).iter().map(ToString::to_string).collect();
+            let paths: Vec<String> =
+                differences(&change.after, &response.after).iter().map(ToString::to_string).collect();
             return Err(Diagnostic::error(
                 "apply::inconsistent",
                 "The values are not what the plan said",
-                format!("Differences at {}. Nothing was sent. Run the same command again: it plans anew with what is known by then.", paths.join(", ")),
+                format!(
+                    "Differences at {}. Nothing was sent. Run the same command again: it plans anew with what is known by then.",
+                    paths.join(", ")
+                ),
             ));
         }
         Ok(response.after)
@@ -196,7 +216,8 @@ impl Walk<'_, '_> {
         let after = self.finalize(change, item)?;
         let session = self.session(item)?;
         let adopting = change.importing.is_some();
-        let operation = if change.action == Action::Update && !adopting { Operation::Update } else { Operation::Create };
+        let operation =
+            if change.action == Action::Update && !adopting { Operation::Update } else { Operation::Create };
         if change.action == Action::ReplaceCreateFirst {
             let key: Arc<str> = Arc::from(self.deposed_key());
             self.store(None, Record::Depose { address: change.address.clone(), key }).await?;
@@ -224,10 +245,14 @@ impl Walk<'_, '_> {
         match self.call(session.as_ref(), request).await {
             Outcome::Applied { values, identity, private, warnings } => {
                 for text in warnings {
-                    self.engine.sink.event(Event::Warning(Diagnostic::warning("provider::warning", "The server has a warning", text).on(&change.address)));
+                    self.engine.sink.event(Event::Warning(
+                        Diagnostic::warning("provider::warning", "The server has a warning", text).on(&change.address),
+                    ));
                 }
-                let adopted = adopting || self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
-                let instance = self.instance(change, item, &session, &values, identity.clone(), private, false, adopted);
+                let adopted =
+                    adopting || self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
+                let instance =
+                    self.instance(change, item, &session, &values, identity.clone(), private, false, adopted);
                 self.store(Some(seq), Record::Put { address: change.address.clone(), deposed: None, instance }).await?;
                 self.postconditions(item, &values)?;
                 self.values.borrow_mut()[i] = Some(values);
@@ -237,7 +262,16 @@ impl Walk<'_, '_> {
                 let record = match left {
                     Some(left) => {
                         let tainted = operation == Operation::Create;
-                        let instance = self.instance(change, item, &session, &left.values, Some(left.identity), left.private, tainted, adopting);
+                        let instance = self.instance(
+                            change,
+                            item,
+                            &session,
+                            &left.values,
+                            Some(left.identity),
+                            left.private,
+                            tainted,
+                            adopting,
+                        );
                         Record::Put { address: change.address.clone(), deposed: None, instance }
                     }
                     None => Record::Nothing,
@@ -250,7 +284,10 @@ impl Walk<'_, '_> {
     }
 
     async fn remove(&self, change: &Change, item: &Item) -> Result<Option<Identity>, Diagnostic> {
-        let deposed = change.deposed.clone().or_else(|| (change.action == Action::ReplaceCreateFirst).then(|| Arc::from(self.deposed_key())));
+        let deposed = change
+            .deposed
+            .clone()
+            .or_else(|| (change.action == Action::ReplaceCreateFirst).then(|| Arc::from(self.deposed_key())));
         let gone = Record::Remove { address: change.address.clone(), deposed };
         if change.action == Action::Forget {
             self.store(None, gone).await?;
@@ -274,7 +311,11 @@ impl Walk<'_, '_> {
             identity: item.identity.clone(),
             before: Some(item.observed.as_ref().map_or_else(|| change.before.clone(), |o| o.values.clone())),
             after: None,
-            private: item.observed.as_ref().and_then(|o| o.private.clone()).or_else(|| saved.and_then(|s| s.private.clone())),
+            private: item
+                .observed
+                .as_ref()
+                .and_then(|o| o.private.clone())
+                .or_else(|| saved.and_then(|s| s.private.clone())),
             on_existing: OnExisting::Fail,
         };
         match self.call(session.as_ref(), request).await {
@@ -296,13 +337,19 @@ impl Walk<'_, '_> {
         loop {
             let outcome = session.apply(vec![request.clone()]).await.pop();
             match (outcome, pauses.next()) {
-                (Some(Outcome::Rejected { error, left: None }), Some(pause)) if error.transient && !self.cancel.requested() => {
+                (Some(Outcome::Rejected { error, left: None }), Some(pause))
+                    if error.transient && !self.cancel.requested() =>
+                {
                     tokio::time::sleep(*pause).await;
                 }
                 (Some(outcome), _) => return outcome,
                 (None, _) => {
                     return Outcome::InDoubt {
-                        error: ProviderError::new(mesh_sdk::ErrorKind::Other, "A call was not answered", "BUG: the provider answered fewer operations than it got."),
+                        error: ProviderError::new(
+                            mesh_sdk::ErrorKind::Other,
+                            "A call was not answered",
+                            "BUG: the provider answered fewer operations than it got.",
+                        ),
                     };
                 }
             }
@@ -311,7 +358,9 @@ impl Walk<'_, '_> {
 
     fn in_doubt(&self, item: &Item, error: &ProviderError) -> Diagnostic {
         let mut diagnostic = self.explain(item, error);
-        diagnostic.detail.push_str(" It is not known whether the change was made; the next run looks it up before it does anything else.");
+        diagnostic.detail.push_str(
+            " It is not known whether the change was made; the next run looks it up before it does anything else.",
+        );
         diagnostic
     }
 
@@ -387,7 +436,9 @@ fn first(diagnostics: mesh_model::Diagnostics, span: Span) -> Diagnostic {
     diagnostics
         .into_iter()
         .next()
-        .unwrap_or_else(|| Diagnostic::error("apply::evaluate", "The configuration cannot be evaluated", "No reason was given."))
+        .unwrap_or_else(|| {
+            Diagnostic::error("apply::evaluate", "The configuration cannot be evaluated", "No reason was given.")
+        })
         .at_default(Some(span))
 }
 

@@ -132,7 +132,11 @@ impl Builder<'_> {
         u32::try_from(found.unwrap_or(0)).unwrap_or(0)
     }
 
-    fn resource_providers(&mut self, provider_of_type: &dyn Fn(&str) -> Option<Arc<str>>, is_provider: &dyn Fn(&str) -> bool) {
+    fn resource_providers(
+        &mut self,
+        provider_of_type: &dyn Fn(&str) -> Option<Arc<str>>,
+        is_provider: &dyn Fn(&str) -> bool,
+    ) {
         for (module, m) in self.config.modules.iter().enumerate() {
             for r in &m.resources {
                 let reference = match (&r.provider, provider_of_type(&r.ty)) {
@@ -148,7 +152,10 @@ impl Builder<'_> {
                         Diagnostic::error(
                             "lang::provider",
                             "No such provider configuration",
-                            format!("There is no block provider {name:?} with alias = {:?} in the root module.", alias.as_deref().unwrap_or("")),
+                            format!(
+                                "There is no block provider {name:?} with alias = {:?} in the root module.",
+                                alias.as_deref().unwrap_or("")
+                            ),
                         )
                         .at(reference.span),
                     );
@@ -167,7 +174,8 @@ impl Builder<'_> {
             return Some((reference.name.clone(), reference.alias.clone()));
         };
         let call = self.call_of(parent, module)?;
-        let handed = call.providers.iter().find(|(inside, _)| inside.name == reference.name && inside.alias == reference.alias);
+        let handed =
+            call.providers.iter().find(|(inside, _)| inside.name == reference.name && inside.alias == reference.alias);
         match handed {
             Some((_, outside)) => {
                 let outside = outside.clone();
@@ -302,7 +310,10 @@ impl Builder<'_> {
             self.edges.push((from, to, span));
             let Node::Call { module: parent, item } = self.nodes[from as usize] else { continue };
             let child = self.config.modules[parent].calls[item].module;
-            let output = reference.rest.iter().find_map(|s| if let Step::Key(k) = s { self.outputs[child].get(k).copied() } else { None });
+            let output = reference
+                .rest
+                .iter()
+                .find_map(|s| if let Step::Key(k) = s { self.outputs[child].get(k).copied() } else { None });
             match output {
                 Some(output) => self.edges.push((output, to, span)),
                 // The module as a whole (also by `depends_on`): everything in it and below.

@@ -44,7 +44,8 @@ fn explain(config: &Config, graph: &Graph, members: &HashSet<u32>) -> Diagnostic
     );
     for (i, from) in cycle.iter().enumerate() {
         let needed = cycle[(i + 1) % cycle.len()];
-        let span = graph.edges.iter().find(|(a, b, s)| *a == needed && b == from && s.is_some()).and_then(|(_, _, s)| *s);
+        let span =
+            graph.edges.iter().find(|(a, b, s)| *a == needed && b == from && s.is_some()).and_then(|(_, _, s)| *s);
         if let Some(span) = span {
             let what = format!("{} needs {}", name(config, graph, *from), name(config, graph, needed));
             diagnostic = if diagnostic.span.is_none() { diagnostic.at(span) } else { diagnostic.with(span, what) };
@@ -90,9 +91,13 @@ pub(crate) fn name(config: &Config, graph: &Graph, node: u32) -> String {
     let prefix = |module: usize| config.modules[module].path.iter().map(|n| format!("module.{n}.")).collect::<String>();
     match graph.nodes[node as usize] {
         Node::Provider(p) => format!("provider.{}", graph.providers[p].key),
-        Node::Variable { module, item } => format!("{}var.{}", prefix(module), config.modules[module].variables[item].name),
+        Node::Variable { module, item } => {
+            format!("{}var.{}", prefix(module), config.modules[module].variables[item].name)
+        }
         Node::Local { module, item } => format!("{}local.{}", prefix(module), config.modules[module].locals[item].name),
-        Node::Output { module, item } => format!("{}output.{}", prefix(module), config.modules[module].outputs[item].name),
+        Node::Output { module, item } => {
+            format!("{}output.{}", prefix(module), config.modules[module].outputs[item].name)
+        }
         Node::Resource { .. } => graph.address(config, node).map(|a| a.to_string()).unwrap_or_default(),
         Node::Call { module, item } => format!("{}module.{}", prefix(module), config.modules[module].calls[item].name),
     }

@@ -15,8 +15,8 @@ use mesh_lang::{Config, Subject};
 use mesh_model::{ResourceAddress, Span};
 
 pub use build::build;
-pub(crate) use cycle::name;
 pub use csr::Csr;
+pub(crate) use cycle::name;
 
 /// A node; `module` and `item` are positions in [`Config`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -121,7 +121,12 @@ impl Graph {
         let Node::Resource { module, item } = self.nodes[node as usize] else { return None };
         let module = &config.modules[module];
         let block = &module.resources[item];
-        Some(ResourceAddress { module: module.path.clone(), mode: block.mode, ty: block.ty.clone(), name: block.name.clone() })
+        Some(ResourceAddress {
+            module: module.path.clone(),
+            mode: block.mode,
+            ty: block.ty.clone(),
+            name: block.name.clone(),
+        })
     }
 
     /// The resource blocks that a node needs directly: through variables, locals, outputs, calls and

@@ -29,7 +29,13 @@ impl Planner<'_, '_> {
             let list = match expand(block.count.as_ref(), block.for_each.as_ref(), &scope) {
                 Ok(Expansion::Known(list)) => list,
                 Ok(Expansion::Unknown(what)) => {
-                    self.postpone(node, module, block, &format!("{what} is known only after apply"), "instance_count_unknown");
+                    self.postpone(
+                        node,
+                        module,
+                        block,
+                        &format!("{what} is known only after apply"),
+                        "instance_count_unknown",
+                    );
                     return;
                 }
                 Err(diagnostics) => {
@@ -43,7 +49,9 @@ impl Planner<'_, '_> {
                 let seen = if repetition.is_single() { instance.repetition.clone() } else { repetition.clone() };
                 let scope = self.world.scope(module, ordinal).repeated(&seen);
                 for condition in &block.lifecycle.preconditions {
-                    if let Some(d) = values::check(condition, &scope, "plan::precondition", "A precondition does not hold") {
+                    if let Some(d) =
+                        values::check(condition, &scope, "plan::precondition", "A precondition does not hold")
+                    {
                         self.say(node, d.on(&address));
                     }
                 }
@@ -106,12 +114,19 @@ impl Planner<'_, '_> {
                         let start = Instant::now();
                         match session.read(&block.ty, &config).await {
                             Ok(value) => {
-                                self.engine.sink.event(Event::Read { address: address.clone(), elapsed: start.elapsed() });
+                                self.engine
+                                    .sink
+                                    .event(Event::Read { address: address.clone(), elapsed: start.elapsed() });
                                 value
                             }
                             Err(e) => {
                                 let span = e.path.as_ref().and_then(|p| mesh_lang::attribute_span(&block.body, p));
-                                self.say(node, Diagnostic::error(code(&e), e.summary, e.detail).at(span.unwrap_or(block.span)).on(&address));
+                                self.say(
+                                    node,
+                                    Diagnostic::error(code(&e), e.summary, e.detail)
+                                        .at(span.unwrap_or(block.span))
+                                        .on(&address),
+                                );
                                 continue;
                             }
                         }
@@ -119,7 +134,9 @@ impl Planner<'_, '_> {
                 };
                 let scope = self.world.scope(module, ordinal).repeated(&seen).this(&value);
                 for condition in &block.lifecycle.postconditions {
-                    if let Some(d) = values::check(condition, &scope, "plan::postcondition", "A postcondition does not hold") {
+                    if let Some(d) =
+                        values::check(condition, &scope, "plan::postcondition", "A postcondition does not hold")
+                    {
                         self.say(node, d.on(&address));
                     }
                 }
@@ -134,9 +151,18 @@ impl Planner<'_, '_> {
     fn pending(&self, node: u32) -> bool {
         let states = self.states.borrow();
         let explicit = self.graph.depends_on.get(&node).map(Vec::as_slice).unwrap_or_default();
-        let named = self.graph.needs.after(node).iter().filter(|n| matches!(self.graph.nodes[**n as usize], Node::Resource { .. }));
+        let named = self
+            .graph
+            .needs
+            .after(node)
+            .iter()
+            .filter(|n| matches!(self.graph.nodes[**n as usize], Node::Resource { .. }));
         let through = explicit.iter().flat_map(|n| {
-            if matches!(self.graph.nodes[*n as usize], Node::Resource { .. }) { vec![*n] } else { self.graph.direct_resources(*n) }
+            if matches!(self.graph.nodes[*n as usize], Node::Resource { .. }) {
+                vec![*n]
+            } else {
+                self.graph.direct_resources(*n)
+            }
         });
         named.copied().chain(through).any(|n| states[n as usize].pending)
     }
@@ -144,13 +170,19 @@ impl Planner<'_, '_> {
 
 /// A data source that is not read yet: its configuration, and unknown where the provider answers.
 fn unread(schema: &Schema, config: &Value) -> Value {
-    Value::object(schema.attributes.iter().map(|a| {
-        let given = config.get(a.name).cloned().unwrap_or(Value::NULL);
-        let open = a.is_computed() && given.is_null();
-        let mut value = if open { Value::unknown(a.ty.clone()) } else { given };
-        if a.sensitive || a.ty == Type::Dynamic && open && config.all_marks().sensitive() {
-            value = value.sensitive();
-        }
-        (a.name, value)
-    }).chain(schema.blocks.iter().map(|b| (b.name, config.get(b.name).cloned().unwrap_or(Value::NULL)))))
+    Value::object(
+        schema
+            .attributes
+            .iter()
+            .map(|a| {
+                let given = config.get(a.name).cloned().unwrap_or(Value::NULL);
+                let open = a.is_computed() && given.is_null();
+                let mut value = if open { Value::unknown(a.ty.clone()) } else { given };
+                if a.sensitive || a.ty == Type::Dynamic && open && config.all_marks().sensitive() {
+                    value = value.sensitive();
+                }
+                (a.name, value)
+            })
+            .chain(schema.blocks.iter().map(|b| (b.name, config.get(b.name).cloned().unwrap_or(Value::NULL)))),
+    )
 }

@@ -233,8 +233,12 @@ fn spread(config: &Config, graph: &Graph) -> HashSet<u32> {
 impl<'c> Planner<'_, 'c> {
     async fn walk(&self) {
         let mut missing = self.graph.after.incoming().to_vec();
-        let mut ready: VecDeque<u32> =
-            missing.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| u32::try_from(i).unwrap_or(u32::MAX)).collect();
+        let mut ready: VecDeque<u32> = missing
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| **n == 0)
+            .map(|(i, _)| u32::try_from(i).unwrap_or(u32::MAX))
+            .collect();
         let mut running = FuturesUnordered::new();
         loop {
             while let Some(node) = ready.pop_front() {
@@ -319,8 +323,12 @@ impl<'c> Planner<'_, 'c> {
                     (mesh_model::Mode::Data, _) => self.data(node, module, block).await,
                     (mesh_model::Mode::Ephemeral, _) => self.say(
                         node,
-                        Diagnostic::error("plan::ephemeral", "Ephemeral resources are not supported", "No provider of this version offers ephemeral resources.")
-                            .at(block.span),
+                        Diagnostic::error(
+                            "plan::ephemeral",
+                            "Ephemeral resources are not supported",
+                            "No provider of this version offers ephemeral resources.",
+                        )
+                        .at(block.span),
                     ),
                 }
             }

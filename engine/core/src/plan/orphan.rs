@@ -93,7 +93,9 @@ impl Planner<'_, '_> {
             let known = self.config.modules.iter().any(|m| m.path == module);
             return if known { Reason::NoConfig } else { Reason::NoModule };
         };
-        let crate::graph::Node::Resource { module, item } = self.graph.nodes[node as usize] else { return Reason::NoConfig };
+        let crate::graph::Node::Resource { module, item } = self.graph.nodes[node as usize] else {
+            return Reason::NoConfig;
+        };
         if !self.world.instances(module).iter().any(|i| i.path == address.module) {
             return Reason::NoModule;
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mesh_lang::eval_body;
 use mesh_model::{Address, Diagnostic, Span, Value};
-use mesh_sdk::{ErrorKind, Observation, Observed, ObserveRequest, ProviderError, Session};
+use mesh_sdk::{ErrorKind, Observation, ObserveRequest, Observed, ProviderError, Session};
 
 use super::{Planner, recover};
 use crate::event::Event;
@@ -36,7 +36,15 @@ impl Planner<'_, '_> {
         let span = used.block.map(|b| self.config.root().providers[b].span);
         if used.unknown {
             let known = self.engine.provider_names().join(", ");
-            self.say(node, Diagnostic::error("plan::provider", "Unknown provider", format!("There is no provider {:?}. The providers are: {known}.", used.name)).at_default(span));
+            self.say(
+                node,
+                Diagnostic::error(
+                    "plan::provider",
+                    "Unknown provider",
+                    format!("There is no provider {:?}. The providers are: {known}.", used.name),
+                )
+                .at_default(span),
+            );
             return;
         }
         let addresses: Vec<Address> =
@@ -60,7 +68,10 @@ impl Planner<'_, '_> {
             }
         };
         if !config.is_wholly_known() {
-            self.defer(node, &format!("provider {:?} is configured from values that are known only after apply", used.key));
+            self.defer(
+                node,
+                &format!("provider {:?} is configured from values that are known only after apply", used.key),
+            );
             return;
         }
         self.engine.sink.event(Event::Configuring { provider: used.key.clone() });
@@ -69,7 +80,11 @@ impl Planner<'_, '_> {
             Ok(session) => session,
             Err(e) => {
                 let path_span = e.path.as_ref().and_then(|p| body.and_then(|b| mesh_lang::attribute_span(b, p)));
-                self.say(node, Diagnostic::error(code(&e), e.summary, format!("provider {:?}: {}", used.key, e.detail)).at_default(path_span.or(span)));
+                self.say(
+                    node,
+                    Diagnostic::error(code(&e), e.summary, format!("provider {:?}: {}", used.key, e.detail))
+                        .at_default(path_span.or(span)),
+                );
                 return;
             }
         };
@@ -85,7 +100,7 @@ impl Planner<'_, '_> {
         let Some(target) = session.target() else { return false };
         let other = addresses.iter().find_map(|a| {
             let made_on = self.snapshot.instances[a].target.clone()?;
-            (made_on != target).then(|| (a, made_on))
+            (made_on != target).then_some((a, made_on))
         });
         let Some((address, made_on)) = other else { return false };
         self.say(
@@ -135,7 +150,8 @@ impl Planner<'_, '_> {
             // An intent about another object at the same address (a deposed one) is not answered by this.
             let same = |a: &Address| {
                 *a == recovered.intent.address
-                    && (recovered.intent.identity.is_none() || recovered.intent.identity == self.snapshot.instances[a].identity)
+                    && (recovered.intent.identity.is_none()
+                        || recovered.intent.identity == self.snapshot.instances[a].identity)
             };
             if let Some(i) = addresses.iter().position(same) {
                 match &seen[i] {

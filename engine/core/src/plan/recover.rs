@@ -24,7 +24,10 @@ pub struct Recovered {
 pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
     let open = std::mem::take(&mut snapshot.open);
     for intent in &open {
-        if intent.operation != Operation::Create || intent.identity.is_none() || snapshot.instances.contains_key(&intent.address) {
+        if intent.operation != Operation::Create
+            || intent.identity.is_none()
+            || snapshot.instances.contains_key(&intent.address)
+        {
             continue;
         }
         snapshot.instances.insert(

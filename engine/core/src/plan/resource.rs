@@ -7,7 +7,7 @@ use mesh_lang::{Resource, attribute_span, eval_body};
 use mesh_model::change::{Deferred, Waiting};
 use mesh_model::snapshot::Identity;
 use mesh_model::{Action, Address, Change, Diagnostic, Instance, InstanceKey, Reason, ResourceSchema, Type, Value};
-use mesh_sdk::{IdentityHint, Observation, Observed, ObserveRequest, PreviewRequest, PreviewResponse, Rules, Session};
+use mesh_sdk::{IdentityHint, Observation, ObserveRequest, Observed, PreviewRequest, PreviewResponse, Rules, Session};
 
 use super::provider::{code, is_ephemeral};
 use super::{Item, Planner, values};
@@ -125,7 +125,11 @@ impl Planner<'_, '_> {
                 .map(|(o, m)| (o, format!("{}{}", address(&m.path, block, None), if repeated { "[*]" } else { "" })))
                 .collect(),
         };
-        let actions = if block.mode == mesh_model::Mode::Data { vec![Action::Read] } else { vec![Action::Create, Action::Update] };
+        let actions = if block.mode == mesh_model::Mode::Data {
+            vec![Action::Read]
+        } else {
+            vec![Action::Create, Action::Update]
+        };
         let schema = self.engine.schema(block.mode, &block.ty);
         for (ordinal, pattern) in patterns {
             let scope = self.world.scope(module, ordinal).any_instance();
@@ -151,7 +155,10 @@ impl Planner<'_, '_> {
         self.out.borrow_mut().handled.extend(addresses.iter().cloned());
         let rules = self.engine.provider_of(block.mode, &block.ty).and_then(|p| p.rules(&block.ty));
         let position = self.graph.provider_of.get(&node).copied();
-        let (Some(rules), Some(schema), Some(position)) = (rules, self.engine.schema(block.mode, &block.ty), position) else { return };
+        let (Some(rules), Some(schema), Some(position)) = (rules, self.engine.schema(block.mode, &block.ty), position)
+        else {
+            return;
+        };
         if !self.options.refresh || self.providers.borrow()[position].session.is_none() {
             return;
         }
@@ -164,7 +171,13 @@ impl Planner<'_, '_> {
         }
     }
 
-    fn candidate(&self, kind: &Kind<'_>, ordinal: usize, module: &ModuleInstance, repetition: Repetition) -> Option<Candidate> {
+    fn candidate(
+        &self,
+        kind: &Kind<'_>,
+        ordinal: usize,
+        module: &ModuleInstance,
+        repetition: Repetition,
+    ) -> Option<Candidate> {
         let block = kind.block;
         let address = address(&module.path, block, repetition.key.clone());
         // `each` of the block hides that of the module.
@@ -188,16 +201,26 @@ impl Planner<'_, '_> {
         for problem in kind.rules.validate(&desired) {
             let span = attribute_span(&block.body, &problem.path).unwrap_or(block.span);
             let detail = format!("{}: {}", problem.path, problem.reason);
-            self.say(kind.node, Diagnostic::error("plan::invalid", "Invalid configuration of a resource", detail).at(span).on(&address));
+            self.say(
+                kind.node,
+                Diagnostic::error("plan::invalid", "Invalid configuration of a resource", detail).at(span).on(&address),
+            );
         }
         for a in kind.schema.schema.attributes.iter().filter(|a| !a.write_only) {
             if desired.get(a.name).is_some_and(is_ephemeral) {
                 let span = attribute_span(&block.body, &mesh_model::Path::attribute(a.name)).unwrap_or(block.span);
                 self.say(
                     kind.node,
-                    Diagnostic::error("plan::ephemeral_stored", "An ephemeral value would be stored", format!("{} is kept in state, so it cannot be ephemeral. Only write-only attributes can.", a.name))
-                        .at(span)
-                        .on(&address),
+                    Diagnostic::error(
+                        "plan::ephemeral_stored",
+                        "An ephemeral value would be stored",
+                        format!(
+                            "{} is kept in state, so it cannot be ephemeral. Only write-only attributes can.",
+                            a.name
+                        ),
+                    )
+                    .at(span)
+                    .on(&address),
                 );
             }
         }
@@ -229,7 +252,19 @@ impl Planner<'_, '_> {
             },
         };
         self.out.borrow_mut().handled.insert(address.clone());
-        Some(Candidate { address, ordinal, repetition: seen.clone(), desired, saved, recovered, observed, looked, hint, adopt, protected })
+        Some(Candidate {
+            address,
+            ordinal,
+            repetition: seen.clone(),
+            desired,
+            saved,
+            recovered,
+            observed,
+            looked,
+            hint,
+            adopt,
+            protected,
+        })
     }
 
     fn adopts(&self, kind: &Kind<'_>, scope: &dyn mesh_lang::Scope) -> Option<bool> {
@@ -239,7 +274,15 @@ impl Planner<'_, '_> {
                 Some("adopt") => Some(true),
                 Some("fail") => Some(false),
                 _ => {
-                    self.say(kind.node, Diagnostic::error("plan::on_existing", "Invalid on_existing", "on_existing is \"fail\" or \"adopt\".").at(expr.span()));
+                    self.say(
+                        kind.node,
+                        Diagnostic::error(
+                            "plan::on_existing",
+                            "Invalid on_existing",
+                            "on_existing is \"fail\" or \"adopt\".",
+                        )
+                        .at(expr.span()),
+                    );
                     None
                 }
             },
@@ -258,9 +301,17 @@ impl Planner<'_, '_> {
             if let IdentityHint::Known(identity) = &c.hint {
                 let mut out = self.out.borrow_mut();
                 if let Some(other) = out.identities.insert((kind.position, identity.clone()), c.address.clone()) {
-                    let text = format!("{} and {other} are both {identity}. One object can only be managed at one address.", c.address);
+                    let text = format!(
+                        "{} and {other} are both {identity}. One object can only be managed at one address.",
+                        c.address
+                    );
                     drop(out);
-                    self.say(kind.node, Diagnostic::error("plan::identity", "Two addresses mean the same object", text).at(kind.block.span).on(&c.address));
+                    self.say(
+                        kind.node,
+                        Diagnostic::error("plan::identity", "Two addresses mean the same object", text)
+                            .at(kind.block.span)
+                            .on(&c.address),
+                    );
                     continue;
                 }
                 drop(out);
@@ -288,7 +339,10 @@ impl Planner<'_, '_> {
                     c.looked = true;
                     c.observed = Some(o);
                 }
-                Err(e) => self.say(kind.node, Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&c.address)),
+                Err(e) => self.say(
+                    kind.node,
+                    Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&c.address),
+                ),
             }
         }
     }
@@ -310,7 +364,8 @@ impl Planner<'_, '_> {
             desired: &c.desired,
             rule: Rule {
                 create_before_destroy: self.create_before_destroy.contains(&kind.node),
-                protected: c.protected || c.saved.as_ref().is_some_and(|s| s.protected && kind.block.lifecycle.prevent_destroy.is_none()),
+                protected: c.protected
+                    || c.saved.as_ref().is_some_and(|s| s.protected && kind.block.lifecycle.prevent_destroy.is_none()),
                 ignore: &kind.block.lifecycle.ignore_changes,
                 adopt: c.adopt,
                 replace: requested.or_else(|| self.triggered(kind)),
@@ -330,7 +385,10 @@ impl Planner<'_, '_> {
 
     /// Asks the server about every instance whose decision needs it, several at once.
     async fn previews(&self, kind: &Kind<'_>, candidates: &[Candidate]) -> Vec<Option<PreviewResponse>> {
-        let limit = self.engine.provider(&self.graph.providers[kind.position].name).map_or(1, |p| p.schema().concurrency.max(1));
+        let limit = self
+            .engine
+            .provider(&self.graph.providers[kind.position].name)
+            .map_or(1, |p| p.schema().concurrency.max(1));
         let ask = |c: &Candidate| {
             let Decision::NeedsPreview { planned } = decide::decide(&self.input(kind, c, None)) else { return None };
             Some(PreviewRequest {
@@ -351,7 +409,10 @@ impl Planner<'_, '_> {
                 match kind.session.preview(request).await {
                     Ok(answer) => Some(answer),
                     Err(e) => {
-                        self.say(kind.node, Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&address));
+                        self.say(
+                            kind.node,
+                            Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&address),
+                        );
                         None
                     }
                 }
@@ -362,7 +423,13 @@ impl Planner<'_, '_> {
     }
 
     /// Decides, and files the decision; gives the planned value.
-    fn settle(&self, kind: &Kind<'_>, c: Candidate, preview: Option<PreviewResponse>, dependencies: &Arc<[Arc<str>]>) -> Option<Value> {
+    fn settle(
+        &self,
+        kind: &Kind<'_>,
+        c: Candidate,
+        preview: Option<PreviewResponse>,
+        dependencies: &Arc<[Arc<str>]>,
+    ) -> Option<Value> {
         let (change, drift) = match decide::decide(&self.input(kind, &c, preview.as_ref())) {
             Decision::Change { change, drift } => (*change, drift),
             Decision::Refuse(diagnostic) => {
@@ -390,8 +457,12 @@ impl Planner<'_, '_> {
             IdentityHint::Known(i) => Some(i.clone()),
             IdentityHint::Unknown | IdentityHint::Assigned => None,
         };
-        let identity: Option<Identity> =
-            c.observed.as_ref().map(|o| o.identity.clone()).or_else(|| c.saved.as_ref().and_then(|s| s.identity.clone())).or(known);
+        let identity: Option<Identity> = c
+            .observed
+            .as_ref()
+            .map(|o| o.identity.clone())
+            .or_else(|| c.saved.as_ref().and_then(|s| s.identity.clone()))
+            .or(known);
         let mut out = self.out.borrow_mut();
         out.drift.extend(drift.map(|d| *d));
         let item = Item {
@@ -445,7 +516,8 @@ impl Planner<'_, '_> {
         let resource = self.graph.address(self.config, node);
         let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
         let addresses = resource.and_then(|r| self.saved.get(&r).cloned()).unwrap_or_default();
-        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> = self.world.instances(module).iter().map(|_| Vec::new()).collect();
+        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> =
+            self.world.instances(module).iter().map(|_| Vec::new()).collect();
         for address in addresses {
             let ordinal = self.world.instances(module).iter().position(|i| i.path == address.module).unwrap_or(0);
             let value = self.removal(node, Some(node), ordinal, position, &address, Reason::Destroy);
@@ -460,7 +532,15 @@ impl Planner<'_, '_> {
     }
 
     /// The planned delete of an object; `change` is filed. Gives what is there.
-    pub(super) fn removal(&self, at: u32, node: Option<u32>, ordinal: usize, position: usize, address: &Address, reason: Reason) -> Value {
+    pub(super) fn removal(
+        &self,
+        at: u32,
+        node: Option<u32>,
+        ordinal: usize,
+        position: usize,
+        address: &Address,
+        reason: Reason,
+    ) -> Value {
         let Some(saved) = self.snapshot.instances.get(address).cloned() else { return Value::NULL };
         self.out.borrow_mut().handled.insert(address.clone());
         let observed = match self.seen(position, address) {
@@ -482,7 +562,9 @@ impl Planner<'_, '_> {
         let gone = observed.is_none() && self.options.refresh;
         let (action, note) = match (gone, saved.adopted) {
             (true, _) => (Action::Forget, Some("it is gone already")),
-            (false, true) => (Action::Forget, Some("it was adopted, not created: the object stays, only state forgets it")),
+            (false, true) => {
+                (Action::Forget, Some("it was adopted, not created: the object stays, only state forgets it"))
+            }
             (false, false) => (Action::Delete, None),
         };
         let change = Change {

@@ -72,7 +72,13 @@ impl Planner<'_, '_> {
 }
 
 /// Evaluates a variable in every instance of its module.
-pub(crate) fn variable(world: &World<'_>, inputs: &inputs::Inputs, node: u32, module: usize, item: usize) -> Result<(), Diagnostics> {
+pub(crate) fn variable(
+    world: &World<'_>,
+    inputs: &inputs::Inputs,
+    node: u32,
+    module: usize,
+    item: usize,
+) -> Result<(), Diagnostics> {
     let m = &world.config.modules[module];
     let variable = &m.variables[item];
     let mut diagnostics = Diagnostics::new();
@@ -93,7 +99,13 @@ pub(crate) fn variable(world: &World<'_>, inputs: &inputs::Inputs, node: u32, mo
     if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
 }
 
-fn argument(world: &World<'_>, parent: usize, instance: &ModuleInstance, module: usize, variable: &mesh_lang::Variable) -> Result<Value, Diagnostics> {
+fn argument(
+    world: &World<'_>,
+    parent: usize,
+    instance: &ModuleInstance,
+    module: usize,
+    variable: &mesh_lang::Variable,
+) -> Result<Value, Diagnostics> {
     let call = world.config.modules[parent].calls.iter().find(|c| c.module == module);
     let expr = call.and_then(|c| c.inputs.iter().find(|(n, _)| *n == variable.name)).map(|(_, e)| e);
     let given = match expr {
@@ -107,7 +119,9 @@ fn argument(world: &World<'_>, parent: usize, instance: &ModuleInstance, module:
     };
     let value = given.or_else(|| variable.default.clone()).unwrap_or(Value::NULL);
     inputs::convert(variable, &value).map_err(|d| match expr {
-        Some(expr) => Diagnostics::from(Diagnostic { span: Some(expr.span()), ..d }.with(variable.span, "the variable")),
+        Some(expr) => {
+            Diagnostics::from(Diagnostic { span: Some(expr.span()), ..d }.with(variable.span, "the variable"))
+        }
         None => d.into(),
     })
 }
@@ -149,8 +163,12 @@ pub(crate) fn output(world: &World<'_>, node: u32, module: usize, item: usize) -
         }
         if marks.ephemeral() && !output.ephemeral {
             diagnostics.push(
-                Diagnostic::error("plan::output_ephemeral", "An output would store an ephemeral value", "Ephemeral values are stored nowhere. Use ephemeral = true (not in the root module).")
-                    .at(output.value.span()),
+                Diagnostic::error(
+                    "plan::output_ephemeral",
+                    "An output would store an ephemeral value",
+                    "Ephemeral values are stored nowhere. Use ephemeral = true (not in the root module).",
+                )
+                .at(output.value.span()),
             );
         }
         if output.sensitive {
@@ -175,7 +193,12 @@ pub(crate) fn again(world: &World<'_>, inputs: &inputs::Inputs, node: u32) -> Re
 }
 
 /// A diagnostic when a condition does not hold; an unknown one is left for apply.
-pub(crate) fn check(condition: &Condition, scope: &dyn Scope, code: &'static str, summary: &'static str) -> Option<Diagnostic> {
+pub(crate) fn check(
+    condition: &Condition,
+    scope: &dyn Scope,
+    code: &'static str,
+    summary: &'static str,
+) -> Option<Diagnostic> {
     let value = match condition.condition.eval(scope) {
         Ok(value) => value,
         Err(diagnostics) => return diagnostics.into_iter().next(),
@@ -188,8 +211,12 @@ pub(crate) fn check(condition: &Condition, scope: &dyn Scope, code: &'static str
         Some(true) => None,
         Some(false) => {
             let detail = match condition.error_message.eval(scope) {
-                Ok(m) if m.all_marks().is_empty() => m.as_str().map_or_else(|| "The condition is false.".to_owned(), str::to_owned),
-                Ok(_) => "The condition is false. Its message is made from sensitive values and is not shown.".to_owned(),
+                Ok(m) if m.all_marks().is_empty() => {
+                    m.as_str().map_or_else(|| "The condition is false.".to_owned(), str::to_owned)
+                }
+                Ok(_) => {
+                    "The condition is false. Its message is made from sensitive values and is not shown.".to_owned()
+                }
                 Err(_) => "The condition is false, and its message could not be made.".to_owned(),
             };
             Some(Diagnostic::error(code, summary, detail).at(condition.condition.span()))

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh_model::change::{Deferred, OutputChange, Previewed};
-use mesh_model::{Action, Address, Change, Diagnostic, Fields, Fingerprint, Fingerprinter, Kind, Plan, Reason, Type, Value};
+use mesh_model::{
+    Action, Address, Change, Diagnostic, Fields, Fingerprint, Fingerprinter, Kind, Plan, Reason, Type, Value,
+};
 use serde_json::{Value as Json, json};
 
 use super::{Content, SavedChange, SavedEnvelope, SavedOutput, damaged};
@@ -28,7 +30,10 @@ fn action_name(action: Action) -> String {
 }
 
 fn action_of(name: &str) -> Result<Action, Diagnostic> {
-    ACTIONS.into_iter().find(|a| action_name(*a) == name).ok_or_else(|| damaged(&format!("It has an unknown action {name:?}.")))
+    ACTIONS
+        .into_iter()
+        .find(|a| action_name(*a) == name)
+        .ok_or_else(|| damaged(&format!("It has an unknown action {name:?}.")))
 }
 
 /// The writes of a plan as they are kept.
@@ -91,7 +96,8 @@ pub fn reviewed(content: &Content) -> Result<Plan, Diagnostic> {
         });
     }
     for (name, o) in &content.outputs {
-        let change = OutputChange { before: decode(&o.before)?, after: decode(&o.after)?, action: action_of(&o.action)? };
+        let change =
+            OutputChange { before: decode(&o.before)?, after: decode(&o.after)?, action: action_of(&o.action)? };
         plan.outputs.insert(Arc::from(name.as_str()), change);
     }
     for d in &content.deferred {
@@ -136,7 +142,9 @@ fn decode(json: &Json) -> Result<Value, Diagnostic> {
             let ty = |j: &Json| Type::from_json(j).ok_or_else(bad);
             let list = |j: &Json| j.as_array().ok_or_else(bad)?.iter().map(decode).collect::<Result<Vec<_>, _>>();
             match tag.as_str() {
-                "number" => Ok(Value::number(inner.as_str().and_then(|t| t.parse::<mesh_model::Number>().ok()).ok_or_else(bad)?)),
+                "number" => Ok(Value::number(
+                    inner.as_str().and_then(|t| t.parse::<mesh_model::Number>().ok()).ok_or_else(bad)?,
+                )),
                 "unknown" => Ok(Value::unknown(ty(inner)?)),
                 "withheld" => {
                     let bytes = unhex(inner.as_str().ok_or_else(bad)?).ok_or_else(bad)?;
@@ -167,7 +175,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    let bytes: Option<Vec<u8>> = (0..text.len() / 2).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()).collect();
+    let bytes: Option<Vec<u8>> =
+        (0..text.len() / 2).map(|i| u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()).collect();
     bytes?.try_into().ok()
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mesh_model::snapshot::Identity;
 use mesh_model::{Attribute, ProviderSchema, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    ErrorKind, IdentityHint, Observation, Observed, ObserveRequest, OnExisting, OperationRequest, Outcome, Provider, ProviderError,
-    Registry, Resource, Rules, Services, Session, TypedSession, async_trait,
+    ErrorKind, IdentityHint, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, Provider,
+    ProviderError, Registry, Resource, Rules, Services, Session, TypedSession, async_trait,
 };
 
 /// What a call does wrong.
@@ -108,7 +108,8 @@ impl Resource<World> for Object {
         requests
             .iter()
             .map(|r| {
-                let identity = r.identity.clone().ok_or_else(|| ProviderError::new(ErrorKind::Other, "No identity", ""))?;
+                let identity =
+                    r.identity.clone().ok_or_else(|| ProviderError::new(ErrorKind::Other, "No identity", ""))?;
                 Ok(state.objects.get(&*identity.0).map_or(Observation::Absent, |v| {
                     Observation::Present(Observed { values: v.clone(), identity, private: None, notes: Vec::new() })
                 }))

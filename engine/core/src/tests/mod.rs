@@ -84,7 +84,8 @@ impl Bed {
         let options = LoadOptions { root: self.folder.path().into(), display: String::new() };
         let (config, diagnostics) = load_from(&files, &options, &mut sources);
         let config = config.filter(|_| !diagnostics.has_errors()).ok_or_else(|| text(&sources, &diagnostics))?;
-        let services = Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };
+        let services =
+            Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };
         let providers = vec![mesh_provider_builtin::provider(), fake::provider(&self.world)];
         let engine = Engine::new(providers, services, Arc::new(Silent));
         let backend = LocalBackend::new(self.folder.path().join("mesh.state"));
@@ -98,7 +99,14 @@ impl Bed {
             template: None,
             template_depth: 0,
         };
-        let run = Run { engine: &engine, config: &config, inputs: &self.inputs, backend: &backend, options: &self.options, context: &context };
+        let run = Run {
+            engine: &engine,
+            config: &config,
+            inputs: &self.inputs,
+            backend: &backend,
+            options: &self.options,
+            context: &context,
+        };
         self.runtime.block_on(work(run)).map_err(|d| text(&sources, &d))
     }
 
@@ -131,7 +139,15 @@ impl Bed {
 fn text(sources: &Sources, diagnostics: &Diagnostics) -> String {
     diagnostics
         .iter()
-        .map(|d| format!("{} {} {}: {}", d.span.map(|s| sources.position(s)).unwrap_or_default(), d.code, d.summary, d.detail))
+        .map(|d| {
+            format!(
+                "{} {} {}: {}",
+                d.span.map(|s| sources.position(s)).unwrap_or_default(),
+                d.code,
+                d.summary,
+                d.detail
+            )
+        })
         .collect::<Vec<_>>()
         .join("\n")
 }

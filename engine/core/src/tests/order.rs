@@ -10,8 +10,12 @@ fn config(n: usize, needs: &[u8], version: usize) -> String {
     (0..n)
         .map(|i| {
             let mask = needs.get(i).copied().unwrap_or(0);
-            let refs: Vec<String> = (0..i.min(8)).filter(|j| mask & (1 << j) != 0).map(|j| format!("${{world_object.o{j}.id}}")).collect();
-            format!("resource \"world_object\" \"o{i}\" {{\n  name = \"o{i}\"\n  value = \"v{version}{}\"\n}}\n", refs.join(""))
+            let refs: Vec<String> =
+                (0..i.min(8)).filter(|j| mask & (1 << j) != 0).map(|j| format!("${{world_object.o{j}.id}}")).collect();
+            format!(
+                "resource \"world_object\" \"o{i}\" {{\n  name = \"o{i}\"\n  value = \"v{version}{}\"\n}}\n",
+                refs.join("")
+            )
         })
         .collect()
 }
@@ -41,8 +45,8 @@ proptest! {
         let deleted = bed.applies("");
         prop_assert!(bed.world.state().objects.is_empty());
         let position = |i: usize| deleted.iter().position(|l| *l == format!("delete o{i}"));
-        for i in 0..n {
-            for j in (0..i.min(8)).filter(|j| needs[i] & (1 << j) != 0) {
+        for (i, mask) in needs.iter().enumerate().take(n) {
+            for j in (0..i.min(8)).filter(|j| mask & (1 << j) != 0) {
                 prop_assert!(position(i) < position(j), "o{} needs o{}: {:?}", i, j, deleted);
             }
         }

@@ -1,7 +1,7 @@
 //! Create, change, replace, delete, drift, failure, crash, gates, stages.
 
-use super::fake::Fault;
 use super::Bed;
+use super::fake::Fault;
 use mesh_model::Value;
 
 fn lines(list: &[&str]) -> Vec<String> {
@@ -77,7 +77,9 @@ fn a_failure_skips_what_needs_it_and_nothing_else() {
 
 #[test]
 fn an_outcome_in_doubt_is_looked_up_before_anything_else() {
-    for (fault, expected) in [(Fault::DoneInDoubt, vec!["update a", "create b"]), (Fault::LostInDoubt, vec!["create a", "create b"])] {
+    for (fault, expected) in
+        [(Fault::DoneInDoubt, vec!["update a", "create b"]), (Fault::LostInDoubt, vec!["create a", "create b"])]
+    {
         let bed = Bed::new();
         bed.world.state().faults.insert("a".into(), fault);
         let (_, finished) = bed.apply(TWO).expect("begins");
@@ -114,7 +116,9 @@ fn a_protected_object_stays_even_when_its_block_is_gone() {
     let hcl = "resource \"world_object\" \"k\" {\n  name = \"k\"\n  lifecycle { prevent_destroy = true }\n}";
     bed.applies(hcl);
     assert!(bed.plan("").expect_err("protected").contains("plan::protected"));
-    assert!(bed.plan(&hcl.replace("\"k\"\n  life", "\"k2\"\n  life")).expect_err("protected").contains("plan::protected"));
+    assert!(
+        bed.plan(&hcl.replace("\"k\"\n  life", "\"k2\"\n  life")).expect_err("protected").contains("plan::protected")
+    );
     let open = hcl.replace("true", "false");
     bed.apply(&open).expect("takes the protection off");
     assert_eq!(bed.applies(""), lines(&["delete k"]));
@@ -169,7 +173,8 @@ resource "world_object" "a" { name = "a" }
 #[test]
 fn repetition_adds_and_removes_single_instances() {
     let bed = Bed::new();
-    let with = |keys: &str| format!("resource \"world_object\" \"o\" {{\n  for_each = toset([{keys}])\n  name = each.key\n}}");
+    let with =
+        |keys: &str| format!("resource \"world_object\" \"o\" {{\n  for_each = toset([{keys}])\n  name = each.key\n}}");
     bed.applies(&with("\"x\", \"y\""));
     assert_eq!(bed.applies(&with("\"y\", \"z\"")).len(), 2);
     assert_eq!(bed.world.state().objects.keys().cloned().collect::<Vec<_>>(), lines(&["y", "z"]));
@@ -178,7 +183,8 @@ fn repetition_adds_and_removes_single_instances() {
 #[test]
 fn two_addresses_of_one_object_are_an_error() {
     let bed = Bed::new();
-    let hcl = "resource \"world_object\" \"p\" { name = \"same\" }\nresource \"world_object\" \"q\" { name = \"same\" }";
+    let hcl =
+        "resource \"world_object\" \"p\" { name = \"same\" }\nresource \"world_object\" \"q\" { name = \"same\" }";
     assert!(bed.plan(hcl).expect_err("one object").contains("plan::identity"));
 }
 

@@ -43,7 +43,9 @@ struct Network {
 
 impl Network {
     fn parse(text: &str) -> Result<Self, CallError> {
-        let wrong = || CallError::new(format!("invalid CIDR expression: invalid CIDR address: {text}"));
+        let wrong = || {
+            CallError::at(0, format!("{text:?} is no network; write it as address and length, such as \"10.0.0.0/16\""))
+        };
         let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
         let digits = prefix.bytes().all(|b| b.is_ascii_digit());
         let prefix: u32 = prefix.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
@@ -88,7 +90,7 @@ fn low(bits: u32) -> u128 {
 fn integer(args: &[Value], index: usize) -> Result<i128, CallError> {
     let number = args.get(index).and_then(Value::as_number);
     let text = number.filter(|n| n.is_integer()).map(ToString::to_string);
-    text.and_then(|t| t.parse().ok()).ok_or_else(|| CallError::new("value must be a whole number"))
+    text.and_then(|t| t.parse().ok()).ok_or_else(|| CallError::at(index, "a whole number is needed"))
 }
 
 fn cidrhost(_: &Context, args: &[Value]) -> Outcome {
@@ -96,7 +98,7 @@ fn cidrhost(_: &Context, args: &[Value]) -> Outcome {
     let number = integer(args, 1)?;
     let mask = low(network.width - network.prefix);
     let wrong =
-        || CallError::new(format!("prefix of {} does not accommodate a host numbered {number}", network.prefix));
+        || CallError::at(1, format!("host {number} lies outside of a network that ends in /{}", network.prefix));
     // -1 is the last host: all ones.
     let host = match u128::try_from(number) {
         Ok(n) => n,
@@ -112,7 +114,7 @@ fn cidrhost(_: &Context, args: &[Value]) -> Outcome {
 fn cidrnetmask(_: &Context, args: &[Value]) -> Outcome {
     let network = Network::parse(text(args, 0))?;
     if network.width == 128 {
-        return Err(CallError::new(format!("IPv6 addresses cannot have a netmask: {}", text(args, 0))));
+        return Err(CallError::at(0, "only IPv4 has netmasks; for IPv6 use the length after the slash"));
     }
     Ok(Value::string(Network { address: low(32) & !low(32 - network.prefix), ..network }.address()))
 }
@@ -123,13 +125,17 @@ fn cidrsubnet(_: &Context, args: &[Value]) -> Outcome {
     let prefix = i128::from(network.prefix).saturating_add(bits);
     let Some(prefix) = u32::try_from(prefix).ok().filter(|p| *p <= network.width) else {
         let from = network.prefix;
-        return Err(CallError::new(format!("insufficient address space to extend prefix of {from} by {bits}")));
+        return Err(CallError::at(
+            1,
+            format!("{bits} more bits do not fit behind /{from}: an address has {}", network.width),
+        ));
     };
     let room = u32::try_from(bits).map_or(0, low);
     let Some(number) = u128::try_from(number).ok().filter(|n| *n <= room) else {
-        return Err(CallError::new(format!(
-            "prefix extension of {bits} does not accommodate a subnet numbered {number}"
-        )));
+        return Err(CallError::at(
+            2,
+            format!("{bits} bits number the networks from 0 to {room}; there is no {number}"),
+        ));
     };
     let shifted = number.checked_shl(network.width - prefix).unwrap_or(0);
     Ok(Value::string(Network { address: network.address | shifted, prefix, ..network }.masked().text()))
@@ -144,24 +150,22 @@ fn cidrsubnets(_: &Context, args: &[Value]) -> Outcome {
     for index in 1..args.len() {
         let bits = whole(args, index)?;
         if bits < 1 {
-            return Err(CallError::at(index, "must extend prefix by at least one bit"));
+            return Err(CallError::at(index, "each network needs at least 1 bit more than the whole"));
         }
         if bits > 32 {
-            return Err(CallError::at(index, "may not extend prefix by more than 32 bits"));
+            return Err(CallError::at(index, "more than 32 bits at once are not supported"));
         }
         let prefix = network.prefix + u32::try_from(bits).unwrap_or(0);
         if prefix > network.width {
             let family = if network.width == 32 { "IPv4" } else { "IPv6" };
-            let message = format!("would extend prefix to {prefix} bits, which is too long for an {family} address");
+            let message = format!("/{prefix} is longer than an {family} address");
             return Err(CallError::at(index, message));
         }
         // The next address with all bits below the new prefix zero.
         let size = low(network.width - prefix);
         let start = next.and_then(|n| n.checked_add(size)).map(|n| n & !size);
         let Some(start) = start.filter(|s| s.checked_add(size).is_some_and(|end| end <= last)) else {
-            let message = format!(
-                "not enough remaining address space for a subnet with a prefix of {prefix} bits after {before}"
-            );
+            let message = format!("no /{prefix} is left behind {before}; start from a larger network");
             return Err(CallError::at(index, message));
         };
         before = Network { address: start, prefix, width: network.width }.text();

@@ -62,10 +62,13 @@ fn decide(args: &[Value], all: bool) -> Value {
 
 fn coalesce(_: &Context, args: &[Value]) -> Outcome {
     let types: Vec<Type> = args.iter().map(Value::ty).collect();
-    let ty = if args.is_empty() { None } else { unify(&types) };
-    let ty = ty.ok_or_else(|| CallError::new("all arguments must have the same type"))?;
+    if args.is_empty() {
+        return Err(CallError::new("there is nothing to choose from; give at least one value"));
+    }
+    let apart = || CallError::new("the values have no type in common; convert them first, for instance with tostring");
+    let ty = unify(&types).ok_or_else(apart)?;
     for arg in args {
-        let value = convert(arg, &ty).map_err(|_| CallError::new("all arguments must have the same type"))?;
+        let value = convert(arg, &ty).map_err(|_| apart())?;
         if value.is_unknown() {
             return Ok(Value::unknown(ty));
         }
@@ -73,12 +76,12 @@ fn coalesce(_: &Context, args: &[Value]) -> Outcome {
             return Ok(value);
         }
     }
-    Err(CallError::new("no non-null, non-empty-string arguments"))
+    Err(CallError::new("every value is null or an empty text; add a default as the last one"))
 }
 
 fn contains(_: &Context, args: &[Value]) -> Outcome {
     let Some(all) = args[0].as_items() else {
-        return Err(CallError::new("argument must be list, tuple, or set"));
+        return Err(CallError::at(0, "a list, set or tuple is needed; of a map, take keys or values"));
     };
     if all.iter().any(|v| v.same(&args[1])) {
         return Ok(Value::bool(true));
@@ -97,7 +100,7 @@ fn length(_: &Context, args: &[Value]) -> Outcome {
         Kind::Unknown(Type::Dynamic | Type::String | Type::List(_) | Type::Set(_) | Type::Map(_)) => {
             return Ok(Value::unknown(Type::Number));
         }
-        _ => return Err(CallError::new("argument must be a string, a collection type, or a structural type")),
+        _ => return Err(CallError::at(0, "only texts, collections, tuples and objects have a length")),
     };
     Ok(Value::number(count))
 }
@@ -109,6 +112,7 @@ fn one(_: &Context, args: &[Value]) -> Outcome {
             _ => Type::Dynamic,
         })),
         Some([only]) => Ok(only.clone()),
-        _ => Err(CallError::at(0, "must be a list, set, or tuple value with either zero or one elements")),
+        Some(more) => Err(CallError::at(0, format!("it has {} elements, and at most one is allowed", more.len()))),
+        None => Err(CallError::at(0, "a list, set or tuple is needed")),
     }
 }

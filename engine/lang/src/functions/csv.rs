@@ -8,16 +8,22 @@ use super::*;
 /// The rows under the header line.
 pub(super) fn decode(text: &str) -> Outcome {
     let rows = rows(text)?;
-    let Some((_, header)) = rows.first() else { return Err(CallError::new("missing header line")) };
+    let Some((_, header)) = rows.first() else {
+        return Err(CallError::new("the text is empty; its first line must name the columns"));
+    };
     for (i, name) in header.iter().enumerate() {
         if header[..i].contains(name) {
-            return Err(CallError::new(format!("duplicate column name {name:?}")));
+            return Err(CallError::new(format!("two columns are called {name:?}")));
         }
     }
     let mut out = Vec::with_capacity(rows.len());
     for (line, row) in &rows[1..] {
         if row.len() != header.len() {
-            return Err(CallError::new(format!("CSV parse error on line {line}: wrong number of fields")));
+            return Err(CallError::new(format!(
+                "line {line} has {} fields, the header has {}",
+                row.len(),
+                header.len()
+            )));
         }
         out.push(Value::object(header.iter().zip(row).map(|(k, v)| (k.as_str(), Value::string(v.as_str())))));
     }
@@ -28,7 +34,7 @@ pub(super) fn decode(text: &str) -> Outcome {
 type Row = (usize, Vec<String>);
 
 fn rows(text: &str) -> Result<Vec<Row>, CallError> {
-    let wrong = |line: usize, what: &str| CallError::new(format!("CSV parse error on line {line}: {what}"));
+    let wrong = |line: usize, what: &str| CallError::new(format!("line {line}: {what}"));
     let mut rows = Vec::new();
     let mut line = 1;
     let mut rest = text;
@@ -41,15 +47,17 @@ fn rows(text: &str) -> Result<Vec<Row>, CallError> {
         let (start, mut row) = (line, Vec::new());
         loop {
             let (field, after) = match rest.strip_prefix('"') {
-                Some(inner) => {
-                    quoted(inner, &mut line).ok_or_else(|| wrong(line, "extraneous or missing \" in quoted-field"))?
-                }
+                Some(inner) => quoted(inner, &mut line)
+                    .ok_or_else(|| wrong(line, "a quoted field does not end, or goes on behind its quotes"))?,
                 None => {
                     let end = rest.find([',', '\n']).unwrap_or(rest.len());
                     let raw = &rest[..end];
                     let raw = if rest[end..].starts_with('\n') { raw.strip_suffix('\r').unwrap_or(raw) } else { raw };
                     if raw.contains('"') {
-                        return Err(wrong(line, "bare \" in non-quoted-field"));
+                        return Err(wrong(
+                            line,
+                            "a quote inside of a field; quote the whole field and double the quote",
+                        ));
                     }
                     (raw.to_owned(), &rest[end..])
                 }

@@ -94,7 +94,7 @@ impl Moment {
 
 /// A time in RFC 3339, strictly.
 pub(super) fn parse(text: &str) -> Result<Moment, String> {
-    let wrong = |what: &str| format!("not a valid RFC3339 timestamp: {what}");
+    let wrong = |what: &str| format!("{text:?} is no time such as \"2026-01-31T12:00:00Z\": {what}");
     let mut rest = text;
     let mut number = |digits: usize, name: &str| -> Result<i16, String> {
         match rest.get(..digits).filter(|d| d.bytes().all(|b| b.is_ascii_digit())).and_then(|d| d.parse().ok()) {
@@ -102,38 +102,38 @@ pub(super) fn parse(text: &str) -> Result<Moment, String> {
                 rest = &rest[digits..];
                 Ok(n)
             }
-            None if rest.is_empty() => Err(wrong(&format!("end of string before {name}"))),
-            None => Err(wrong(&format!("cannot use {rest:?} as {name}"))),
+            None if rest.is_empty() => Err(wrong(&format!("it ends before the {name}"))),
+            None => Err(wrong(&format!("{rest:?} should begin with the {name}"))),
         }
     };
     let year = number(4, "year")?;
-    rest = rest.strip_prefix('-').ok_or_else(|| wrong("missing required year-month separator '-'"))?;
+    rest = rest.strip_prefix('-').ok_or_else(|| wrong("'-' is missing behind the year"))?;
     let number = |rest: &mut &str, name: &str, low: i16, high: i16| -> Result<i16, String> {
         let n = match rest.get(..2).filter(|d| d.bytes().all(|b| b.is_ascii_digit())).and_then(|d| d.parse().ok()) {
             Some(n) => n,
-            None if rest.is_empty() => return Err(wrong(&format!("end of string before {name}"))),
-            None => return Err(wrong(&format!("cannot use {rest:?} as {name}"))),
+            None if rest.is_empty() => return Err(wrong(&format!("it ends before the {name}"))),
+            None => return Err(wrong(&format!("{rest:?} should begin with the {name}"))),
         };
         if !(low..=high).contains(&n) {
-            return Err(wrong(&format!("{name} must be between {low} and {high} inclusive")));
+            return Err(wrong(&format!("the {name} goes from {low} to {high}, not to {n}")));
         }
         *rest = &rest[2..];
         Ok(n)
     };
     let month = number(&mut rest, "month", 1, 12)?;
-    rest = rest.strip_prefix('-').ok_or_else(|| wrong("missing required month-day separator '-'"))?;
+    rest = rest.strip_prefix('-').ok_or_else(|| wrong("'-' is missing behind the month"))?;
     let day = number(&mut rest, "day", 1, 31)?;
-    rest = rest.strip_prefix('T').ok_or_else(|| wrong("missing required time introducer 'T'"))?;
+    rest = rest.strip_prefix('T').ok_or_else(|| wrong("'T' is missing behind the day"))?;
     let hour = number(&mut rest, "hour", 0, 23)?;
-    rest = rest.strip_prefix(':').ok_or_else(|| wrong("missing required hour-minute separator ':'"))?;
+    rest = rest.strip_prefix(':').ok_or_else(|| wrong("':' is missing behind the hour"))?;
     let minute = number(&mut rest, "minute", 0, 59)?;
-    rest = rest.strip_prefix(':').ok_or_else(|| wrong("missing required minute-second separator ':'"))?;
+    rest = rest.strip_prefix(':').ok_or_else(|| wrong("':' is missing behind the minute"))?;
     let second = number(&mut rest, "second", 0, 59)?;
     let mut nanosecond = 0;
     if let Some(fraction) = rest.strip_prefix('.') {
         let digits = fraction.len() - fraction.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         if digits == 0 {
-            return Err(wrong("missing digits of the fractional second"));
+            return Err(wrong("digits are missing behind the point"));
         }
         let nine: String = fraction[..digits].chars().chain(std::iter::repeat('0')).take(9).collect();
         nanosecond = nine.parse().unwrap_or(0);
@@ -145,27 +145,26 @@ pub(super) fn parse(text: &str) -> Result<Moment, String> {
         let sign = match rest.chars().next() {
             Some('+') => 1,
             Some('-') => -1,
-            _ => return Err(wrong("missing UTC offset")),
+            _ => return Err(wrong("the offset is missing; end with Z, or with hours and minutes such as +02:00")),
         };
         rest = &rest[1..];
         let hours = number(&mut rest, "offset hours", 0, 23)?;
-        rest = rest.strip_prefix(':').ok_or_else(|| wrong("missing required offset separator ':'"))?;
+        rest = rest.strip_prefix(':').ok_or_else(|| wrong("':' is missing in the offset"))?;
         let minutes = number(&mut rest, "offset minutes", 0, 59)?;
         if !rest.is_empty() {
-            return Err(wrong(&format!("extra characters {rest:?} after the offset")));
+            return Err(wrong(&format!("{rest:?} stands behind the offset")));
         }
         sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60)
     };
     let local = DateTime::new(year, month as i8, day as i8, hour as i8, minute as i8, second as i8, nanosecond)
-        .map_err(|_| wrong("no such day in this month"))?;
+        .map_err(|_| wrong("the month has no such day"))?;
     Ok(Moment { local, offset })
 }
 
 fn timeadd(_: &Context, args: &[Value]) -> Outcome {
-    let mut moment = parse(text(args, 0)).map_err(CallError::new)?;
-    let duration = duration(text(args, 1), UNITS).map_err(CallError::new)?;
-    let nanos =
-        i64::try_from(duration).map_err(|_| CallError::new(format!("time: invalid duration {:?}", text(args, 1))))?;
+    let mut moment = parse(text(args, 0)).map_err(|e| CallError::at(0, e))?;
+    let duration = duration(text(args, 1), UNITS).map_err(|e| CallError::at(1, e))?;
+    let nanos = i64::try_from(duration).map_err(|_| CallError::at(1, "the duration is out of range"))?;
     moment.local = moment
         .local
         .checked_add(SignedDuration::from_nanos(nanos))
@@ -196,7 +195,8 @@ const UNITS_AND_DAYS: Units = &[
 
 /// Nanoseconds of a duration such as `-1h30m5.5s`.
 fn duration(text: &str, units: Units) -> Result<i128, String> {
-    let invalid = || format!("time: invalid duration {text:?}");
+    let invalid = || format!("{text:?} is no duration such as \"1h30m\"");
+    let list = || units.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),
@@ -218,10 +218,10 @@ fn duration(text: &str, units: Units) -> Result<i128, String> {
         let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
         let name = &rest[..end];
         if name.is_empty() {
-            return Err(format!("time: missing unit in duration {text:?}"));
+            return Err(format!("a number in {text:?} has no unit; the units are {}", list()));
         }
         let Some((_, unit)) = units.iter().find(|(n, _)| *n == name) else {
-            return Err(format!("time: unknown unit {name:?} in duration {text:?}"));
+            return Err(format!("{text:?} has the unknown unit {name:?}; the units are {}", list()));
         };
         rest = &rest[end..];
         let fraction = &fraction[..fraction.len().min(15)];
@@ -237,8 +237,7 @@ fn duration_seconds(_: &Context, args: &[Value]) -> Outcome {
     if let Ok(number) = text.parse::<mesh_model::Number>() {
         return Ok(Value::number(number));
     }
-    let nanos =
-        duration(text, UNITS_AND_DAYS).map_err(|e| CallError::at(0, e.trim_start_matches("time: ").to_owned()))?;
+    let nanos = duration(text, UNITS_AND_DAYS).map_err(|e| CallError::at(0, e))?;
     let nano = |n: i128| i64::try_from(n).map(mesh_model::Number::Int);
     match (nano(nanos / 1_000_000_000), nano(nanos % 1_000_000_000)) {
         (Ok(seconds), Ok(rest)) => rest

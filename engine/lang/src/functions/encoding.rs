@@ -86,15 +86,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+const NOT_BASE64: &str = "it is not base64 with its padding";
+
 fn bytes64(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text.replace(['\r', '\n'], "")).ok()
 }
 
 fn decode64(text: &str) -> Outcome {
-    let bytes = bytes64(text).ok_or_else(|| CallError::new(format!("failed to decode base64 data {text:?}")))?;
+    let bytes = bytes64(text).ok_or_else(|| CallError::at(0, NOT_BASE64))?;
     String::from_utf8(bytes)
         .map(Value::string)
-        .map_err(|_| CallError::new("the result of decoding the provided string is not valid UTF-8"))
+        .map_err(|_| CallError::at(0, "the bytes are no UTF-8 text; for another encoding there is textdecodebase64"))
 }
 
 fn gzip(text: &str) -> Outcome {
@@ -104,8 +106,9 @@ fn gzip(text: &str) -> Outcome {
 }
 
 fn encoding(name: &str) -> Result<&'static encoding_rs::Encoding, CallError> {
-    encoding_rs::Encoding::for_label_no_replacement(name.as_bytes())
-        .ok_or_else(|| CallError::at(1, format!("{name:?} is not a supported IANA encoding name or alias")))
+    encoding_rs::Encoding::for_label_no_replacement(name.as_bytes()).ok_or_else(|| {
+        CallError::at(1, format!("{name:?} is no known encoding, such as \"UTF-16LE\" or \"windows-1252\""))
+    })
 }
 
 fn text_encode(_: &Context, args: &[Value]) -> Outcome {
@@ -120,8 +123,7 @@ fn text_encode(_: &Context, args: &[Value]) -> Outcome {
             let encoding = encoding(name)?;
             let (bytes, _, lossy) = encoding.encode(plain);
             if lossy {
-                let message = "the given string contains characters that cannot be represented in";
-                return Err(CallError::at(0, format!("{message} {}", encoding.name())));
+                return Err(CallError::at(0, format!("it has characters that {} lacks", encoding.name())));
             }
             bytes.into_owned()
         }
@@ -131,12 +133,10 @@ fn text_encode(_: &Context, args: &[Value]) -> Outcome {
 
 fn text_decode(_: &Context, args: &[Value]) -> Outcome {
     let encoding = encoding(text(args, 1))?;
-    let bytes =
-        bytes64(text(args, 0)).ok_or_else(|| CallError::at(0, "the given value has an invalid base64 symbol"))?;
+    let bytes = bytes64(text(args, 0)).ok_or_else(|| CallError::at(0, NOT_BASE64))?;
     let (text, _, wrong) = encoding.decode(&bytes);
     if wrong {
-        let message = "the given string contains symbols that are not defined for";
-        return Err(CallError::at(0, format!("{message} {}", encoding.name())));
+        return Err(CallError::at(0, format!("the bytes mean nothing in {}", encoding.name())));
     }
     Ok(Value::string(text.into_owned()))
 }

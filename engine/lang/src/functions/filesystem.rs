@@ -78,7 +78,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// The content of a file; the message says what the field says.
+/// The content of a file.
 pub(super) fn open(context: &Context, path: &str) -> Result<Vec<u8>, CallError> {
     let full = context.resolve(path);
     match std::fs::metadata(&full) {
@@ -86,47 +86,43 @@ pub(super) fn open(context: &Context, path: &str) -> Result<Vec<u8>, CallError> 
             return Err(CallError::at(
                 0,
                 format!(
-                    "no file exists at {path:?}; this function works only with files that are distributed as part of \
-                     the configuration source code, so if this file will be created by a resource in this \
-                     configuration you must instead obtain this result from an attribute of that resource"
+                    "there is no file {path:?}; paths start at the root module, and what a resource writes while \
+                     applying is read from the resource's attributes"
                 ),
             ));
         }
         Ok(meta) if meta.is_dir() => {
-            return Err(CallError::at(0, format!("failed to read file: read {path}: is a directory")));
+            return Err(CallError::at(0, format!("{path:?} is a folder")));
         }
         Ok(meta) if meta.len() > MAX_TEXT as u64 => return Err(too_long()),
         _ => {}
     }
-    let bytes = std::fs::read(&full).map_err(|e| CallError::at(0, format!("failed to read file: {path}: {e}")))?;
+    let bytes = std::fs::read(&full).map_err(|e| CallError::at(0, format!("{path:?} cannot be read: {e}")))?;
     // A device or pipe tells no size before it is read.
     if bytes.len() > MAX_TEXT { Err(too_long()) } else { Ok(bytes) }
 }
 
 fn file(context: &Context, path: &str) -> Outcome {
-    String::from_utf8(open(context, path)?).map(Value::string).map_err(|_| {
-        CallError::new(format!(
-            "contents of {path:?} are not valid UTF-8; use the filebase64 function to obtain the Base64 encoded \
-             contents or the other file functions (e.g. filemd5, filesha256) to obtain file hashing results instead"
-        ))
-    })
+    String::from_utf8(open(context, path)?)
+        .map(Value::string)
+        .map_err(|_| CallError::at(0, format!("{path:?} is no UTF-8 text; filebase64 reads any file")))
 }
 
 fn fileexists(context: &Context, args: &[Value]) -> Outcome {
     let path = text(args, 0);
     match std::fs::metadata(context.resolve(path)) {
         Ok(meta) if meta.is_file() => Ok(Value::bool(true)),
-        Ok(meta) if meta.is_dir() => Err(CallError::new(format!("{path:?} is a directory, not a file"))),
-        Ok(_) => Err(CallError::new(format!("{path:?} is not a regular file"))),
+        Ok(meta) if meta.is_dir() => Err(CallError::at(0, format!("{path:?} is a folder"))),
+        Ok(_) => Err(CallError::at(0, format!("{path:?} is neither a file nor a folder"))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Value::bool(false)),
-        Err(e) => Err(CallError::new(format!("failed to stat {path:?}: {e}"))),
+        Err(e) => Err(CallError::at(0, format!("{path:?} cannot be looked up: {e}"))),
     }
 }
 
 fn pathexpand(context: &Context, args: &[Value]) -> Outcome {
     let path = text(args, 0);
     if path.starts_with('~') && path.len() > 1 && !path.starts_with("~/") {
-        return Err(CallError::new("cannot expand user-specific home dir"));
+        return Err(CallError::at(0, "~ is only your own home folder; write the path of another user's in full"));
     }
     Ok(Value::string(context.expand(path).to_string_lossy().into_owned()))
 }
@@ -137,17 +133,14 @@ const MAX_TEMPLATES: u32 = 64;
 /// Renders a template with the variables in `vars`, which is argument `argument` of the call.
 pub(super) fn render(context: &Context, source: &str, name: &str, vars: Option<&Value>, argument: usize) -> Outcome {
     let Some(Kind::Map(_, fields) | Kind::Object(fields)) = vars.map(Value::kind) else {
-        return Err(CallError::at(argument, "invalid vars value: must be a map"));
+        return Err(CallError::at(argument, "a map or object of variables is needed"));
     };
     for key in fields.keys() {
         let mut chars = key.chars();
         let ok =
             chars.next().is_some_and(char::is_alphabetic) && chars.all(|c| c.is_alphanumeric() || c == '_' || c == '-');
         if !ok {
-            let message = format!(
-                "invalid template variable name {key:?}: must start with a letter, followed by zero or more letters, \
-                 digits, and underscores"
-            );
+            let message = format!("{key:?} cannot name a variable: a letter, then letters, digits, _ and -");
             return Err(CallError::at(argument, message));
         }
     }

@@ -46,9 +46,7 @@ fn many(_: &Context, args: &[Value]) -> Outcome {
                 None => length = Some((i, items.len())),
                 Some((first, n)) if n != items.len() => {
                     let have = items.len();
-                    let message = format!(
-                        "argument {i} has length {have}, which is inconsistent with argument {first} of length {n}"
-                    );
+                    let message = format!("it has {have} elements, but argument {first} has {n}");
                     return Err(CallError::at(i, message));
                 }
                 Some(_) => {}
@@ -68,7 +66,7 @@ fn many(_: &Context, args: &[Value]) -> Outcome {
         }
         let done = render(text(args, 0), &row_args).map_err(|e| {
             let (Wrong::Verb(message) | Wrong::Extra(message)) = e;
-            CallError::new(format!("error on format iteration {row}: {message}"))
+            CallError::new(format!("at index {row}: {message}"))
         })?;
         size += done.len();
         if size > MAX_TEXT {
@@ -88,7 +86,6 @@ enum Wrong {
 #[derive(Default)]
 struct Verb<'t> {
     raw: &'t str,
-    offset: usize,
     letter: char,
     sharp: bool,
     plus: bool,
@@ -120,13 +117,13 @@ fn render(pattern: &str, args: &[Value]) -> Result<String, Wrong> {
         most = most.max(index);
         let Some(value) = args.get(index - 1) else {
             return Err(Wrong::Verb(format!(
-                "not enough arguments for {:?} at {offset}: need index {index} but have {} total",
+                "{:?} at offset {offset} takes argument {index}, and there are {}",
                 verb.raw,
                 args.len()
             )));
         };
         write(&mut out, &verb, value)
-            .map_err(|why| Wrong::Verb(format!("unsupported value for {:?} at {offset}: {why}", verb.raw)))?;
+            .map_err(|why| Wrong::Verb(format!("{:?} at offset {offset} does not take this value: {why}", verb.raw)))?;
         if out.len() > MAX_TEXT {
             return Err(Wrong::Verb(too_long().message));
         }
@@ -134,18 +131,18 @@ fn render(pattern: &str, args: &[Value]) -> Result<String, Wrong> {
     out.push_str(rest);
     if !explicit && most < args.len() {
         return Err(Wrong::Extra(match most {
-            0 => "too many arguments; no verbs in format string".into(),
-            n => format!("too many arguments; only {n} used by format string"),
+            0 => "the pattern uses no arguments; write %s where this one should stand".into(),
+            n => format!("the pattern uses {n} of {} arguments", args.len()),
         }));
     }
     Ok(out)
 }
 
 fn parse(pattern: &str, offset: usize) -> Result<Verb<'_>, String> {
-    let mut verb = Verb { offset, ..Verb::default() };
+    let mut verb = Verb::default();
     let mut at = offset + 1;
     let peek = |at: usize| pattern[at..].chars().next();
-    let end = |at: usize| format!("invalid format string starting at offset {at}");
+    let end = || format!("the verb at offset {offset} does not end; a percent sign is written %%");
     loop {
         match peek(at) {
             Some('#') => verb.sharp = true,
@@ -167,7 +164,7 @@ fn parse(pattern: &str, offset: usize) -> Result<Verb<'_>, String> {
         }
         match pattern[from..*at].parse() {
             Ok(n) if n <= MAX_WIDTH => Ok(Some(n)),
-            _ => Err(format!("number at offset {from} is greater than {MAX_WIDTH}")),
+            _ => Err(format!("the number at offset {from} is above {MAX_WIDTH}")),
         }
     };
     verb.width = digits(&mut at)?.unwrap_or(0);
@@ -179,30 +176,30 @@ fn parse(pattern: &str, offset: usize) -> Result<Verb<'_>, String> {
         at += 1;
         match peek(at) {
             Some('1'..='9') => verb.argument = digits(&mut at)?,
-            Some(c) => return Err(format!("unrecognized format character {c:?} at offset {at}")),
-            None => return Err(end(at)),
+            Some(c) => return Err(format!("{c:?} at offset {at} cannot stand in a verb")),
+            None => return Err(end()),
         }
         match peek(at) {
             Some(']') => at += 1,
-            Some(c) => return Err(format!("unrecognized format character {c:?} at offset {at}")),
-            None => return Err(end(at)),
+            Some(c) => return Err(format!("{c:?} at offset {at} cannot stand in a verb")),
+            None => return Err(end()),
         }
     }
-    let Some(letter) = peek(at) else { return Err(end(at)) };
+    let Some(letter) = peek(at) else { return Err(end()) };
     if !letter.is_ascii_alphabetic() {
-        return Err(format!("unrecognized format character {letter:?} at offset {at}"));
+        return Err(format!("{letter:?} at offset {at} cannot stand in a verb"));
     }
     verb.letter = letter;
     verb.raw = &pattern[offset..at + 1];
     if !"vbdoxXeEfgGsqt".contains(letter) {
-        return Err(format!("unsupported format verb {letter:?} in {:?} at offset {}", verb.raw, verb.offset));
+        return Err(format!("{:?} at offset {offset} is no verb", verb.raw));
     }
     Ok(verb)
 }
 
 fn write(out: &mut String, verb: &Verb<'_>, value: &Value) -> Result<(), String> {
     if value.is_null() && verb.letter != 'v' {
-        return Err("null value cannot be formatted".into());
+        return Err("it is null, which only %v shows".into());
     }
     let as_type = |ty: Type| convert(value, &ty).map_err(|e| e.to_string());
     match verb.letter {
@@ -216,7 +213,7 @@ fn write(out: &mut String, verb: &Verb<'_>, value: &Value) -> Result<(), String>
         't' => out.push_str(if as_type(Type::Bool)?.as_bool() == Some(true) { "true" } else { "false" }),
         _ => {
             let number = as_type(Type::Number)?;
-            let Some(number) = number.as_number() else { return Err("a number is required".into()) };
+            let Some(number) = number.as_number() else { return Err("a number is needed".into()) };
             number::write(out, verb, number)?;
         }
     }

@@ -19,7 +19,7 @@ enum Part {
 
 /// Paths, relative to `root`, of the files that match; nothing where there is no such folder.
 pub(super) fn files(root: &Path, pattern: &str) -> Result<Vec<String>, String> {
-    let wrong = || format!("failed to glob pattern {pattern:?}: syntax error in pattern");
+    let wrong = || format!("{pattern:?} is no file pattern: a bracket, brace or backslash has no end");
     let parts = pattern
         .split('/')
         .filter(|p| !p.is_empty() && *p != ".")
@@ -136,7 +136,7 @@ fn part(text: &str) -> Option<Part> {
         return None;
     }
     out.push_str(")$");
-    regex::own(&out).ok().map(Part::Pattern)
+    regex::own(&out).map(Part::Pattern)
 }
 
 fn escaped(c: char) -> String {

@@ -81,7 +81,7 @@ fn uuidv5(_: &Context, args: &[Value]) -> Outcome {
         "oid" => Uuid::NAMESPACE_OID,
         "x500" => Uuid::NAMESPACE_X500,
         other => Uuid::parse_str(other)
-            .map_err(|e| CallError::new(format!("uuidv5() doesn't support namespace {other} ({e})")))?,
+            .map_err(|_| CallError::at(0, format!("{other:?} is no namespace: dns, url, oid, x500 or a UUID")))?,
     };
     Ok(Value::string(Uuid::new_v5(&namespace, text(args, 1).as_bytes()).to_string()))
 }

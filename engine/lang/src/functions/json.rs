@@ -21,7 +21,7 @@ fn push(value: &Value, out: &mut String) -> Result<(), CallError> {
     match value.kind() {
         Kind::Null(_) | Kind::Unknown(_) | Kind::Withheld(..) => out.push_str("null"),
         Kind::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-        Kind::Number(n) if n.is_infinite() => return Err(CallError::new("cannot encode infinity as JSON")),
+        Kind::Number(n) if n.is_infinite() => return Err(CallError::new("JSON has no number for infinity")),
         Kind::Number(n) => out.push_str(&n.to_string()),
         Kind::String(s) => push_string(s, out),
         Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => {
@@ -76,7 +76,7 @@ pub(super) fn decode(text: &str) -> Outcome {
     let value = reader.value(0)?;
     reader.space();
     if reader.at < text.len() {
-        return Err(CallError::new("extraneous data after JSON object"));
+        return Err(reader.wrong("the value has ended"));
     }
     Ok(value)
 }
@@ -96,11 +96,10 @@ impl Reader<'_> {
         self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
     }
 
-    fn wrong(&self, place: &str) -> CallError {
+    fn wrong(&self, what: &str) -> CallError {
         match self.peek() {
-            Some(c) => CallError::new(format!("invalid character {c:?}{place}")),
-            None if self.at == 0 || place.is_empty() => CallError::new("EOF"),
-            None => CallError::new("unexpected EOF"),
+            Some(c) => CallError::new(format!("unexpected {c:?} at offset {}: {what}", self.at)),
+            None => CallError::new("the text ends too early"),
         }
     }
 
@@ -125,17 +124,15 @@ impl Reader<'_> {
             Some('f') => self.word("false", Value::bool(false)),
             Some('n') => self.word("null", Value::NULL),
             Some('-' | '0'..='9') => self.number(),
-            Some(_) => Err(self.wrong(" looking for beginning of value")),
-            None => Err(CallError::new("EOF")),
+            Some(_) => Err(self.wrong("a value should begin here")),
+            None => Err(self.wrong("")),
         }
     }
 
     fn word(&mut self, word: &str, value: Value) -> Outcome {
         for expected in word.chars() {
-            match self.peek() {
-                Some(c) if c == expected => self.at += 1,
-                Some(c) => return Err(CallError::new(format!("invalid character {c:?} in literal {word}"))),
-                None => return Err(CallError::new("unexpected EOF")),
+            if !self.take(expected) {
+                return Err(self.wrong(&format!("this should be {word}")));
             }
         }
         Ok(value)
@@ -149,7 +146,7 @@ impl Reader<'_> {
             while r.peek().is_some_and(|c| c.is_ascii_digit()) {
                 r.at += 1;
             }
-            if r.at > start { Ok(()) } else { Err(r.wrong(" in numeric literal")) }
+            if r.at > start { Ok(()) } else { Err(r.wrong("a digit should follow")) }
         };
         if !self.take('0') {
             digits(self)?;
@@ -184,7 +181,7 @@ impl Reader<'_> {
                 return Ok(Value::tuple(items));
             }
             if !self.take(',') {
-                return Err(self.wrong(" after array element"));
+                return Err(self.wrong("a comma or ] should follow"));
             }
         }
     }
@@ -199,12 +196,12 @@ impl Reader<'_> {
         loop {
             self.space();
             if self.peek() != Some('"') {
-                return Err(self.wrong(""));
+                return Err(self.wrong("a key in double quotes should follow"));
             }
             let key = Value::string(self.string()?);
             self.space();
             if !self.take(':') {
-                return Err(self.wrong(" after object key"));
+                return Err(self.wrong("a colon should follow"));
             }
             let value = self.value(depth + 1)?;
             if let Kind::String(key) = key.kind() {
@@ -215,7 +212,7 @@ impl Reader<'_> {
                 return Ok(Value::object(entries));
             }
             if !self.take(',') {
-                return Err(self.wrong(" after object key:value pair"));
+                return Err(self.wrong("a comma or } should follow"));
             }
         }
     }
@@ -224,14 +221,14 @@ impl Reader<'_> {
         self.at += 1;
         let mut out = String::new();
         loop {
-            let Some(c) = self.peek() else { return Err(CallError::new("unexpected EOF")) };
+            let Some(c) = self.peek() else { return Err(self.wrong("")) };
             self.at += c.len_utf8();
             match c {
                 '"' => return Ok(out),
                 '\\' => out.push(self.escape()?),
                 '\0'..='\u{1f}' => {
                     self.at -= 1;
-                    return Err(self.wrong(" in string literal"));
+                    return Err(self.wrong("control characters in a text are escaped"));
                 }
                 c => out.push(c),
             }
@@ -239,7 +236,7 @@ impl Reader<'_> {
     }
 
     fn escape(&mut self) -> Result<char, CallError> {
-        let Some(c) = self.peek() else { return Err(CallError::new("unexpected EOF")) };
+        let Some(c) = self.peek() else { return Err(self.wrong("")) };
         let plain = match c {
             '"' | '\\' | '/' => c,
             'b' => '\u{8}',
@@ -248,7 +245,7 @@ impl Reader<'_> {
             'r' => '\r',
             't' => '\t',
             'u' => return self.unicode(),
-            _ => return Err(self.wrong(" in string escape code")),
+            _ => return Err(self.wrong("there is no such escape")),
         };
         self.at += 1;
         Ok(plain)
@@ -275,7 +272,7 @@ impl Reader<'_> {
         let mut unit = 0;
         for _ in 0..4 {
             let Some(digit) = self.peek().and_then(|c| c.to_digit(16)) else {
-                return Err(self.wrong(" in \\u hexadecimal character escape"));
+                return Err(self.wrong("\\u takes four hex digits"));
             };
             unit = unit * 16 + digit;
             self.at += 1;

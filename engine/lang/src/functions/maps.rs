@@ -57,12 +57,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
+const NO_MAP: &str = "a map or object is needed";
+
 fn keys(_: &Context, args: &[Value]) -> Outcome {
     let names = |f: &Fields| f.keys().cloned().map(Value::string).collect::<Vec<_>>();
     match args[0].kind() {
         Kind::Map(_, f) => Ok(Value::list(Type::String, names(f))),
         Kind::Object(f) => Ok(Value::tuple(names(f))),
-        _ => Err(CallError::at(0, "must have map or object type")),
+        _ => Err(CallError::at(0, NO_MAP)),
     }
 }
 
@@ -71,13 +73,16 @@ fn values(_: &Context, args: &[Value]) -> Outcome {
     match args[0].kind() {
         Kind::Map(t, f) => Ok(Value::list(t.clone(), all(f))),
         Kind::Object(f) => Ok(Value::tuple(all(f))),
-        _ => Err(CallError::new("values() requires a map as the first argument")),
+        _ => Err(CallError::at(0, NO_MAP)),
     }
 }
 
 fn lookup_key(_: &Context, args: &[Value]) -> Outcome {
     if args.len() > 3 {
-        return Err(CallError::new(format!("lookup() takes two or three arguments, got {}", args.len())));
+        return Err(CallError::new(format!(
+            "it takes a map, a key and a default, and {} arguments were given",
+            args.len()
+        )));
     }
     let key = text(args, 1);
     // Marks of a default that is not used do not matter.
@@ -87,19 +92,19 @@ fn lookup_key(_: &Context, args: &[Value]) -> Outcome {
         (Kind::Object(f), default) => match (f.get(key), default) {
             (Some(value), _) => Ok(value.clone().mark(marks)),
             (None, Some(default)) => Ok(default.clone().mark(marks)),
-            (None, None) => Err(CallError::at(0, format!("the given object has no attribute {key:?}"))),
+            (None, None) => Err(CallError::at(1, format!("there is no {key:?}; a default can be the third argument"))),
         },
         (Kind::Map(t, f), default) => {
             let default = default
                 .map(|d| convert(d, t))
                 .transpose()
-                .map_err(|_| CallError::at(2, "the default value must have the same type as the map elements"))?;
+                .map_err(|_| CallError::at(2, "it cannot become what the values of the map are"))?;
             match f.get(key).cloned().or(default) {
                 Some(value) => Ok(value.mark(marks)),
-                None => Err(CallError::new(format!("lookup failed to find key {key:?}"))),
+                None => Err(CallError::at(1, format!("there is no {key:?}; a default can be the third argument"))),
             }
         }
-        _ => Err(CallError::at(0, "lookup() requires a map as the first argument")),
+        _ => Err(CallError::at(0, NO_MAP)),
     }
 }
 
@@ -107,11 +112,15 @@ fn matchkeys(_: &Context, args: &[Value]) -> Outcome {
     let ty = Type::Dynamic;
     let element = if let Kind::List(t, _) = args[0].kind() { t.clone() } else { ty };
     if items(args, 0).len() != items(args, 1).len() {
-        return Err(CallError::new("length of keys and values should be equal"));
+        return Err(CallError::new(format!(
+            "there are {} values, but {} keys",
+            items(args, 0).len(),
+            items(args, 1).len()
+        )));
     }
     let both: Vec<Value> = items(args, 1).iter().chain(items(args, 2)).cloned().collect();
     let both = convert(&Value::tuple(both), &Ty::List.ty())
-        .map_err(|_| CallError::new("keys and searchset must be of the same type"))?;
+        .map_err(|_| CallError::new("the keys and the search set have no type in common"))?;
     let both = both.as_items().map_or(&[][..], |i| &**i);
     let (keys, search) = both.split_at(items(args, 1).len().min(both.len()));
     let mut search = search.to_vec();
@@ -128,14 +137,14 @@ fn matchkeys(_: &Context, args: &[Value]) -> Outcome {
 fn merge(_: &Context, args: &[Value]) -> Outcome {
     let mut out: BTreeMap<Arc<str>, Value> = BTreeMap::new();
     let mut common: Option<Option<Type>> = None;
-    for arg in args {
+    for (i, arg) in args.iter().enumerate() {
         let (fields, ty) = match arg.kind() {
             Kind::Null(_) => continue,
             Kind::Map(t, f) => (f, Some(t.clone())),
             Kind::Object(f) => (f, None),
             _ => {
                 let have = arg.ty().friendly();
-                return Err(CallError::new(format!("arguments must be maps or objects, got {have:?}")));
+                return Err(CallError::at(i, format!("only maps and objects can be merged, not {have}")));
             }
         };
         common = match common {
@@ -156,11 +165,11 @@ fn transpose(_: &Context, args: &[Value]) -> Outcome {
     let mut out: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
     for (key, list) in args[0].as_fields().into_iter().flat_map(Fields::iter) {
         let Some(items) = list.as_items() else {
-            return Err(CallError::new("input must not contain null list"));
+            return Err(CallError::at(0, format!("the list under {key:?} is null")));
         };
         for item in items.iter() {
             let Kind::String(name) = item.kind() else {
-                return Err(CallError::new("input list must not contain null string"));
+                return Err(CallError::at(0, format!("the list under {key:?} has a null")));
             };
             out.entry(name.clone()).or_default().push(Value::string(key.clone()));
         }
@@ -174,17 +183,17 @@ fn zipmap(_: &Context, args: &[Value]) -> Outcome {
     let element = match args[1].kind() {
         Kind::List(t, _) => Some(t.clone()),
         Kind::Tuple(_) => None,
-        _ => return Err(CallError::new("values argument must be a list or tuple value")),
+        _ => return Err(CallError::at(1, "a list or tuple is needed")),
     };
     let all = items(args, 1);
     if names.len() != all.len() {
         let (k, v) = (names.len(), all.len());
-        return Err(CallError::new(format!("number of keys ({k}) does not match number of values ({v})")));
+        return Err(CallError::new(format!("there are {k} keys, but {v} values")));
     }
     let mut entries = Vec::with_capacity(all.len());
     for (i, (name, value)) in names.iter().zip(all).enumerate() {
         let Kind::String(name) = name.kind() else {
-            return Err(CallError::new(format!("keys list has null value at index {i}")));
+            return Err(CallError::at(0, format!("the key at index {i} is null")));
         };
         entries.push((name.clone(), value.clone()));
     }

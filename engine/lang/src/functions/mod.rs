@@ -277,11 +277,10 @@ impl Function {
     pub fn call(&self, context: &Context, args: &[Value]) -> Result<Value, CallError> {
         if let Some(missing) = self.params.get(args.len()) {
             return Err(CallError::new(format!(
-                "Function \"{}\" expects {}{} argument(s). Missing value for \"{}\"",
-                self.name,
+                "the argument {:?} is missing; {}{} must be given",
+                missing.name,
                 if self.variadic.is_some() { "at least " } else { "" },
                 self.params.len(),
-                missing.name
             )));
         }
         let mut marks = Marks::NONE;
@@ -290,14 +289,14 @@ impl Function {
         for (i, arg) in args.iter().enumerate() {
             let Some(param) = self.param(i) else {
                 return Err(CallError::new(format!(
-                    "Function \"{}\" expects only {} argument(s)",
-                    self.name,
-                    self.params.len()
+                    "it takes {} arguments, and {} were given",
+                    self.params.len(),
+                    args.len()
                 )));
             };
             let value = convert(&forget_withheld(arg), &param.ty.ty()).map_err(|e| CallError::at(i, reason(&e)))?;
             if value.is_null() && !param.null {
-                return Err(CallError::at(i, "argument must not be null"));
+                return Err(CallError::at(i, "it is null; put a value in its place, for instance with coalesce"));
             }
             unknown |= match param.unknowns {
                 Unknowns::Take => false,
@@ -327,7 +326,7 @@ impl Function {
                 }),
                 Err(e) => Err(e),
             },
-            Body::Elsewhere => Err(CallError::new(format!("\"{}\" cannot be called here", self.name))),
+            Body::Elsewhere => Err(CallError::new("it cannot be called here")),
         }
     }
 }
@@ -402,7 +401,7 @@ fn whole(args: &[Value], index: usize) -> Result<i64, CallError> {
         Some(n) if n.to_i64().is_some() => Ok(n.to_i64().unwrap_or_default()),
         _ => Err(CallError::at(
             index,
-            "value must be a whole number, between -9223372036854775808 and 9223372036854775807",
+            "a whole number of at most 64 bits is needed; floor and ceil make one of a fraction",
         )),
     }
 }

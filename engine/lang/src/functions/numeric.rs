@@ -68,7 +68,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "signum",
         &[NUM],
         Ty::Number,
-        |_, a| whole(a, 0).map(|n| Value::number(n.signum())).map_err(|e| CallError::new(e.message)),
+        |_, a| whole(a, 0).map(|n| Value::number(n.signum())),
         "-1, 0 or 1: the sign of a whole number.",
     ),
 ];
@@ -97,19 +97,21 @@ fn extreme(args: &[Value], side: Ordering) -> Outcome {
         .iter()
         .filter_map(Value::as_number)
         .fold(None, |best: Option<&Number>, n| if best.is_none_or(|b| n.cmp(b) == side) { Some(n) } else { best });
-    best.cloned().map(Value::number).ok_or_else(|| CallError::new("must pass at least one number"))
+    best.cloned()
+        .map(Value::number)
+        .ok_or_else(|| CallError::new("give at least one number; a list is expanded by three dots behind it"))
 }
 
 fn parseint(_: &Context, args: &[Value]) -> Outcome {
     let Some(text) = args.first().and_then(Value::as_str) else {
         let have = args.first().map_or_else(String::new, |v| v.ty().friendly());
-        return Err(CallError::at(0, format!("first argument must be a string, not {have}")));
+        return Err(CallError::at(0, format!("a text is needed, not {have}")));
     };
     let base = whole(args, 1)?;
     if !(2..=62).contains(&base) {
-        return Err(CallError::at(1, "base must be a whole number between 2 and 62 inclusive"));
+        return Err(CallError::at(1, "bases go from 2 to 62"));
     }
-    let wrong = || CallError::at(0, format!("cannot parse {text:?} as a base {base} integer"));
+    let wrong = || CallError::at(0, format!("{text:?} is no integer in base {base}"));
     let (negative, digits) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
         None => (false, text),

@@ -4,8 +4,6 @@
 //! regex crate, because the two dialects give different meanings to the same text (`[a&&b]`, `\d`,
 //! `{,3}`). Matching time is linear in both, so a hostile pattern costs at most its size limit.
 
-use std::borrow::Cow;
-
 use ::regex::{Captures, Regex, RegexBuilder};
 
 use super::*;
@@ -26,7 +24,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let re = compile(text(a, 0))?;
             match re.captures(text(a, 1)) {
                 Some(found) => Ok(value(&re, &found)),
-                None => Err(CallError::new("pattern did not match any part of the given string")),
+                None => Err(CallError::new("nothing in the text matches; regexall gives an empty list then")),
             }
         },
         "The first match of a pattern: its text, or the tuple or object of its groups.",
@@ -45,17 +43,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn build(source: &str) -> Result<Regex, String> {
     let translated = pattern::translate(source)?;
     RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build().map_err(|e| match e {
-        ::regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
-        other => other.to_string().lines().last().unwrap_or("syntax error").trim_start_matches("error: ").to_owned(),
+        ::regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+        other => {
+            other.to_string().lines().last().unwrap_or("it cannot be read").trim_start_matches("error: ").to_owned()
+        }
     })
 }
 
 fn compile(source: &str) -> Result<Regex, CallError> {
-    let re = build(source).map_err(|e| CallError::at(0, format!("invalid regexp pattern: {e}")))?;
+    let re = build(source).map_err(|e| CallError::at(0, format!("the pattern is wrong: {e}")))?;
     let named = re.capture_names().flatten().count();
     if named > 0 && named + 1 < re.captures_len() {
-        let message = "invalid regexp pattern: cannot mix both named and unnamed capture groups";
-        return Err(CallError::at(0, message));
+        return Err(CallError::at(0, "either all groups of the pattern have names, or none"));
     }
     Ok(re)
 }
@@ -100,13 +99,7 @@ fn replace(_: &Context, args: &[Value]) -> Outcome {
         }
         return Ok(Value::string(source.replace(from, to)));
     };
-    let re = build(pattern).map_err(|e| {
-        let message = match e.rsplit_once(" in ") {
-            Some((what, at)) => format!("{what}: `{at}`"),
-            None => e,
-        };
-        CallError::new(format!("error parsing regexp: {message}"))
-    })?;
+    let re = build(pattern).map_err(|e| CallError::at(1, format!("the pattern is wrong: {e}")))?;
     let mut out = String::new();
     let mut done = 0;
     for found in re.captures_iter(source) {
@@ -122,11 +115,7 @@ fn replace(_: &Context, args: &[Value]) -> Outcome {
     bounded(out)
 }
 
-/// Whether a text matches a pattern of our own making.
-pub(super) fn own(pattern: &str) -> Result<Regex, Cow<'static, str>> {
-    RegexBuilder::new(pattern)
-        .size_limit(SIZE_LIMIT)
-        .dot_matches_new_line(true)
-        .build()
-        .map_err(|_| Cow::Borrowed("syntax error in pattern"))
+/// A pattern in the dialect of the crate, of our own making.
+pub(super) fn own(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).dot_matches_new_line(true).build().ok()
 }

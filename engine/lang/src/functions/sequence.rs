@@ -108,9 +108,9 @@ fn of(value: &Value) -> Type {
 }
 
 fn chunklist(_: &Context, args: &[Value]) -> Outcome {
-    let size = whole(args, 1).map_err(|e| CallError::new(e.message))?;
+    let size = whole(args, 1)?;
     let Ok(size) = usize::try_from(size) else {
-        return Err(CallError::new("the size argument must be positive"));
+        return Err(CallError::at(1, "a size cannot be negative; 0 keeps all in one"));
     };
     let (element, all) = (of(&args[0]), items(args, 0));
     let size = if size == 0 { all.len().max(1) } else { size };
@@ -120,26 +120,26 @@ fn chunklist(_: &Context, args: &[Value]) -> Outcome {
 
 fn coalescelist(_: &Context, args: &[Value]) -> Outcome {
     if args.is_empty() {
-        return Err(CallError::new("at least one argument is required"));
+        return Err(CallError::new("give at least one list"));
     }
-    for arg in args {
+    for (at, arg) in args.iter().enumerate() {
         match arg.kind() {
             Kind::List(_, i) | Kind::Tuple(i) if i.is_empty() => {}
             Kind::List(..) | Kind::Tuple(_) => return Ok(arg.clone()),
-            _ => return Err(CallError::new("coalescelist arguments must be lists or tuples")),
+            _ => return Err(CallError::at(at, "a list or tuple is needed")),
         }
     }
-    Err(CallError::new("no non-null arguments"))
+    Err(CallError::new("all lists are empty; add a default as the last one"))
 }
 
 fn concat(_: &Context, args: &[Value]) -> Outcome {
     if args.is_empty() {
-        return Err(CallError::new("at least one argument is required"));
+        return Err(CallError::new("give at least one list"));
     }
     for (i, arg) in args.iter().enumerate() {
         if !matches!(arg.kind(), Kind::List(..) | Kind::Tuple(_)) {
             let have = arg.ty().friendly();
-            return Err(CallError::at(i, format!("all arguments must be lists or tuples; got {have}")));
+            return Err(CallError::at(i, format!("only lists and tuples can be joined, not {have}")));
         }
     }
     if args.iter().map(|a| a.as_items().map_or(0, |i| i.len())).sum::<usize>() > MAX_ITEMS {
@@ -190,22 +190,25 @@ impl Eq for Ordered {}
 
 fn element(_: &Context, args: &[Value]) -> Outcome {
     if !matches!(args[0].kind(), Kind::List(..) | Kind::Tuple(_)) {
-        return Err(CallError::new(format!("cannot read elements from {}", args[0].ty().friendly())));
+        return Err(CallError::at(
+            0,
+            format!("only lists and tuples have elements by number, not {}", args[0].ty().friendly()),
+        ));
     }
-    let index = whole(args, 1).map_err(|e| CallError::new(format!("invalid index: {}", e.message)))?;
+    let index = whole(args, 1)?;
     let all = items(args, 0);
     if all.is_empty() {
-        return Err(CallError::new("cannot use element function with an empty list"));
+        return Err(CallError::at(0, "it is empty"));
     }
     let Ok(index) = usize::try_from(index) else {
-        return Err(CallError::new("cannot use element function with a negative index"));
+        return Err(CallError::at(1, "an index cannot be negative; from the end, count down from length"));
     };
     Ok(all[index % all.len()].clone())
 }
 
 fn flatten(_: &Context, args: &[Value]) -> Outcome {
     if args[0].as_items().is_none() {
-        return Err(CallError::new("can only flatten lists, sets and tuples"));
+        return Err(CallError::at(0, "a list, set or tuple is needed"));
     }
     let mut out = Vec::new();
     let mut marks = Marks::NONE;
@@ -236,14 +239,14 @@ fn flat(value: &Value, out: &mut Vec<Value>, marks: &mut Marks) -> Result<bool, 
 
 fn index(_: &Context, args: &[Value]) -> Outcome {
     if !matches!(args[0].kind(), Kind::List(..) | Kind::Tuple(_)) {
-        return Err(CallError::new("argument must be a list or tuple"));
+        return Err(CallError::at(0, "a list or tuple is needed"));
     }
     let all = items(args, 0);
     if all.is_empty() {
-        return Err(CallError::new("cannot search an empty list"));
+        return Err(CallError::at(0, "it is empty"));
     }
     let found = all.iter().position(|v| v.same(&args[1]));
-    found.map(Value::number).ok_or_else(|| CallError::new("item not found"))
+    found.map(Value::number).ok_or_else(|| CallError::at(1, "the list does not have it; contains tells beforehand"))
 }
 
 fn range(_: &Context, args: &[Value]) -> Outcome {
@@ -255,22 +258,22 @@ fn range(_: &Context, args: &[Value]) -> Outcome {
         1 => (zero.clone(), n(0), sign(n(0) < zero)),
         2 => (n(0), n(1), sign(n(1) < n(0))),
         3 => (n(0), n(1), n(2)),
-        _ => return Err(CallError::new("must have one, two, or three arguments")),
+        _ => return Err(CallError::new("give a limit, or a start and a limit, or a start, a limit and a step")),
     };
     let down = step < zero;
     if args.len() == 3 && down && end > start {
-        return Err(CallError::at(2, "end must be less than start when step is negative"));
+        return Err(CallError::at(2, "the step goes down, but the limit is above the start"));
     }
     if args.len() == 3 && !down && end < start {
-        return Err(CallError::at(2, "end must be greater than start when step is positive"));
+        return Err(CallError::at(2, "the step goes up, but the limit is below the start"));
     }
     let mut out = Vec::new();
     let mut at = start;
     while if down { at > end } else { at < end } {
         if out.len() == MOST {
-            return Err(CallError::new(
-                "more than 1024 values were generated; either decrease the difference between start and end or use a smaller step",
-            ));
+            return Err(CallError::new(format!(
+                "it would give more than {MOST} numbers; take a larger step, or a limit nearer to the start"
+            )));
         }
         out.push(Value::number(at.clone()));
         at = at.add(&step).ok_or_else(|| CallError::new("the step is not a number"))?;
@@ -283,7 +286,7 @@ fn reverse(_: &Context, args: &[Value]) -> Outcome {
     match args[0].kind() {
         Kind::Tuple(_) => Ok(Value::tuple(reversed)),
         Kind::List(t, _) | Kind::Set(t, _) => Ok(list(t.clone(), reversed)),
-        _ => Err(CallError::at(0, format!("can only reverse list or tuple values, not {}", args[0].ty().friendly()))),
+        _ => Err(CallError::at(0, format!("only lists and tuples can be reversed, not {}", args[0].ty().friendly()))),
     }
 }
 
@@ -293,25 +296,24 @@ fn slice(_: &Context, args: &[Value]) -> Outcome {
         Kind::Set(..) => {
             return Err(CallError::at(
                 0,
-                "cannot slice a set, because its elements do not have indices; explicitly convert to a list if the \
-                 ordering of the result is not important",
+                "the elements of a set have no places; make a list of it with tolist or sort",
             ));
         }
-        _ => return Err(CallError::at(0, "must be a list or tuple value")),
+        _ => return Err(CallError::at(0, "a list or tuple is needed")),
     }
     let all = items(args, 0);
     let (start, end) = (whole(args, 1)?, whole(args, 2)?);
     let Ok(from) = usize::try_from(start) else {
-        return Err(CallError::at(1, "start index must not be less than zero"));
+        return Err(CallError::at(1, "a start cannot be negative"));
     };
     if from > all.len() {
-        return Err(CallError::at(1, "start index must not be greater than the length of the list"));
+        return Err(CallError::at(1, format!("the list ends before that, at {}", all.len())));
     }
     if start > end {
-        return Err(CallError::at(1, "start index must not be greater than end index"));
+        return Err(CallError::at(1, "the start is behind the end"));
     }
     let Some(part) = usize::try_from(end).ok().and_then(|end| all.get(from..end)) else {
-        return Err(CallError::at(2, "end index must not be greater than the length of the list"));
+        return Err(CallError::at(2, format!("the list ends before that, at {}", all.len())));
     };
     Ok(match args[0].kind() {
         Kind::Tuple(_) => Value::tuple(part),
@@ -325,29 +327,25 @@ fn sort(_: &Context, args: &[Value]) -> Outcome {
         return Ok(list(Type::String, vec![Value::unknown(Type::String); all.len()]));
     }
     if let Some(i) = all.iter().position(Value::is_null) {
-        return Err(CallError::new(format!("given list element {i} is null; a null string cannot be sorted")));
+        return Err(CallError::at(0, format!("element {i} is null; compact removes nulls")));
     }
     all.sort_by(Value::total_cmp);
     Ok(list(Type::String, all))
 }
 
 fn sum(_: &Context, args: &[Value]) -> Outcome {
-    let wrong = || CallError::at(0, "argument must be list, set, or tuple of number values");
+    let wrong = || CallError::at(0, "only numbers can be added up");
     let Some(all) = args[0].as_items() else {
-        return Err(if args[0].as_fields().is_some() {
-            CallError::at(0, format!("argument must be list, set, or tuple. Received {}", args[0].ty().friendly()))
-        } else {
-            CallError::at(0, "cannot sum noniterable")
-        });
+        return Err(CallError::at(0, "a list, set or tuple is needed; of a map, take values"));
     };
     if all.is_empty() {
-        return Err(CallError::at(0, "cannot sum an empty list"));
+        return Err(CallError::at(0, "it is empty; concat can put a 0 in front"));
     }
     let mut total = Number::Int(0);
     for item in all.iter() {
         let item = convert(item, &Type::Number).map_err(|_| wrong())?;
         let next = item.as_number().ok_or_else(wrong)?;
-        total = total.add(next).ok_or_else(|| CallError::new("can't compute sum of opposing infinities"))?;
+        total = total.add(next).ok_or_else(|| CallError::new("infinity and its negative have no sum"))?;
     }
     Ok(Value::number(total))
 }

@@ -38,7 +38,7 @@ fn has(set: &Value, value: &Value) -> bool {
 }
 
 fn combine(args: &[Value], keep: fn(&[Value], &Value) -> bool) -> Outcome {
-    let wrong = || CallError::new("given sets must all have compatible element types");
+    let wrong = || CallError::new("the elements of the sets have no type in common");
     let types: Vec<Type> =
         args.iter().map(|a| if let Kind::Set(t, _) = a.kind() { t.clone() } else { Type::Dynamic }).collect();
     let element = unify(&types).ok_or_else(wrong)?;
@@ -51,21 +51,21 @@ fn combine(args: &[Value], keep: fn(&[Value], &Value) -> bool) -> Outcome {
 
 fn setproduct(_: &Context, args: &[Value]) -> Outcome {
     if args.len() < 2 {
-        return Err(CallError::new("at least two arguments are required"));
+        return Err(CallError::new("give at least two sets or lists"));
     }
     let mut sides = Vec::new();
     let mut elements = Vec::new();
     let mut total: usize = 1;
     let mut sequence = true;
     for (i, arg) in args.iter().enumerate() {
-        let wrong = |_| CallError::at(i, "all elements must be of the same type");
+        let wrong = |_| CallError::at(i, "its elements have no type in common");
         let side = match arg.kind() {
             Kind::Set(..) => {
                 sequence = false;
                 arg.clone()
             }
             Kind::List(..) | Kind::Tuple(_) => convert(arg, &Ty::List.ty()).map_err(wrong)?,
-            _ => return Err(CallError::at(i, "a set or a list is required")),
+            _ => return Err(CallError::at(i, "a list, set or tuple is needed")),
         };
         if let Kind::List(t, _) | Kind::Set(t, _) = side.kind() {
             elements.push(t.clone());

@@ -185,9 +185,9 @@ fn title_case(c: char) -> char {
 }
 
 fn indent(_: &Context, args: &[Value]) -> Outcome {
-    let spaces = whole(args, 0).map_err(|e| CallError::new(e.message))?;
+    let spaces = whole(args, 0)?;
     let Ok(spaces) = usize::try_from(spaces) else {
-        return Err(CallError::at(0, "must not be negative"));
+        return Err(CallError::at(0, "it cannot be negative"));
     };
     let text = text(args, 1);
     let lines = text.matches('\n').count();
@@ -199,14 +199,14 @@ fn indent(_: &Context, args: &[Value]) -> Outcome {
 
 fn join(_: &Context, args: &[Value]) -> Outcome {
     if args.len() < 2 {
-        return Err(CallError::new("at least one list is required"));
+        return Err(CallError::new("give at least one list"));
     }
     let mut out = String::new();
     let mut first = true;
     for index in 1..args.len() {
         for (n, item) in items(args, index).iter().enumerate() {
             let Some(item) = item.as_str() else {
-                return Err(CallError::at(index, format!("element {n} is null; cannot concatenate null values")));
+                return Err(CallError::at(index, format!("element {n} is null; compact removes nulls")));
             };
             if !first {
                 out.push_str(text(args, 0));
@@ -229,8 +229,7 @@ fn split(separator: &str, text: &str) -> Value {
 }
 
 fn substr(_: &Context, args: &[Value]) -> Outcome {
-    let whole = |i| whole(args, i).map_err(|e| CallError::new(e.message));
-    let (offset, length) = (whole(1)?, whole(2)?);
+    let (offset, length) = (whole(args, 1)?, whole(args, 2)?);
     let characters: Vec<&str> = text(args, 0).graphemes(true).collect();
     let start = match usize::try_from(offset) {
         Ok(n) => n,

@@ -71,15 +71,12 @@ fn conversion(args: &[Value], ty: &Type) -> Outcome {
     convert(value, ty).map_err(|_| {
         let message = match (value.as_str(), ty) {
             (Some(text), Type::Bool) => {
-                format!("cannot convert {text:?} to bool; only the strings \"true\" or \"false\" are allowed")
+                format!("{text:?} is neither \"true\" nor \"false\"")
             }
             (Some(text), Type::Number) => {
-                format!("cannot convert {text:?} to number; given string must be a decimal representation of a number")
+                format!("{text:?} is no decimal number")
             }
-            _ => {
-                let (from, to) = (value.ty().friendly(), ty.friendly().replace("any type", "any single type"));
-                format!("cannot convert {from} to {to}")
-            }
+            _ => format!("{} cannot become {}", value.ty().friendly(), ty.friendly()),
         };
         CallError::at(0, message)
     })

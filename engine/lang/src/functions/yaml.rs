@@ -29,7 +29,7 @@ pub(super) fn decode(text: &str) -> Outcome {
         match reader.next()? {
             (Event::StreamStart, _) => {}
             (Event::DocumentStart(..), _) => break,
-            (_, span) => return Err(at(&span, "missing start of document")),
+            (_, span) => return Err(at(&span, "there is no document")),
         }
     }
     let (event, span) = reader.next()?;
@@ -38,7 +38,7 @@ pub(super) fn decode(text: &str) -> Outcome {
         match reader.next()? {
             (Event::DocumentEnd, _) => {}
             (Event::StreamEnd, _) => return Ok(value),
-            (_, span) => return Err(at(&span, "unexpected extra content after value")),
+            (_, span) => return Err(at(&span, "only one document is read")),
         }
     }
 }
@@ -77,7 +77,7 @@ impl<'t> Reader<'t> {
         let (anchor, value) = match event {
             Event::Alias(id) => {
                 let Some(Some((value, size))) = self.anchors.get(&id).cloned() else {
-                    return Err(at(span, "cannot refer to an anchor from inside its own definition"));
+                    return Err(at(span, "an anchor cannot be used inside of what it names"));
                 };
                 self.count(size)?;
                 return Ok(value);
@@ -101,7 +101,7 @@ impl<'t> Reader<'t> {
                 self.container(anchor, tag.as_deref(), "map", "mapping").map_err(|e| at(span, e.message))?;
                 (anchor, self.mapping(depth)?)
             }
-            _ => return Err(at(span, "did not find expected node content")),
+            _ => return Err(at(span, "a value should begin here")),
         };
         if anchor > 0 {
             self.anchors.insert(anchor, Some((value.clone(), self.size - before)));
@@ -116,8 +116,8 @@ impl<'t> Reader<'t> {
         match tag.map(kind) {
             None | Some(Ok("" | "!")) => Ok(()),
             Some(Ok(name)) if name == own => Ok(()),
-            Some(Ok(name)) => Err(CallError::new(format!("can't interpret {what} as tag:yaml.org,2002:{name}"))),
-            Some(Err(other)) => Err(CallError::new(format!("unsupported tag {other:?}"))),
+            Some(Ok(name)) => Err(CallError::new(format!("a {what} cannot be a !!{name}"))),
+            Some(Err(other)) => Err(CallError::new(format!("the tag {other:?} is not supported"))),
         }
     }
 
@@ -134,17 +134,17 @@ impl<'t> Reader<'t> {
             let value = self.node(event, &value_span, depth + 1)?;
             if merge {
                 let Some(fields) = value.as_fields() else {
-                    return Err(at(&span, format!("cannot merge {} into mapping", value.ty().friendly())));
+                    return Err(at(&span, format!("<< takes in a mapping, not {}", value.ty().friendly())));
                 };
                 entries.extend(fields.iter().map(|(k, v)| (k.clone(), v.clone())));
                 continue;
             }
             if key.is_null() {
-                return Err(at(&span, "mapping key cannot be null"));
+                return Err(at(&span, "a key cannot be null"));
             }
             let key = convert(&key, &Type::String).ok();
             let Some(Kind::String(key)) = key.as_ref().map(Value::kind) else {
-                return Err(at(&span, "only strings are allowed as mapping keys"));
+                return Err(at(&span, "a key must be a text"));
             };
             entries.push((key.clone(), value));
         }
@@ -165,17 +165,17 @@ fn leaf(text: &str, plain: bool, tag: Option<&Tag>) -> Outcome {
     let Some(tag) = tag else {
         return if plain { scalar::resolve(text) } else { string() };
     };
-    let name = kind(tag).map_err(|other| CallError::new(format!("unsupported tag {other:?}")))?;
+    let name = kind(tag).map_err(|other| CallError::new(format!("the tag {other:?} is not supported")))?;
     if !plain {
         return string();
     }
-    let wrong = || CallError::new(format!("cannot parse {text:?} as tag:yaml.org,2002:{name}"));
+    let wrong = || CallError::new(format!("{text:?} is no !!{name}"));
     match name {
         "str" | "binary" | "!" => string(),
         "null" => Ok(Value::NULL),
         "int" | "float" => scalar::number(text).map(Value::number).ok_or_else(wrong),
         "bool" => scalar::resolve(text).ok().filter(|v| v.as_bool().is_some()).ok_or_else(wrong),
         "timestamp" => scalar::time(text).ok_or_else(wrong),
-        _ => Err(CallError::new(format!("unsupported tag \"tag:yaml.org,2002:{name}\""))),
+        _ => Err(CallError::new(format!("the tag !!{name} is not supported"))),
     }
 }

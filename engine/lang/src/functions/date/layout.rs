@@ -51,7 +51,7 @@ pub(super) fn format(layout: &str, moment: &Moment) -> Result<String, String> {
 fn literal<'l>(text: &'l str, out: &mut String) -> Result<&'l str, String> {
     let mut rest = &text[1..];
     loop {
-        let Some(end) = rest.find('\'') else { return Err("unterminated literal '".into()) };
+        let Some(end) = rest.find('\'') else { return Err("a quoted part does not end; close it with '".into()) };
         out.push_str(&rest[..end]);
         rest = &rest[end + 1..];
         match rest.strip_prefix('\'') {
@@ -70,7 +70,7 @@ fn verb(run: &str, moment: &Moment) -> Result<String, String> {
     let weekday = format!("{:?}", date.weekday());
     let twelve = (time.hour() + 11) % 12 + 1;
     let half = if time.hour() >= 12 { "PM" } else { "AM" };
-    let wrong = |why: &str| Err(format!("invalid date format verb {run:?}: {why}"));
+    let wrong = |why: &str| Err(format!("{run:?} means nothing here: {why}"));
     Ok(match run {
         "YYYY" => format!("{:04}", date.year()),
         "YY" => format!("{:02}", date.year() % 100),
@@ -98,18 +98,18 @@ fn verb(run: &str, moment: &Moment) -> Result<String, String> {
         "ZZZ" | "ZZZZ" => zone(moment.offset, ""),
         _ => {
             return match run.chars().next() {
-                Some('Y') => wrong("year must either be \"YY\" or \"YYYY\""),
-                Some('M') => wrong("month must be \"M\", \"MM\", \"MMM\", or \"MMMM\""),
-                Some('D') => wrong("day of month must either be \"D\" or \"DD\""),
-                Some('E') => wrong("day of week must either be \"EEE\" or \"EEEE\""),
-                Some('h') => wrong("24-hour must either be \"h\" or \"hh\""),
-                Some('H') => wrong("12-hour must either be \"H\" or \"HH\""),
-                Some('m') => wrong("minute must either be \"m\" or \"mm\""),
-                Some('s') => wrong("second must either be \"s\" or \"ss\""),
-                Some('A') => wrong("must be \"AA\""),
-                Some('a') => wrong("must be \"aa\""),
-                Some('Z') => wrong("timezone must be Z, ZZZZ, or ZZZZZ"),
-                _ => Err(format!("invalid date format verb {run:?}")),
+                Some('Y') => wrong("a year is YY or YYYY"),
+                Some('M') => wrong("a month is M, MM, MMM or MMMM"),
+                Some('D') => wrong("a day of the month is D or DD"),
+                Some('E') => wrong("a day of the week is EEE or EEEE"),
+                Some('h') => wrong("an hour of 24 is h or hh"),
+                Some('H') => wrong("an hour of 12 is H or HH"),
+                Some('m') => wrong("a minute is m or mm"),
+                Some('s') => wrong("a second is s or ss"),
+                Some('A') => wrong("AM and PM are AA"),
+                Some('a') => wrong("am and pm are aa"),
+                Some('Z') => wrong("an offset is Z, ZZZ, ZZZZ or ZZZZZ"),
+                _ => wrong("letters that stand for themselves need single quotes"),
             };
         }
     })

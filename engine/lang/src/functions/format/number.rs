@@ -148,7 +148,7 @@ pub(super) fn write(out: &mut String, verb: &Verb<'_>, number: &Number) -> Resul
     let body = match verb.letter {
         'b' | 'd' | 'o' | 'x' | 'X' => {
             if !number.is_integer() {
-                return Err("an integer is required".into());
+                return Err("a whole number is needed".into());
             }
             let int = match number {
                 Number::Int(n) => IBig::from(*n),

@@ -1,7 +1,7 @@
 //! RE2 syntax as Go reads it, rewritten for the regex crate.
 //!
 //! The one decision: nothing is passed through unread. Each construct is either known, and written in a
-//! form that means the same there, or refused with the message that users of the field know.
+//! form that means the same there, or refused with the part that is at fault.
 
 use std::fmt::Write as _;
 
@@ -69,10 +69,10 @@ impl<'s> Translator<'s> {
                     };
                     let written = &self.source[start..self.at];
                     if let Some(from) = repeated {
-                        return Err(format!("invalid nested repetition operator in {}", &self.source[from..self.at]));
+                        return Err(format!("{} repeats a repetition", &self.source[from..self.at]));
                     }
                     if !operand {
-                        return Err(format!("missing argument to repetition operator in {written}"));
+                        return Err(format!("{written} has nothing to repeat"));
                     }
                     self.out.push_str(&counts);
                     if self.peek() == Some('?') {
@@ -89,7 +89,7 @@ impl<'s> Translator<'s> {
                 }
                 ')' => {
                     if self.groups == 0 {
-                        return Err(format!("unexpected ) in {}", self.source));
+                        return Err(") has no (".into());
                     }
                     self.groups -= 1;
                     self.at += 1;
@@ -116,7 +116,7 @@ impl<'s> Translator<'s> {
             operand = true;
             repeated = now_repeated;
         }
-        if self.groups > 0 { Err(format!("missing closing ) in {}", self.source)) } else { Ok(()) }
+        if self.groups > 0 { Err("( is not closed".into()) } else { Ok(()) }
     }
 
     /// The operator as it is written there; `None` where a brace is only a brace.
@@ -141,7 +141,7 @@ impl<'s> Translator<'s> {
             (n, _) => n.is_some(),
         };
         if !ok {
-            return Err(format!("invalid repeat count in {}", &rest[..=end]));
+            return Err(format!("{} counts beyond {MAX_REPEAT}, or down", &rest[..=end]));
         }
         self.at += end + 1;
         Ok(Some(rest[..=end].to_owned()))
@@ -156,11 +156,11 @@ impl<'s> Translator<'s> {
             return Ok(());
         }
         if let Some(name) = rest.strip_prefix("(?P<").or_else(|| rest.strip_prefix("(?<")) {
-            let Some(end) = name.find('>') else { return Err(format!("invalid named capture in {rest}")) };
+            let Some(end) = name.find('>') else { return Err("the name of a group does not end with >".into()) };
             let name = &name[..end];
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 let whole = rest.find('>').map_or(rest, |e| &rest[..=e]);
-                return Err(format!("invalid named capture in {whole}"));
+                return Err(format!("{whole} is no name for a group: letters, digits and _"));
             }
             let _ = write!(self.out, "(?P<{name}>");
             self.at += rest.find('>').map_or(rest.len(), |e| e + 1);
@@ -177,16 +177,16 @@ impl<'s> Translator<'s> {
                     }
                     return Ok(());
                 }
-                _ => return Err(format!("invalid or unsupported Perl syntax in {}", &rest[..i + c.len_utf8()])),
+                _ => return Err(format!("{} is not supported", &rest[..i + c.len_utf8()])),
             }
         }
-        Err(format!("missing closing ) in {}", self.source))
+        Err("( is not closed".into())
     }
 
     fn escape(&mut self) -> Wrong {
         let rest = self.rest();
         match rest[1..].chars().next() {
-            None => return Err("trailing backslash at end of expression".into()),
+            None => return Err("it ends with a backslash".into()),
             Some('A') => self.out.push_str("\\A"),
             Some('z') => self.out.push_str("\\z"),
             Some('b') => self.out.push_str("(?-u:\\b)"),
@@ -232,7 +232,7 @@ impl<'s> Translator<'s> {
             Some(c) => Some(2 + c.len_utf8()),
             None => None,
         };
-        let Some(end) = end else { return Err(format!("invalid character class range in {rest}")) };
+        let Some(end) = end else { return Err(format!("{rest} names no characters")) };
         let text = &rest[..end];
         // The field negates with `\p{^Greek}` too.
         match text[2..].strip_prefix("{^") {
@@ -249,8 +249,8 @@ impl<'s> Translator<'s> {
     fn character(&mut self) -> Result<char, String> {
         let rest = self.rest();
         let mut chars = rest.char_indices().skip(1);
-        let Some((_, c)) = chars.next() else { return Err("trailing backslash at end of expression".into()) };
-        let wrong = || Err(format!("invalid escape sequence in {}", &rest[..1 + c.len_utf8()]));
+        let Some((_, c)) = chars.next() else { return Err("it ends with a backslash".into()) };
+        let wrong = || Err(format!("{} is no escape", &rest[..1 + c.len_utf8()]));
         let (value, length) = match c {
             'a' => (7, 2),
             'f' => (12, 2),
@@ -286,8 +286,6 @@ impl<'s> Translator<'s> {
     }
 
     fn class(&mut self) -> Wrong {
-        let whole = self.rest();
-        let missing = || format!("missing closing ] in {whole}");
         self.at += 1;
         self.out.push('[');
         if self.peek() == Some('^') {
@@ -298,7 +296,7 @@ impl<'s> Translator<'s> {
         loop {
             let from = self.at;
             match self.peek() {
-                None => return Err(missing()),
+                None => return Err("[ is not closed".into()),
                 Some(']') if !first => {
                     self.at += 1;
                     self.out.push(']');
@@ -312,7 +310,7 @@ impl<'s> Translator<'s> {
                         "space", "upper", "word", "xdigit",
                     ];
                     if !NAMES.contains(&text[2..end - 2].trim_start_matches('^')) {
-                        return Err(format!("invalid character class range in {text}"));
+                        return Err(format!("{text} names no characters"));
                     }
                     self.out.push_str(text);
                     self.at += end;
@@ -337,7 +335,7 @@ impl<'s> Translator<'s> {
             self.at += 1;
             high = self.one()?;
             if high < low {
-                return Err(format!("invalid character class range in {}", &self.source[from..self.at]));
+                return Err(format!("{} runs down", &self.source[from..self.at]));
             }
         }
         let _ = write!(self.out, "\\x{{{:x}}}-\\x{{{:x}}}", u32::from(low), u32::from(high));
@@ -348,6 +346,6 @@ impl<'s> Translator<'s> {
         if self.peek() == Some('\\') {
             return self.character();
         }
-        self.next().ok_or_else(|| format!("missing closing ] in {}", self.source))
+        self.next().ok_or_else(|| "[ is not closed".into())
     }
 }

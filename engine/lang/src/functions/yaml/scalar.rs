@@ -13,7 +13,7 @@ pub(super) fn resolve(text: &str) -> Outcome {
         "" | "~" | "null" | "Null" | "NULL" => Value::NULL,
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Value::bool(true),
         "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Value::bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Err(CallError::new("floating point NaN is not supported")),
+        ".nan" | ".NaN" | ".NAN" => return Err(CallError::new("there is no number for NaN")),
         _ => number(text).map(Value::number).or_else(|| time(text)).unwrap_or_else(|| Value::string(text)),
     })
 }
