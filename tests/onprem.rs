@@ -302,3 +302,82 @@ fn brownfield_is_adopted_and_migrated() {
     assert_eq!(uid("/api/v1/namespaces/vault"), before.0, "an adopted namespace is never deleted");
     assert!(site.pkcs11(&["-O"]).contains("Secret Key Object"));
 }
+
+/// The other two load balancers, the verified release, and a folder of manifests as the control plane.
+#[test]
+fn external_and_integrated_load_balancers_and_a_folder_of_manifests() {
+    let site = Site::new(|site| workloads(site, json!({})), "lb_mode = \"external\"");
+    release(&site);
+    // External: nobody forwards yet, so both gates are closed.
+    let gates = site.mesh(&APPLY).expect(3, "two gates");
+    assert!(gates.text().contains("mesh_gate.external_load_balancer[0]"), "{}", gates.text());
+    assert!(gates.text().contains(&format!("{}:80 -> 127.", site.vip)), "the gate says what to forward:\n{}", gates.text());
+    site.sign(&gates.text());
+    site.mesh(&APPLY).expect(3, "the chain opens one gate, the other stays closed");
+    // Somebody else's load balancer starts to answer.
+    let listeners: Vec<_> =
+        [80, 443].map(|port| std::net::TcpListener::bind((site.vip.as_str(), port)).expect("the VIP")).into_iter().collect();
+    site.mesh(&APPLY).expect(0, "a connection through the VIP opens the gate");
+    drop(listeners);
+    // An opened gate stays open.
+    site.expect_empty_plan();
+    site.mesh(&["destroy", "-auto-approve", "-input=false"]).expect(0, "destroy");
+
+    // Integrated: the cluster's controller answers while apply waits for it.
+    site.set("lb_mode = \"integrated\"");
+    std::fs::remove_file(site.example().join("cert-chain.pem")).expect("removes");
+    let gate = std::thread::scope(|scope| {
+        let (folder, env) = (site.example(), &site.env);
+        let apply = scope.spawn(move || crate::site::mesh(&folder, &APPLY, env));
+        let path = "/api/v1/namespaces/istio-system/services/istio-ingressgateway";
+        let until = Instant::now() + Duration::from_secs(60);
+        while site.kubernetes("GET", path, None)["spec"]["loadBalancerIP"] != site.vip.as_str() {
+            assert!(Instant::now() < until, "the Service gets the address");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let status = json!({ "status": { "loadBalancer": { "ingress": [{ "ip": site.vip }] } } });
+        site.kubernetes("PATCH", &format!("{path}/status"), Some(status));
+        apply.join().expect("apply ends")
+    });
+    let gate = gate.expect(3, "the signing gate");
+    site.sign(&gate.text());
+    site.mesh(&APPLY).expect(0, "the same command finishes");
+    site.expect_empty_plan();
+    site.mesh(&["destroy", "-auto-approve", "-input=false"]).expect(0, "destroy");
+
+    // A folder of generated manifests, several documents in a file, fits unchanged.
+    let folder = site.folder.path().join("generated/more");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let document = |name: &str| format!("apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: istio-system\n");
+    std::fs::write(folder.join("b.yml"), format!("{}---\n{}", document("two"), document("three"))).expect("writes");
+    std::fs::write(site.folder.path().join("generated/a.yaml"), document("one")).expect("writes");
+    site.set(&format!("control_plane_folder = \"{}\"", site.folder.path().join("generated").display()));
+    let plan = site.mesh(&["plan", "-input=false"]).expect(0, "a plan from a folder");
+    for name in ["one", "two", "three"] {
+        assert!(plan.stdout.contains(&format!("ServiceAccount istio-system/{name}")), "{name}:\n{}", plan.stdout);
+    }
+}
+
+/// A downloaded release with its detached signature; a changed byte is refused.
+fn release(site: &Site) {
+    let room = site.vault_room();
+    let script = "openssl ecparam -name prime256v1 -genkey -noout -out vendor.key; openssl ec -in vendor.key -pubout -out vendor.pub; \
+         head -c 4096 /dev/urandom > release.tar.gz; openssl dgst -sha256 -sign vendor.key -out release.sig release.tar.gz";
+    let done = std::process::Command::new("sh").args(["-ec", script]).current_dir(&room).output().expect("sh");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let path = |name: &str| room.join(name).display().to_string();
+    let key = std::fs::read_to_string(room.join("vendor.pub")).expect("the key").replace('\n', "\\n");
+    site.set(&format!(
+        "control_plane_archive = {{ path = \"{}\", signature = \"{}\", public_key = \"{key}\" }}",
+        path("release.tar.gz"),
+        path("release.sig")
+    ));
+    site.mesh(&["plan", "-input=false"]).expect(0, "the signature is good");
+    let good = std::fs::read(room.join("release.tar.gz")).expect("reads");
+    let mut bad = good.clone();
+    bad[7] ^= 1;
+    std::fs::write(room.join("release.tar.gz"), bad).expect("writes");
+    let refused = site.mesh(&["plan", "-input=false"]).expect(1, "a changed byte is refused");
+    assert!(refused.text().contains("signature"), "{}", refused.text());
+    std::fs::write(room.join("release.tar.gz"), good).expect("writes");
+}

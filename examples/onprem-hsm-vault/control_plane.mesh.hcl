@@ -13,7 +13,7 @@ locals {
     templatefile("${path.module}/control-plane/${name}", {
       revision             = var.revision
       replicas             = var.replicas
-      images               = var.images
+      images               = { for name, image in var.images : name => "${var.registry}/${image}" }
       pull_secret          = var.pull_secret
       pod_annotations      = var.pod_annotations
       webhook_url          = var.webhook_url

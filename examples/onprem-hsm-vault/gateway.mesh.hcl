@@ -56,12 +56,12 @@ data "mesh_tcp_probe" "vip" {
 }
 
 resource "mesh_gate" "external_load_balancer" {
-  count       = var.lb_mode == "external" ? 1 : 0
-  waiting_for = "the load balancer to answer at ${var.vip}"
-  input       = { vip = var.vip, ports = var.exposed_ports }
-  open_when   = data.mesh_tcp_probe.vip[0].reachable
-  problems    = data.mesh_tcp_probe.vip[0].failures
-  value       = var.vip
+  count        = var.lb_mode == "external" ? 1 : 0
+  waiting_for  = "the load balancer to answer at ${var.vip}"
+  input        = { vip = var.vip, ports = var.exposed_ports }
+  open_when    = data.mesh_tcp_probe.vip[0].reachable
+  problems     = data.mesh_tcp_probe.vip[0].failures
+  value        = var.vip
   instructions = <<-EOT
     Have the load balancer forward these to every node:
     %{for name in var.exposed_ports~}

@@ -76,11 +76,11 @@ data "mesh_certificate_chain" "signed" {
 }
 
 resource "mesh_gate" "signed" {
-  waiting_for = "a certificate chain for istiod's signing key in ${var.chain_file}"
-  input       = local.csr == null ? null : local.csr.spki_sha256
-  open_when   = try(data.mesh_certificate_chain.signed[0].valid, false)
-  problems    = try(data.mesh_certificate_chain.signed[0].problems, ["istiod has written no signing request"])
-  value       = fileexists(var.chain_file) ? file(var.chain_file) : null
+  waiting_for  = "a certificate chain for istiod's signing key in ${var.chain_file}"
+  input        = local.csr == null ? null : local.csr.spki_sha256
+  open_when    = try(data.mesh_certificate_chain.signed[0].valid, false)
+  problems     = try(data.mesh_certificate_chain.signed[0].problems, ["istiod has written no signing request"])
+  value        = fileexists(var.chain_file) ? file(var.chain_file) : null
   instructions = <<-EOT
     Take ${var.csr_file} to the machine of the offline root and sign it there as a CA certificate.
 

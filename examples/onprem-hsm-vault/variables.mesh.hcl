@@ -176,15 +176,21 @@ variable "replicas" {
   default     = 1
 }
 
+variable "registry" {
+  description = "Registry that the images come from; an air-gapped site names its own."
+  type        = string
+  default     = "gcr.io"
+}
+
 variable "images" {
-  description = "Images of the stand-in, with digests at a real site."
+  description = "Images of the stand-in below the registry; give digests (name@sha256:...) at a real site."
   type = object({
-    pilot        = optional(string, "gcr.io/gke-release/asm/pilot:1.9.8-asm.6")
-    proxy        = optional(string, "gcr.io/gke-release/asm/proxyv2:1.9.8-asm.6")
-    hsm_plugin   = optional(string, "gcr.io/thalescpl-io-k8s-kms-plugin/hsm-plugin:asm-1.7-1")
-    vault_client = optional(string, "gcr.io/gke-release/asm/vaultclient:latest")
-    prometheus   = optional(string, "gcr.io/gke-release/asm/prometheus:1.9.8")
-    sidecar      = optional(string, "gcr.io/gke-release/asm/sd-sidecar:1.9.8")
+    pilot        = optional(string, "gke-release/asm/pilot:1.9.8-asm.6")
+    proxy        = optional(string, "gke-release/asm/proxyv2:1.9.8-asm.6")
+    hsm_plugin   = optional(string, "thalescpl-io-k8s-kms-plugin/hsm-plugin:asm-1.7-1")
+    vault_client = optional(string, "gke-release/asm/vaultclient:latest")
+    prometheus   = optional(string, "gke-release/asm/prometheus:1.9.8")
+    sidecar      = optional(string, "gke-release/asm/sd-sidecar:1.9.8")
   })
   default = {}
 }

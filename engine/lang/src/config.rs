@@ -229,7 +229,7 @@ pub struct Lifecycle {
     /// What is not compared.
     pub ignore_changes: Ignore,
     /// Replace when one of these changes.
-    pub replace_triggered_by: Vec<Reference>,
+    pub replace_triggered_by: Vec<Expr>,
     /// Checked before the instance is evaluated.
     pub preconditions: Vec<Condition>,
     /// Checked after the instance is planned and after it is applied.

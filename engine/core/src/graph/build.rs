@@ -288,7 +288,7 @@ impl Builder<'_> {
         }
         references.extend(of_conditions(&r.lifecycle.preconditions));
         references.extend(of_conditions(&r.lifecycle.postconditions));
-        references.extend(r.lifecycle.replace_triggered_by.iter().cloned());
+        references.extend(r.lifecycle.replace_triggered_by.iter().flat_map(mesh_lang::Expr::references));
         let explicit = r.depends_on.clone();
         self.refer(module, &references, to);
         let first = self.edges.len();

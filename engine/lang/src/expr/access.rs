@@ -100,7 +100,7 @@ fn attribute(value: &Value, name: &str, span: Span) -> Outcome {
             )),
         },
         Kind::Null(_) => Err(fail(
-            "Attempt to get attribute from null value",
+            "Attribute of a null value",
             "This value is null, so it does not have any attributes.",
             span,
         )),
@@ -140,7 +140,7 @@ fn index(value: &Value, key: Value, span: Span) -> Outcome {
     let invalid = |detail: &str| Err(fail("Invalid index", detail, span));
     if value.is_null() {
         let detail = "This value is null, so it does not have any elements.";
-        return Err(fail("Attempt to index null value", detail, span));
+        return Err(fail("Index into a null value", detail, span));
     }
     if matches!(value.kind(), Kind::Unknown(Type::Dynamic)) {
         return Ok(Value::unknown(Type::Dynamic).mark(marks));

@@ -134,7 +134,7 @@ impl<'s> Env<'s> {
         let (a, b) = (bare_type(&then_value), bare_type(&other_value));
         let Some(ty) = unify(&[a.clone(), b.clone()]) else {
             return Err(fail(
-                "Inconsistent conditional result types",
+                "No common type of both results",
                 format!(
                     "Both results of a condition must have one type. The first is {}, the second is {}.",
                     a.friendly(),
@@ -152,7 +152,7 @@ impl<'s> Env<'s> {
         let value = if value.ty() == ty { Ok(value) } else { convert(&value, &ty) };
         value.map(|v| v.mark(marks)).map_err(|e| {
             fail(
-                "Inconsistent conditional result types",
+                "No common type of both results",
                 format!("This result does not fit the other one: {e}."),
                 place,
             )
@@ -179,7 +179,7 @@ impl<'s> Env<'s> {
                 (None, Some(items)) => args.extend(items.iter().cloned()),
                 (detail, _) => {
                     let detail = detail.unwrap_or("The argument before ... must be a tuple, list or set.");
-                    return Err(fail("Invalid expanding argument value", detail, place));
+                    return Err(fail("Expanded argument is no list", detail, place));
                 }
             }
         }
@@ -250,7 +250,7 @@ pub(super) fn condition_truth(value: &Value, span: Span) -> Result<Option<bool>,
         Ok(value) => Ok(value.as_bool()),
         Err(_) => {
             let detail = format!("The condition must be true or false, but it is {}.", a_type(value));
-            Err(fail("Incorrect condition type", detail, span))
+            Err(fail("Condition is not true or false", detail, span))
         }
     }
 }

@@ -186,6 +186,36 @@ impl Expr {
         Env::new(Some(scope)).eval(&self.0)
     }
 
+    /// What a plain reference means, with its keys evaluated: `a.b[count.index].c`. `None` for any
+    /// other expression and for keys that are not known.
+    ///
+    /// # Errors
+    /// Those of the keys.
+    pub fn traversal(&self, scope: &dyn Scope) -> Result<Option<(Subject, Vec<Step>)>, Diagnostics> {
+        let (base, accesses): (&Node, &[Access]) = match &self.0.op {
+            Op::Access(base, steps) => (base, steps),
+            _ => (&self.0, &[]),
+        };
+        let Op::Subject(subject) = &base.op else { return Ok(None) };
+        let mut steps = Vec::with_capacity(accesses.len());
+        for access in accesses {
+            let step = match access {
+                Access::Attribute(name, _) => Some(Step::Key(name.clone())),
+                Access::Index(node) => {
+                    let key = Env::new(Some(scope)).eval(node)?;
+                    match key.as_str() {
+                        Some(text) => Some(Step::Key(text.into())),
+                        None => key.as_i64().and_then(|i| usize::try_from(i).ok()).map(Step::Index),
+                    }
+                }
+                Access::Splat(..) => None,
+            };
+            let Some(step) = step else { return Ok(None) };
+            steps.push(step);
+        }
+        Ok(Some((subject.clone(), steps)))
+    }
+
     /// Every reference, in the order of the source.
     pub fn references(&self) -> Vec<Reference> {
         let mut out = Vec::new();

@@ -22,7 +22,7 @@ pub(crate) fn elements_of(value: Value, span: Span) -> Result<(Option<Pairs>, Ma
     let pairs = match value.kind() {
         Kind::Null(_) => {
             let detail = "A null value cannot be repeated over.";
-            return Err(fail("Iteration over null value", detail, span));
+            return Err(fail("Null cannot be iterated over", detail, span));
         }
         Kind::Unknown(t) if !t.is_primitive() => return Ok((None, value.marks())),
         Kind::List(_, items) | Kind::Tuple(items) => {
@@ -34,7 +34,7 @@ pub(crate) fn elements_of(value: Value, span: Span) -> Result<(Option<Pairs>, Ma
         }
         _ => {
             let detail = format!("This is {}, which cannot be repeated over.", a_type(&value));
-            return Err(fail("Iteration over non-iterable value", detail, span));
+            return Err(fail("Value cannot be iterated over", detail, span));
         }
     };
     Ok((Some(pairs), value.marks()))

@@ -272,7 +272,7 @@ fn append(value: &Value, text: &mut Text, span: Span) -> Result<(), mesh_model::
         Kind::String(s) => text.out.push_str(s),
         Kind::Null(_) => {
             let detail = "This value is null, which cannot stand in a text. Use coalesce() or a condition.";
-            return Err(fail("Invalid template interpolation value", detail, span));
+            return Err(fail("Value has no text form", detail, span));
         }
         _ => match convert(value, &Type::String) {
             Ok(v) => match v.as_str() {
@@ -282,7 +282,7 @@ fn append(value: &Value, text: &mut Text, span: Span) -> Result<(), mesh_model::
             Err(_) => {
                 let detail =
                     format!("This is {}, which cannot stand in a text. Use jsonencode() or join().", a_type(value));
-                return Err(fail("Invalid template interpolation value", detail, span));
+                return Err(fail("Value has no text form", detail, span));
             }
         },
     }

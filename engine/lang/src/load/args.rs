@@ -123,7 +123,7 @@ pub(super) fn constant(attribute: &Attribute, ty: &Type, lower: &mut Lower) -> O
         Ok(value) => Some(value),
         Err(error) => {
             let detail = format!("The value of {:?} does not fit: {error}.", attribute.key.as_str());
-            lower.error("lang::type", "Incorrect attribute value type", detail, expr.span());
+            lower.error("lang::type", "Wrong type of an attribute", detail, expr.span());
             None
         }
     }

@@ -46,20 +46,20 @@ fn reference_error(modules: &[Module], module: &Module, used: &Used, hints: bool
     match &used.subject {
         Subject::Variable(name) if !module.index.variables.contains_key(name) => {
             let near = hint(name, &mut module.variables.iter().map(|v| &*v.name));
-            undeclared("Reference to undeclared input variable", format!("The variable {name:?}"), &near, used.span)
+            undeclared("No such variable", format!("The variable {name:?}"), &near, used.span)
         }
         Subject::Local(name) if !module.index.locals.contains_key(name) => {
             let near = hint(name, &mut module.locals.iter().map(|v| &*v.name));
-            undeclared("Reference to undeclared local value", format!("The local value {name:?}"), &near, used.span)
+            undeclared("No such local value", format!("The local value {name:?}"), &near, used.span)
         }
         Subject::Resource { mode, ty, name } if module.resource(*mode, ty, name).is_none() => {
             let near = if hints { resource_hint(module, *mode, ty, name) } else { String::new() };
-            undeclared("Reference to undeclared resource", used.subject.to_string(), &near, used.span)
+            undeclared("No such resource", used.subject.to_string(), &near, used.span)
         }
         Subject::Module(name) => match module.call(name) {
             None => {
                 let near = hint(name, &mut module.calls.iter().map(|c| &*c.name));
-                undeclared("Reference to undeclared module", format!("The module call {name:?}"), &near, used.span)
+                undeclared("No such module call", format!("The module call {name:?}"), &near, used.span)
             }
             Some(call) => {
                 let (output, span) = used.attribute.as_ref()?;

@@ -77,6 +77,15 @@ impl Lower {
         }
     }
 
+    /// References that may have keys of the instance: `a.b[count.index].c`.
+    fn triggers(&mut self, attribute: &Attribute) -> Vec<Expr> {
+        if let Expression::Array(items) = &attribute.value {
+            return items.iter().filter_map(|e| self.reference(e).map(|_| self.expr(e))).collect();
+        }
+        self.references(attribute);
+        Vec::new()
+    }
+
     /// `vault` or `vault.alias`.
     pub(super) fn provider_ref(&mut self, expr: &Expression) -> Option<ProviderRef> {
         let span = self.span(expr.span());
@@ -132,7 +141,7 @@ impl Lower {
             lifecycle.ignore_changes =
                 args.attribute("ignore_changes").map_or(Ignore::None, |a| self.ignore_changes(&a.value));
             lifecycle.replace_triggered_by =
-                args.attribute("replace_triggered_by").map(|a| self.references(a)).unwrap_or_default();
+                args.attribute("replace_triggered_by").map(|a| self.triggers(a)).unwrap_or_default();
             if let Some(value) = lifecycle.on_existing.as_ref().and_then(Expr::constant)
                 && !matches!(value.as_str(), Some("fail" | "adopt"))
             {

@@ -122,7 +122,7 @@ output "o" {
     assert_eq!((p.mode, p.depends_on.len(), p.lifecycle.postconditions.len()), (Mode::Managed, 2, 1));
     let Ignore::Paths(paths) = &p.lifecycle.ignore_changes else { panic!("paths were given") };
     assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["name", "tags[\"a.b\"]", "spec[0].x"]);
-    assert_eq!(p.lifecycle.replace_triggered_by[0].rest.len(), 1);
+    assert_eq!(p.lifecycle.replace_triggered_by[0].references()[0].rest.len(), 1);
     let subjects: Vec<String> = crate::body_references(&p.body).iter().map(|r| r.subject.to_string()).collect();
     assert_eq!(subjects, ["each.key"]);
     let ports = root.variable("ports").expect("declared");
@@ -141,10 +141,10 @@ fn reports_undeclared_names_with_suggestions() {
         "variable \"region\" {}\noutput \"a\" { value = var.regoin }\noutput \"b\" { value = local.x }\n\
          output \"c\" { value = x_y.z }\noutput \"d\" { value = module.m.o }\n",
         &[
-            "reference 2:22 Reference to undeclared input variable",
-            "reference 3:22 Reference to undeclared local value",
-            "reference 4:22 Reference to undeclared resource",
-            "reference 5:22 Reference to undeclared module",
+            "reference 2:22 No such variable",
+            "reference 3:22 No such local value",
+            "reference 4:22 No such resource",
+            "reference 5:22 No such module call",
         ],
     );
     assert!(detail("variable \"region\" {}\nlocals { a = var.regoin }").contains("Did you mean \"region\"?"));

@@ -157,7 +157,7 @@ fn fit(value: &Value, declared: &Declared, expr: &Expr) -> Result<Value, Diagnos
     }
     convert(value, &declared.ty).map_err(|error| {
         let detail = format!("The value of {:?} does not fit: {error}.", declared.name);
-        Diagnostic::error("lang::type", "Incorrect attribute value type", detail).at(expr.span_at(&error.path.0)).into()
+        Diagnostic::error("lang::type", "Wrong type of an attribute", detail).at(expr.span_at(&error.path.0)).into()
     })
 }
 

@@ -111,9 +111,9 @@ fn errors_of_all_attributes_come_at_once_with_places() {
         ),
         Err(vec![
             "2:14 Invalid function argument".to_owned(),
-            "5:7 Incorrect attribute value type".to_owned(),
+            "5:7 Wrong type of an attribute".to_owned(),
             "7:19 Invalid index".to_owned(),
-            "8:15 Incorrect attribute value type".to_owned(),
+            "8:15 Wrong type of an attribute".to_owned(),
         ])
     );
     assert_eq!(value("name = local.nul"), Err(vec!["2:8 Missing required argument".to_owned()]));
@@ -127,7 +127,7 @@ fn static_checks_find_what_needs_no_value() {
             "2:1 Unsupported argument",
             "3:1 Value for read-only attribute",
             "4:1 Unsupported argument",
-            "7:8 Incorrect attribute value type",
+            "7:8 Wrong type of an attribute",
             "1:1 Missing required argument",
             "5:1 Unsupported block type",
             "6:1 Unsupported block type",
