@@ -5,4 +5,6 @@ cd "$(dirname "$0")"
 ./setup.sh
 cargo fmt --all -- --check
 cargo clippy --workspace --all-targets --locked -- -D warnings
+# The servers are built here, where it shows, and not inside a silent test.
+cargo run --locked --bin mesh -- sandbox run -- true
 cargo test --workspace --locked

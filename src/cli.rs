@@ -13,7 +13,8 @@ use mesh_model::Diagnostic;
 
 use crate::argv;
 use crate::commands::{
-    apply, completion, console, destroy, drift, fmt, graph, init, output, plan, sandbox, show, state, validate, version,
+    apply, completion, console, destroy, drift, fmt, graph, init, output, plan, sandbox, show, state, unlock, validate,
+    version,
 };
 use crate::ui::{Outcome, Ui};
 use crate::view::{style, summary};
@@ -47,6 +48,7 @@ enum Command {
     Output(output::Args),
     Graph(graph::Args),
     State(state::Args),
+    Unlock(unlock::Args),
     Console(console::Args),
     Sandbox(sandbox::Args),
     Version(version::Args),
@@ -148,6 +150,7 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Output(args) => output::run(ui, &args),
         Command::Graph(args) => graph::run(ui, &args),
         Command::State(args) => state::run(ui, &args),
+        Command::Unlock(args) => unlock::run(ui, &args),
         Command::Console(args) => console::run(ui, &args, &vars),
         Command::Sandbox(args) => sandbox::run(ui, &args),
         Command::Version(args) => version::run(&args),

@@ -142,18 +142,95 @@ pub(crate) fn ask(question: &str, stop: &dyn Fn() -> bool) -> Option<String> {
     let mut out = anstream::stdout().lock();
     let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush());
     drop(out);
-    let (sender, receiver) = mpsc::channel();
-    // Reading cannot be interrupted, so it is done aside; the thread ends with the process.
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = io::stdin().lock().read_line(&mut line);
-        let _ = sender.send(read.ok().filter(|n| *n > 0).map(|_| line));
-    });
+    let receiver = answer();
     loop {
         match receiver.recv_timeout(Duration::from_millis(50)) {
-            Ok(line) => return line.map(|l| l.trim().to_owned()),
+            Ok(line) => return line,
             Err(mpsc::RecvTimeoutError::Timeout) if !stop() => {}
             Err(_) => return None,
         }
+    }
+}
+
+/// Asks for one line that the terminal does not show; `None` at the end of input or for Ctrl-C.
+pub(crate) fn ask_hidden(question: &str) -> Option<String> {
+    let hidden = Hidden::start();
+    let mut out = anstream::stdout().lock();
+    let _ = out.write_all(question.as_bytes()).and_then(|()| out.flush());
+    drop(out);
+    let line = answer().recv().ok().flatten();
+    drop(hidden);
+    style::talk("\n");
+    line
+}
+
+/// A line of the input. Reading cannot be interrupted, so it is done aside; the thread ends with the
+/// process.
+fn answer() -> mpsc::Receiver<Option<String>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(line(&mut io::stdin().lock()));
+    });
+    receiver
+}
+
+/// The byte of Ctrl-C, where the terminal hands it over.
+const CTRL_C: u8 = 3;
+
+fn line(input: &mut dyn BufRead) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let part = input.fill_buf().ok()?;
+        let end = part.iter().position(|b| matches!(*b, b'\n' | CTRL_C));
+        let (taken, last) = (end.map_or(part.len(), |e| e + 1), end.map(|e| part[e]));
+        bytes.extend_from_slice(&part[..end.unwrap_or(taken)]);
+        input.consume(taken);
+        match last {
+            Some(CTRL_C) => return None,
+            None if taken > 0 => {}
+            None if bytes.is_empty() => return None,
+            _ => return String::from_utf8(bytes).ok().map(|l| l.trim().to_owned()),
+        }
+    }
+}
+
+/// The terminal without echo, until this is dropped. Ctrl-C ends the line instead of the process, so
+/// that nobody is left with a terminal that shows nothing.
+struct Hidden(Option<rustix::termios::Termios>);
+
+impl Hidden {
+    fn start() -> Self {
+        use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+        let Ok(before) = tcgetattr(io::stdin()) else { return Self(None) };
+        let mut now = before.clone();
+        now.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+        now.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+        match tcsetattr(io::stdin(), OptionalActions::Flush, &now) {
+            Ok(()) => Self(Some(before)),
+            Err(_) => Self(None),
+        }
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Flush, before);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_where_it_is_entered_and_is_no_answer_after_an_interrupt() {
+        let read = |text: &str| line(&mut text.as_bytes());
+        assert_eq!(read(" yes \nno\n").as_deref(), Some("yes"));
+        assert_eq!(read("\n").as_deref(), Some(""));
+        assert_eq!(read("last").as_deref(), Some("last"));
+        assert_eq!(read(""), None);
+        assert_eq!(read("half\u{3}"), None);
     }
 }

@@ -1,10 +1,12 @@
 //! End-to-end tests: the binary against real servers.
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
-//! test starts ends with it. What needs no server is in `house`, `quickstart` and `bad_input`.
+//! test starts ends with it. What needs no server is in `house`, `quickstart`, `usage` and `bad_input`.
 
 mod bad_input;
 mod house;
 mod onprem;
 mod quickstart;
 mod site;
+mod terraform_parity;
+mod usage;

@@ -311,12 +311,18 @@ fn external_and_integrated_load_balancers_and_a_folder_of_manifests() {
     // External: nobody forwards yet, so both gates are closed.
     let gates = site.mesh(&APPLY).expect(3, "two gates");
     assert!(gates.text().contains("mesh_gate.external_load_balancer[0]"), "{}", gates.text());
-    assert!(gates.text().contains(&format!("{}:80 -> 127.", site.vip)), "the gate says what to forward:\n{}", gates.text());
+    assert!(
+        gates.text().contains(&format!("{}:80 -> 127.", site.vip)),
+        "the gate says what to forward:\n{}",
+        gates.text()
+    );
     site.sign(&gates.text());
     site.mesh(&APPLY).expect(3, "the chain opens one gate, the other stays closed");
     // Somebody else's load balancer starts to answer.
-    let listeners: Vec<_> =
-        [80, 443].map(|port| std::net::TcpListener::bind((site.vip.as_str(), port)).expect("the VIP")).into_iter().collect();
+    let listeners: Vec<_> = [80, 443]
+        .map(|port| std::net::TcpListener::bind((site.vip.as_str(), port)).expect("the VIP"))
+        .into_iter()
+        .collect();
     site.mesh(&APPLY).expect(0, "a connection through the VIP opens the gate");
     drop(listeners);
     // An opened gate stays open.
@@ -348,7 +354,9 @@ fn external_and_integrated_load_balancers_and_a_folder_of_manifests() {
     // A folder of generated manifests, several documents in a file, fits unchanged.
     let folder = site.folder.path().join("generated/more");
     std::fs::create_dir_all(&folder).expect("a folder");
-    let document = |name: &str| format!("apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: istio-system\n");
+    let document = |name: &str| {
+        format!("apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: istio-system\n")
+    };
     std::fs::write(folder.join("b.yml"), format!("{}---\n{}", document("two"), document("three"))).expect("writes");
     std::fs::write(site.folder.path().join("generated/a.yaml"), document("one")).expect("writes");
     site.set(&format!("control_plane_folder = \"{}\"", site.folder.path().join("generated").display()));

@@ -34,3 +34,16 @@ fn the_quickstart_applies_changes_and_goes() {
     run(&["destroy", "-auto-approve"]).expect(0, "destroy");
     assert!(!folder.path().join("greeting.txt").exists());
 }
+
+#[test]
+fn every_example_is_formatted_and_valid() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    mesh(&examples, &["fmt", "-check", "-recursive"], &BTreeMap::new()).expect(0, "the examples are formatted");
+    for folder in ["quickstart", "onprem-hsm-vault", "onprem-hsm-vault/bootstrap"] {
+        assert!(
+            examples.join(folder).join("README.md").exists() || folder.ends_with("bootstrap"),
+            "{folder} has a README"
+        );
+        mesh(&examples.join(folder), &["validate"], &BTreeMap::new()).expect(0, folder);
+    }
+}

@@ -6,8 +6,9 @@
 use std::path::PathBuf;
 
 use clap::ArgAction;
+use mesh_core::conform::Reviewed;
 use mesh_core::{Approval, Approver, Finished, Options, Planning, planfile};
-use mesh_model::{Address, Diagnostic, Diagnostics, Plan};
+use mesh_model::{Address, Diagnostic, Diagnostics};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -48,9 +49,9 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         let detail = "A saved plan is applied as it is: give -destroy and -replace to mesh plan.";
         return Err(Diagnostic::error("cli::option", "Option has no meaning here", detail).into());
     }
-    let (_, content, backend) = saved::open(ui, file, &args.plan.state)?;
+    let (header, content, backend) = saved::open(ui, file, &args.plan.state)?;
     options = content.options(options.parallelism)?;
-    let reviewed = planfile::reviewed(&content)?;
+    let reviewed = planfile::reviewed(&header, &content)?;
     let project = saved::project(ui, &content, backend, vars)?;
     let consent = if args.auto_approve { Consent::Given } else { Consent::Reviewed };
     apply(ui, &args.plan, &project, &options, consent, Some(&reviewed))
@@ -93,7 +94,7 @@ pub(crate) fn apply(
     project: &Project,
     options: &Options,
     consent: Consent,
-    reviewed: Option<&Plan>,
+    reviewed: Option<&Reviewed>,
 ) -> Outcome {
     let wait = args.lock_wait()?;
     let destroy = options.mode == mesh_core::Mode::Destroy;
@@ -189,7 +190,11 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool, protected: 
         }
     }
     if code == WAITING {
-        end.push_str("\nDo what the gates ask for, then run the same command again: it goes on from here.\n");
+        end.push_str(if finished.waiting.is_empty() {
+            "\nWhat is deferred is not decided yet, see above. Once what it waits for is there, run the same command again.\n"
+        } else {
+            "\nDo what the gates ask for, then run the same command again: it goes on from here.\n"
+        });
     }
     if !finished.outputs.is_empty() && !finished.declined {
         push!(end, "\n{}\n\n{}", paint(BOLD, "Outputs:"), outputs(finished));

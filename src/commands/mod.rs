@@ -20,6 +20,7 @@ pub(crate) mod sandbox;
 mod saved;
 pub(crate) mod show;
 pub(crate) mod state;
+pub(crate) mod unlock;
 pub(crate) mod validate;
 mod variables;
 pub(crate) mod version;

@@ -123,7 +123,7 @@ fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &P
             text::text(plan, fingerprinter, &digest)
         };
         let json = made.json.as_ref().unwrap_or(&json!(null)).to_string();
-        let content = saved::content(ui, project, options, plan, fingerprinter, json, shown);
+        let content = saved::content(ui, project, options, planning, json, shown);
         let header = planfile::Header::new(digest, &planning.snapshot.lineage, planning.snapshot.serial);
         made.file = Some(planfile::seal(fingerprinter, &header, &content)?);
     }

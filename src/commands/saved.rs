@@ -8,9 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mesh_core::planfile::{self, Content, Header};
-use mesh_core::{Input, Inputs, Mode, Options};
-use mesh_lang::Files;
-use mesh_model::{Diagnostic, Fingerprinter, Plan, json};
+use mesh_core::{Input, Inputs, Mode, Options, Planning};
+use mesh_lang::{Config, Files};
+use mesh_model::{Diagnostic, Diagnostics, json};
 use mesh_state::{Backend as _, LocalBackend};
 use serde_json::{Value as Json, json};
 
@@ -26,23 +26,24 @@ pub(crate) fn content(
     ui: &Ui,
     project: &Project,
     options: &Options,
-    plan: &Plan,
-    fingerprinter: &Fingerprinter,
+    planning: &Planning<'_>,
     json: String,
     text: String,
 ) -> Content {
+    let (plan, fingerprinter) = (&planning.plan, &planning.fingerprinter);
     let sources = ui.sources.iter().filter(|s| s.name.ends_with(".mesh.hcl"));
     let ephemeral = |name: &str| project.config.root().variable(name).is_some_and(|v| v.ephemeral);
     Content {
         files: sources.map(|s| (s.name.clone(), s.text.clone())).collect(),
         root: project.root.clone(),
+        unfinished: planning.snapshot.unfinished.as_ref().map(|u| u.digest.to_string()),
         inputs: project.inputs.iter().filter(|(n, _)| !ephemeral(n)).map(|(n, i)| (n.clone(), encode(i))).collect(),
         destroy: options.mode == Mode::Destroy,
         refresh: options.refresh,
         replace: options.replace.iter().map(ToString::to_string).collect(),
         timestamp: project.context.plan_timestamp.clone(),
         changes: planfile::changes_of(plan, fingerprinter),
-        deferred: planfile::envelopes_of(plan),
+        deferred: planfile::envelopes_of(plan, fingerprinter),
         outputs: planfile::outputs_of(plan, fingerprinter),
         json,
         text,
@@ -128,13 +129,27 @@ pub(crate) fn project(
         })?;
         inputs.insert(name.clone(), input);
     }
-    for (name, input) in variables::gather(ui, &config, vars)? {
-        if config.root().variable(&name).is_some_and(|v| v.ephemeral) {
-            inputs.insert(name, input);
-        }
-    }
+    given_again(&config, vars)?;
+    variables::ephemeral(ui, &config, vars, &mut inputs)?;
     let context = project::context(ui, content.timestamp.clone());
     Ok(Project { config, inputs, backend, context, root: project::root() })
+}
+
+/// Values on the command line that the file has: they would be ignored, so they are refused.
+fn given_again(config: &Config, vars: &[VarSource]) -> Result<(), Failure> {
+    let mut found = Diagnostics::new();
+    for source in vars {
+        let VarSource::Var(text) = source else { continue };
+        let name = text.split('=').next().unwrap_or_default().trim();
+        if config.root().variable(name).is_some_and(|v| !v.ephemeral) {
+            let detail = format!(
+                "{name:?} is given with -var, but a saved plan is applied with the values that it was made with. Make a new plan for other \
+                 values; only ephemeral variables are given again."
+            );
+            found.push(Diagnostic::error("cli::variable", "A saved plan has its variables already", detail));
+        }
+    }
+    if found.has_errors() { Err(found.into()) } else { Ok(()) }
 }
 
 /// The sources of a plan file in the place of the disk.

@@ -11,7 +11,7 @@ use mesh_lang::{Config, parse_values, suggestion};
 use mesh_model::{Diagnostic, Diagnostics};
 
 use crate::cli::VarSource;
-use crate::ui::{Failure, Ui, ask};
+use crate::ui::{Failure, Ui, ask, ask_hidden};
 
 const MAIN: &str = "mesh.meshvars.hcl";
 const AUTO: &str = ".auto.meshvars.hcl";
@@ -21,6 +21,24 @@ const AUTO: &str = ".auto.meshvars.hcl";
 /// # Errors
 /// Files that cannot be read, names that no variable has; all of them.
 pub(crate) fn gather(ui: &mut Ui, config: &Config, given: &[VarSource]) -> Result<Inputs, Failure> {
+    let mut inputs = given_values(ui, config, given)?;
+    if ui.can_ask() {
+        missing(config, &mut inputs)?;
+    }
+    Ok(inputs)
+}
+
+/// The values of the ephemeral variables only, for a plan that has all the others.
+///
+/// # Errors
+/// As [`gather`].
+pub(crate) fn ephemeral(ui: &mut Ui, config: &Config, given: &[VarSource], inputs: &mut Inputs) -> Result<(), Failure> {
+    let ephemeral = |name: &str| config.root().variable(name).is_some_and(|v| v.ephemeral);
+    inputs.extend(given_values(ui, config, given)?.into_iter().filter(|(name, _)| ephemeral(name)));
+    if ui.can_ask() { missing(config, inputs) } else { Ok(()) }
+}
+
+fn given_values(ui: &mut Ui, config: &Config, given: &[VarSource]) -> Result<Inputs, Failure> {
     let mut found = Diagnostics::new();
     let mut inputs = Inputs::new();
     for variable in &config.root().variables {
@@ -59,9 +77,6 @@ pub(crate) fn gather(ui: &mut Ui, config: &Config, given: &[VarSource]) -> Resul
         return Err(found.into());
     }
     ui.report(&found);
-    if ui.can_ask() {
-        missing(config, &mut inputs)?;
-    }
     Ok(inputs)
 }
 
@@ -123,9 +138,11 @@ fn missing(config: &Config, inputs: &mut Inputs) -> Result<(), Failure> {
         }
         let what =
             variable.description.as_deref().map(|d| format!("  {}\n", d.replace('\n', "\n  "))).unwrap_or_default();
-        let hidden = if variable.sensitive { "  (what you type is seen on the screen)\n" } else { "" };
-        let question = format!("var.{}\n{what}{hidden}\n  Enter a value: ", variable.name);
-        let Some(text) = ask(&question, &|| false) else {
+        let hidden = variable.sensitive || variable.ephemeral;
+        let note = if hidden { "  (what you type is not shown)\n" } else { "" };
+        let question = format!("var.{}\n{what}{note}\n  Enter a value: ", variable.name);
+        let text = if hidden { ask_hidden(&question) } else { ask(&question, &|| false) };
+        let Some(text) = text else {
             return Err(Diagnostic::error(
                 "cli::input",
                 "No answer",

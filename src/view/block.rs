@@ -32,6 +32,15 @@ impl Block {
     }
 }
 
+/// The word that a block begins with.
+pub(crate) const fn keyword(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Managed => "resource",
+        Mode::Data => "data",
+        Mode::Ephemeral => "ephemeral",
+    }
+}
+
 /// The block of a change; `None` for one that does nothing worth showing.
 pub(crate) fn of(change: &Change, fingerprinter: &Fingerprinter) -> Option<Block> {
     let headline = headline(change)?;
@@ -50,11 +59,7 @@ pub(crate) fn of(change: &Change, fingerprinter: &Fingerprinter) -> Option<Block
     }
     comments.extend(change.notes.iter().map(|n| visible(n)));
     let (before, after) = (fingerprinter.withhold(&change.before), fingerprinter.withhold(&change.after));
-    let word = match change.address.mode {
-        Mode::Managed => "resource",
-        Mode::Data => "data",
-        Mode::Ephemeral => "ephemeral",
-    };
+    let word = keyword(change.address.mode);
     let sign = match change.action {
         Action::NoOp => Sign::Blank,
         Action::Create => Sign::Add,

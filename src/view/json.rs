@@ -265,7 +265,12 @@ pub(crate) fn state(snapshot: &Snapshot) -> Json {
 /// An output of state.
 pub(crate) fn stored(output: &mesh_model::snapshot::StoredOutput) -> Json {
     let value = if output.sensitive { output.value.clone().sensitive() } else { output.value.clone() };
-    shown(&value)
+    let mut out = shown(&value);
+    if output.value.has_withheld() {
+        // Else its null would read as a value.
+        out["withheld"] = json!(true);
+    }
+    out
 }
 
 fn instance_json(address: &Address, instance: &Instance, deposed: Option<&str>) -> Map<String, Json> {

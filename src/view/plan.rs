@@ -161,7 +161,7 @@ fn deferred(out: &mut String, deferred: &[Deferred], fingerprinter: &Fingerprint
         let actions = paint(if danger { RED } else { anstyle::Style::new() }, actions.join(" or "));
         push!(out, "\n  # {} may be {actions}\n", paint(BOLD, &d.pattern));
         push!(out, "  # ({})\n", visible(&d.reason));
-        let open = format!("resource {:?} {:?} {{", &*d.resource.ty, &*d.resource.name);
+        let open = format!("{} {:?} {:?} {{", block::keyword(d.resource.mode), &*d.resource.ty, &*d.resource.name);
         let mut lines = vec![Line { depth: 0, sign: Sign::Block("?"), text: open }];
         lines.extend(attributes(&Value::NULL, &fingerprinter.withhold(&d.known), &[]));
         lines.push(Line { depth: 0, sign: Sign::Blank, text: "}".into() });

@@ -18,6 +18,17 @@ pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
                 continue;
             };
             diagnostics.extend(check_body(&block.body, &schema.schema, schema.name));
+            if !block.lifecycle.destroy {
+                // Ignoring it would delete what somebody wants to keep.
+                diagnostics.push(
+                    Diagnostic::error(
+                        "plan::unsupported",
+                        "destroy = false is not supported yet",
+                        "Use prevent_destroy = true, which refuses to delete the object.",
+                    )
+                    .at(block.span),
+                );
+            }
         }
     }
     for block in &config.root().providers {

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use mesh_model::change::Deferred;
-use mesh_model::{Action, Change, Fingerprinter, Kind, Plan, Value};
+use mesh_model::{Action, Change, Fingerprinter, Kind, Plan, Reason, Value};
+
+use crate::plan::Planning;
 
 /// Whether `actual` is what was `planned`, where unknown parts may have become anything.
 pub fn conforms(fingerprinter: &Fingerprinter, planned: &Value, actual: &Value) -> bool {
@@ -29,20 +31,36 @@ pub fn conforms(fingerprinter: &Fingerprinter, planned: &Value, actual: &Value) 
     }
 }
 
+/// A plan that somebody has approved, and the state that it was made from.
+#[derive(Clone, Debug)]
+pub struct Reviewed {
+    /// The plan.
+    pub plan: Plan,
+    /// Its digest: everything that is applied because of it is recorded under this.
+    pub digest: String,
+    /// The serial of the state.
+    pub serial: u64,
+    /// The digest of what was unfinished in the state.
+    pub unfinished: Option<String>,
+}
+
 /// What a later plan does that the reviewed one does not say, one line each; empty when the later
-/// one is equal or narrower. `resumed` allows a create to have become the completion of one.
-pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, now: &Plan) -> Vec<String> {
+/// one is equal or narrower. `resumed`: a part of the reviewed plan is done already, so a create or
+/// a replace may have become its second half.
+pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, planning: &Planning<'_>, resumed: bool) -> Vec<String> {
     let key = |c: &Change| (c.address.clone(), c.deposed.clone());
     let allowed: BTreeMap<_, _> = reviewed.writes().map(|c| (key(c), c)).collect();
+    let now = &planning.plan;
     let mut lines = Vec::new();
-    for change in now.writes() {
+    for (change, item) in now.changes.iter().zip(&planning.items).filter(|(c, _)| c.action.is_write()) {
         match allowed.get(&key(change)) {
-            Some(old)
-                if old.action == change.action || old.action == Action::Create && change.action == Action::Update =>
-            {
+            Some(old) if old.action == change.action || resumed && is_second_half(old, change) => {
                 if !conforms(fingerprinter, &old.after, &change.after) {
                     lines.push(format!("{}: the new values differ from the reviewed ones", change.address));
-                } else if old.action != Action::Create && !conforms(fingerprinter, &old.before, &change.before) {
+                } else if old.action == change.action
+                    && old.action != Action::Create
+                    && !conforms(fingerprinter, &old.before, &change.before)
+                {
                     lines.push(format!("{}: what is there now is not what the plan was made from", change.address));
                 }
             }
@@ -53,7 +71,10 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, now: &Plan) -> Ve
                 words(change.action)
             )),
             None => {
-                if !within(&reviewed.deferred, change) {
+                let replaced = allowed.get(&(change.address.clone(), None));
+                let left_over =
+                    change.deposed.is_some() && replaced.is_some_and(|r| r.action == Action::ReplaceCreateFirst);
+                if !(resumed && left_over || within(fingerprinter, &reviewed.deferred, change, item.desired.as_ref())) {
                     lines.push(format!("{}: {} was not in the plan", change.address, words(change.action)));
                 }
             }
@@ -69,18 +90,67 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, now: &Plan) -> Ve
     lines
 }
 
+/// Whether a change completes what an interrupted run has begun: a create that is there but was not
+/// confirmed or failed half-way, a replace whose old object is gone.
+fn is_second_half(old: &Change, now: &Change) -> bool {
+    let replaces = |a| matches!(a, Action::Replace | Action::ReplaceCreateFirst);
+    match old.action {
+        Action::Create => now.action == Action::Update || replaces(now.action) && now.reason == Reason::Tainted,
+        Action::Replace | Action::ReplaceCreateFirst => matches!(now.action, Action::Create | Action::Update),
+        _ => false,
+    }
+}
+
 fn words(action: Action) -> String {
     action.words().join(" and ")
 }
 
 /// Whether a change is inside one of the envelopes: its block was deferred with this action allowed,
-/// and what was known of its attributes is so.
-pub fn within(envelopes: &[Deferred], change: &Change) -> bool {
-    envelopes.iter().any(|e| {
-        e.resource == change.address.resource()
-            && e.actions.contains(&change.action)
-            && (e.pattern.contains("[*]") || e.pattern == change.address.to_string())
+/// and what was known of its configuration is so.
+pub fn within(fingerprinter: &Fingerprinter, envelopes: &[Deferred], change: &Change, desired: Option<&Value>) -> bool {
+    let resource = change.address.resource();
+    let mut bounds = envelopes.iter().filter(|e| e.resource == resource).peekable();
+    if bounds.peek().is_none() {
+        return false;
+    }
+    let address = change.address.to_string();
+    bounds.any(|e| {
+        e.actions.contains(&change.action)
+            && covers(&e.pattern, &address)
+            && desired.is_none_or(|d| as_known(fingerprinter, &e.known, d))
     })
+}
+
+/// Whether a configuration says what was known of it: nothing is known where there is null.
+fn as_known(fingerprinter: &Fingerprinter, known: &Value, desired: &Value) -> bool {
+    let Some(fields) = known.as_fields() else { return true };
+    fields
+        .iter()
+        .all(|(name, value)| value.is_null() || desired.get(name).is_some_and(|d| conforms(fingerprinter, value, d)))
+}
+
+/// Whether an address fits a pattern, in which `[*]` stands for any key.
+fn covers(pattern: &str, address: &str) -> bool {
+    let mut parts = pattern.split("[*]");
+    let Some(mut rest) = parts.next().and_then(|first| address.strip_prefix(first)) else { return false };
+    for part in parts {
+        let Some(after) = after_key(rest).and_then(|r| r.strip_prefix(part)) else { return false };
+        rest = after;
+    }
+    rest.is_empty()
+}
+
+/// What follows the key that a text begins with.
+fn after_key(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix('[')?;
+    let Some(quoted) = inner.strip_prefix('"') else { return inner.split_once(']').map(|(_, rest)| rest) };
+    let mut escaped = false;
+    let end = quoted.char_indices().find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    })?;
+    quoted[end.0 + 1..].strip_prefix(']')
 }
 
 #[cfg(test)]
@@ -96,5 +166,21 @@ mod tests {
         let bad = Value::object([("a", Value::string("z")), ("b", Value::string("y"))]);
         assert!(conforms(&f, &planned, &good));
         assert!(!conforms(&f, &planned, &bad));
+    }
+
+    #[test]
+    fn patterns_cover_keys_and_nothing_else() {
+        for (pattern, address, fits) in [
+            ("a.b", "a.b", true),
+            ("a.b", "a.b[0]", false),
+            ("a.b[*]", "a.b[10]", true),
+            ("a.b[*]", "a.b", false),
+            ("module.m[\"x\"].a.b[*]", "module.m[\"x\"].a.b[\"k]\\\"[\"]", true),
+            ("module.m[\"x\"].a.b[*]", "module.m[\"y\"].a.b[0]", false),
+            ("module.m[*].a.b", "module.m[\"y\"].a.b", true),
+            ("module.m[*].a.b", "module.m[\"y\"].a.c", false),
+        ] {
+            assert_eq!(covers(pattern, address), fits, "{pattern} {address}");
+        }
     }
 }

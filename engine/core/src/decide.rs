@@ -89,7 +89,8 @@ pub fn decide(input: &Input<'_>) -> Decision {
         Seen::Present(o) => Some(o),
         Seen::Absent | Seen::Nothing => None,
     };
-    let base = observed.map(|o| &o.values).or_else(|| input.saved.map(|s| &s.values));
+    // What is not there is made as configured: there is nothing that could be left as it is.
+    let base = observed.map(|o| &o.values);
     let desired = ignoring(input.rule.ignore, input.desired, base);
     let preview = match input.preview {
         Some(PreviewResponse::Values(v)) => Some(v),
@@ -203,6 +204,11 @@ fn known(
     if is_replace && input.rule.protected {
         return Decision::Refuse(Box::new(protected(input.address, "replaced", &verdict)));
     }
+    if action == Action::ReplaceCreateFirst
+        && input.rules.identity(desired) == mesh_sdk::IdentityHint::Known(found.identity.clone())
+    {
+        return Decision::Refuse(Box::new(same_identity(input.address, found)));
+    }
     if is_replace && !matches!(verdict, Verdict::Replace(_)) {
         // A new object has new computed values: decide as if there were none.
         response.after = input
@@ -307,6 +313,20 @@ fn verdict(input: &Input<'_>, response: &PlanResponse) -> Verdict {
 
 fn replace_action(input: &Input<'_>) -> Action {
     if input.rule.create_before_destroy { Action::ReplaceCreateFirst } else { Action::Replace }
+}
+
+/// The error for a new object that would stand where the old one still is.
+fn same_identity(address: &Address, found: &Observed) -> Diagnostic {
+    Diagnostic::error(
+        "plan::same_identity",
+        "The new object cannot be made before the old one is deleted",
+        format!(
+            "{address} is replaced with create_before_destroy (its own, or that of a block that needs it), but the new object has the \
+             identity of the old one, {:?}, and both cannot exist at once. Give the new one another name, or take create_before_destroy away.",
+            found.identity.0
+        ),
+    )
+    .on(address)
 }
 
 /// The error for an object that must stay.

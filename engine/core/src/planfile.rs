@@ -40,6 +40,9 @@ pub struct Content {
     pub files: BTreeMap<String, String>,
     /// The root folder when the plan was made.
     pub root: PathBuf,
+    /// The digest of what was unfinished in the state.
+    #[serde(default)]
+    pub unfinished: Option<String>,
     /// Values of variables as text of the language, ephemeral ones left out.
     pub inputs: BTreeMap<String, String>,
     /// Whether everything is destroyed.
@@ -106,6 +109,9 @@ pub struct SavedEnvelope {
     pub actions: Vec<String>,
     /// Why it waits, in words.
     pub reason: String,
+    /// What was known of its configuration, secrets by fingerprint.
+    #[serde(default)]
+    pub known: Json,
 }
 
 impl Content {
@@ -209,6 +215,7 @@ mod tests {
         Content {
             files: BTreeMap::from([("main.mesh.hcl".to_owned(), "x".to_owned())]),
             root: PathBuf::from("/r"),
+            unfinished: None,
             inputs: BTreeMap::new(),
             destroy: false,
             refresh: true,

@@ -5,21 +5,22 @@
 //! equal to the approved one or narrower. So a saved plan, an approved digest, a resumed run and a
 //! plain apply are one path.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_lang::Config;
 use mesh_lang::functions::Context;
 use mesh_model::change::{Counts, Deferred, Waiting};
-use mesh_model::{Diagnostic, Diagnostics, Mode, Plan, Snapshot};
+use mesh_model::{Change, Diagnostic, Diagnostics, Mode, Plan, Snapshot};
 use mesh_state::{Backend, LockInfo, Outputs, StateError, Writer};
 
 use crate::apply::{self, Cancel, Report};
-use crate::conform::{exceeds, within};
+use crate::conform::{Reviewed, exceeds, within};
 use crate::engine::Engine;
 use crate::graph::{self, Graph};
 use crate::inputs::Inputs;
-use crate::plan::{self, Options, Planning, Request};
+use crate::plan::{self, Item, Options, Planning, Request};
 
 /// What a plan or an apply works on.
 pub struct Run<'r> {
@@ -113,7 +114,7 @@ impl Run<'_> {
         let fingerprinter = self.backend.fingerprinter().await.map_err(|e| state_diagnostics(&e))?;
         let snapshot = self.backend.snapshot().await.map_err(|e| state_diagnostics(&e))?;
         let graph = self.prepare(&snapshot)?;
-        let planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter)).await;
+        let planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter, self.options)).await;
         let out = then(&planning);
         close(&planning).await;
         Ok(out)
@@ -132,6 +133,7 @@ impl Run<'_> {
         graph: &'s Graph,
         snapshot: Snapshot,
         fingerprinter: mesh_model::Fingerprinter,
+        options: &'s Options,
     ) -> Request<'s, 's> {
         Request {
             config: self.config,
@@ -139,7 +141,7 @@ impl Run<'_> {
             inputs: self.inputs,
             snapshot,
             fingerprinter,
-            options: self.options,
+            options,
             context: self.context,
         }
     }
@@ -153,7 +155,7 @@ impl Run<'_> {
     pub async fn apply(
         &self,
         approver: &mut dyn Approver,
-        reviewed: Option<&Plan>,
+        reviewed: Option<&Reviewed>,
         lock: LockInfo,
         wait: Duration,
         cancel: Cancel,
@@ -162,8 +164,11 @@ impl Run<'_> {
         let fingerprinter = self.backend.fingerprinter().await.map_err(|e| state_diagnostics(&e))?;
         let mut writer: Option<Box<dyn Writer>> = None;
         let mut finished = Finished::default();
-        let mut first_plan: Option<Plan> = reviewed.cloned();
+        let mut first_plan: Option<Plan> = reviewed.map(|r| r.plan.clone());
         let mut lock = Some(lock);
+        // A replace that was asked for is kept in state from the first stage on.
+        let again = Options { replace: Vec::new(), ..self.options.clone() };
+        let mut before: Vec<Deferred> = Vec::new();
         for stage in 1.. {
             let snapshot = match &writer {
                 Some(w) => w.snapshot().await,
@@ -171,8 +176,14 @@ impl Run<'_> {
             }
             .map_err(|e| state_diagnostics(&e))?;
             let seen = mark(&snapshot);
+            let origin = match reviewed.filter(|_| stage == 1) {
+                Some(reviewed) => self.origin(reviewed, &snapshot).await?,
+                None => Origin::Same,
+            };
+            let options = if stage > 1 || origin == Origin::Resumed { &again } else { self.options };
             let graph = self.prepare(&snapshot)?;
-            let planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter.clone())).await;
+            let planning =
+                plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter.clone(), options)).await;
             if planning.diagnostics.has_errors() {
                 let diagnostics = planning.diagnostics.clone();
                 close(&planning).await;
@@ -193,16 +204,25 @@ impl Run<'_> {
                 close(&planning).await;
                 break;
             }
+            if stage > 1 && !goes_on(&fingerprinter, &before, &planning) {
+                close(&planning).await;
+                break;
+            }
             let beyond = match &first_plan {
                 Some(first) if stage == 1 => {
-                    let lines = exceeds(&fingerprinter, first, &planning.plan);
+                    let lines = match origin {
+                        Origin::Other => vec![OTHER_ORIGIN.to_owned()],
+                        _ => exceeds(&fingerprinter, first, &planning, origin == Origin::Resumed),
+                    };
                     if !lines.is_empty() {
                         close(&planning).await;
                         return Err(stale(&lines).into());
                     }
                     false
                 }
-                Some(first) => planning.plan.writes().any(|c| !within(&first.deferred, c)),
+                Some(first) => {
+                    writes(&planning).any(|(c, i)| !within(&fingerprinter, &first.deferred, c, i.desired.as_ref()))
+                }
                 None => false,
             };
             if approver.approve(stage, &planning, !beyond) == Approval::No {
@@ -214,53 +234,124 @@ impl Run<'_> {
                 first_plan = Some(planning.plan.clone());
             }
             if let Some(info) = lock.take() {
-                let w = self.backend.lock(info, wait).await.map_err(|e| state_diagnostics(&e))?;
-                let now = w.snapshot().await.map_err(|e| state_diagnostics(&e))?;
-                if mark(&now) != seen {
-                    close(&planning).await;
-                    release(Some(w)).await?;
-                    return Err(moved().into());
+                match self.locked(info, wait, &seen).await {
+                    Ok(w) => writer = Some(w),
+                    Err(diagnostics) => {
+                        close(&planning).await;
+                        return Err(diagnostics);
+                    }
                 }
-                writer = Some(w);
             }
             let Some(w) = writer.as_deref() else { break };
-            let operations = planning.plan.writes().count();
-            self.engine.sink.event(crate::Event::StageStarted { stage, operations });
-            w.begin(&planning.digest(), &command).await.map_err(|e| state_diagnostics(&e))?;
-            let timestamp = jiff::Timestamp::now().round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default();
-            let report = apply::apply(
-                self.engine,
-                &planning,
-                self.inputs,
-                w,
-                self.options.parallelism,
-                &timestamp,
-                cancel.clone(),
-            )
-            .await
-            .map_err(|e| state_diagnostics(&e))?;
-            let complete = planning.plan.is_complete();
+            let report = self.stage(stage, &planning, w, reviewed, &command, &cancel).await;
             close(&planning).await;
+            let report = report.map_err(|e| state_diagnostics(&e))?;
             finished.counts = add(finished.counts, report.counts);
             finished.outputs = report.outputs.clone();
             let succeeded = report.succeeded();
-            if succeeded {
-                w.finish(report.outputs.clone(), apply::summary(&report, complete))
-                    .await
-                    .map_err(|e| state_diagnostics(&e))?;
-            }
             finished.report = report;
-            if !succeeded || complete {
+            if !succeeded || planning.plan.is_complete() {
                 break;
             }
+            before.clone_from(&planning.plan.deferred);
         }
         release(writer).await?;
         Ok(finished)
     }
+
+    /// Takes the lock; state must be as it was when the plan was made.
+    async fn locked(&self, info: LockInfo, wait: Duration, seen: &Mark) -> Result<Box<dyn Writer>, Diagnostics> {
+        let writer = self.backend.lock(info, wait).await.map_err(|e| state_diagnostics(&e))?;
+        let now = writer.snapshot().await.map_err(|e| state_diagnostics(&e))?;
+        if mark(&now) == *seen {
+            return Ok(writer);
+        }
+        release(Some(writer)).await?;
+        Err(moved().into())
+    }
+
+    /// Applies one stage, and ends it in state when everything was done.
+    async fn stage(
+        &self,
+        stage: usize,
+        planning: &Planning<'_>,
+        writer: &dyn Writer,
+        reviewed: Option<&Reviewed>,
+        command: &str,
+        cancel: &Cancel,
+    ) -> Result<Report, StateError> {
+        let operations = planning.plan.writes().count();
+        self.engine.sink.event(crate::Event::StageStarted { stage, operations });
+        // All that a reviewed plan leads to is recorded under its digest: so it can be resumed.
+        let digest = reviewed.map_or_else(|| planning.digest(), |r| r.digest.clone());
+        writer.begin(&digest, command).await?;
+        let now = jiff::Timestamp::now();
+        let timestamp = now.round(jiff::Unit::Second).map(|t| t.to_string()).unwrap_or_default();
+        let report = apply::apply(
+            self.engine,
+            planning,
+            self.inputs,
+            writer,
+            self.options.parallelism,
+            &timestamp,
+            cancel.clone(),
+        )
+        .await?;
+        if report.succeeded() {
+            let summary = apply::summary(&report, planning.plan.is_complete());
+            writer.finish(report.outputs.clone(), summary).await?;
+        }
+        Ok(report)
+    }
+
+    /// Where state comes from, seen from a reviewed plan.
+    async fn origin(&self, reviewed: &Reviewed, snapshot: &Snapshot) -> Result<Origin, Diagnostics> {
+        let unfinished = snapshot.unfinished.as_ref().map(|u| &*u.digest);
+        let ours = unfinished == Some(reviewed.digest.as_str());
+        if snapshot.serial == reviewed.serial {
+            return Ok(match (ours, unfinished == reviewed.unfinished.as_deref()) {
+                (true, _) => Origin::Resumed,
+                (false, true) => Origin::Same,
+                (false, false) => Origin::Other,
+            });
+        }
+        let history = self.backend.history().await.map_err(|e| state_diagnostics(&e))?;
+        let since: Vec<_> = history.iter().filter(|h| h.serial > reviewed.serial).collect();
+        let all = u64::try_from(since.len()).ok() == snapshot.serial.checked_sub(reviewed.serial);
+        let only_ours = all && since.iter().all(|h| h.digest == reviewed.digest) && (ours || unfinished.is_none());
+        Ok(if only_ours { Origin::Resumed } else { Origin::Other })
+    }
+}
+
+const OTHER_ORIGIN: &str = "state: another run has applied something since the plan was made";
+
+/// Where state comes from, seen from a reviewed plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Origin {
+    /// It is what the plan was made from.
+    Same,
+    /// This very plan has changed it, and nothing else has.
+    Resumed,
+    /// Something else has changed it.
+    Other,
+}
+
+fn writes<'p>(planning: &'p Planning<'_>) -> impl Iterator<Item = (&'p Change, &'p Item)> {
+    planning.plan.changes.iter().zip(&planning.items).filter(|(c, _)| c.action.is_write())
+}
+
+/// Whether a later stage does something that had to wait before. What changes with every plan (a
+/// time, for example) is no reason for one stage after the other.
+fn goes_on(fingerprinter: &mesh_model::Fingerprinter, before: &[Deferred], planning: &Planning<'_>) -> bool {
+    let patterns = |list: &[Deferred]| list.iter().map(|d| d.pattern.clone()).collect::<BTreeSet<_>>();
+    patterns(before) != patterns(&planning.plan.deferred)
+        || writes(planning).any(|(c, i)| within(fingerprinter, before, c, i.desired.as_ref()))
 }
 
 /// What must not have moved between planning and locking.
-fn mark(snapshot: &Snapshot) -> (Arc<str>, u64, usize, usize, Option<Arc<str>>) {
+type Mark = (Arc<str>, u64, usize, usize, Option<Arc<str>>);
+
+fn mark(snapshot: &Snapshot) -> Mark {
     (
         snapshot.lineage.clone(),
         snapshot.serial,

@@ -5,6 +5,7 @@
 //! became true. A scope looks values up by node number; nothing is copied but `Arc`s.
 
 use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mesh_lang::functions::Context;
@@ -43,6 +44,8 @@ pub struct World<'c> {
     modules: RefCell<Vec<Option<Arc<[ModuleInstance]>>>>,
     /// Values of each node by module instance.
     values: RefCell<Vec<Vec<Value>>>,
+    /// What callers see of module calls, while the outputs stay as they are.
+    calls: RefCell<HashMap<(u32, usize), Value>>,
     functions: Vec<Context>,
     applying: OnceCell<Vec<Context>>,
 }
@@ -67,6 +70,7 @@ impl<'c> World<'c> {
             graph,
             modules: RefCell::new(modules),
             values: RefCell::new(vec![Vec::new(); graph.nodes.len()]),
+            calls: RefCell::default(),
             functions,
             applying: OnceCell::new(),
         }
@@ -84,13 +88,22 @@ impl<'c> World<'c> {
         self.modules.borrow()[module].clone().unwrap_or_else(|| Arc::from([]))
     }
 
+    /// The instances of a module; `None` while its call is not expanded.
+    pub fn expanded(&self, module: usize) -> Option<Arc<[ModuleInstance]>> {
+        self.modules.borrow()[module].clone()
+    }
+
     /// Sets the instances of a module.
     pub fn expand(&self, module: usize, instances: Vec<ModuleInstance>) {
         self.modules.borrow_mut()[module] = Some(instances.into());
+        self.calls.borrow_mut().clear();
     }
 
     /// Sets the value of a node in one module instance.
     pub fn set(&self, node: u32, ordinal: usize, value: Value) {
+        if matches!(self.graph.nodes[node as usize], Node::Output { .. }) {
+            self.calls.borrow_mut().clear();
+        }
         let mut values = self.values.borrow_mut();
         let row = &mut values[node as usize];
         if row.len() <= ordinal {
@@ -111,6 +124,15 @@ impl<'c> World<'c> {
 
     /// The object of a module call as its caller sees it.
     fn module_value(&self, call: u32, ordinal: usize) -> Value {
+        if let Some(value) = self.calls.borrow().get(&(call, ordinal)) {
+            return value.clone();
+        }
+        let value = self.gathered(call, ordinal);
+        self.calls.borrow_mut().insert((call, ordinal), value.clone());
+        value
+    }
+
+    fn gathered(&self, call: u32, ordinal: usize) -> Value {
         let Node::Call { module, item } = self.graph.nodes[call as usize] else { return Value::NULL };
         let call = &self.config.modules[module].calls[item];
         let Some(instances) = self.modules.borrow()[call.module].clone() else { return Value::unknown(Type::Dynamic) };

@@ -109,13 +109,20 @@ fn unix(time: x509_cert::time::Time) -> i64 {
 
 /// All certificates of a PEM text in order; a text without any is an error.
 pub fn parse_certificates(pem: &str) -> Result<Vec<CertificateInfo>, Malformed> {
+    certificates(pem)?.iter().map(|der| CertificateInfo::from_der(der)).collect()
+}
+
+/// The first certificate of a PEM text; those behind it need only be whole PEM blocks.
+pub fn parse_first_certificate(pem: &str) -> Result<CertificateInfo, Malformed> {
+    certificates(pem)?.first().map_or_else(|| Err(Malformed(NONE.into())), |der| CertificateInfo::from_der(der))
+}
+
+const NONE: &str = "the text has no PEM block \"-----BEGIN CERTIFICATE-----\"";
+
+fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Malformed> {
     let found = blocks(pem, &["CERTIFICATE", "X509 CERTIFICATE"])?;
     if found.is_empty() {
-        return Err(Malformed(if pem.trim().is_empty() {
-            "the text is empty".into()
-        } else {
-            "the text has no PEM block \"-----BEGIN CERTIFICATE-----\"".into()
-        }));
+        return Err(Malformed(if pem.trim().is_empty() { "the text is empty" } else { NONE }.into()));
     }
-    found.iter().map(|der| CertificateInfo::from_der(der)).collect()
+    Ok(found)
 }

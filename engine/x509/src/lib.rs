@@ -8,14 +8,16 @@
 pub mod certificate;
 pub mod chain;
 pub mod csr;
+mod decrypt;
 pub mod issue;
 pub mod name;
 pub mod pem;
 mod verify;
 
-pub use certificate::{CertificateInfo, parse_certificates};
+pub use certificate::{CertificateInfo, parse_certificates, parse_first_certificate};
 pub use chain::{ChainReport, ChainRequest, verify_chain};
 pub use csr::{CsrInfo, parse_csr};
+pub use decrypt::{DecryptError, rsa_decrypt};
 pub use issue::{IssueError, SignatureScheme, Template, ToBeSigned};
 pub use pem::Malformed;
 

@@ -14,6 +14,15 @@ pub struct Malformed(pub String);
 /// The DER bytes of every block with one of these labels, in order. A block that is not closed or
 /// not base64 is an error; blocks with other labels are passed over.
 pub fn blocks(text: &str, labels: &[&str]) -> Result<Vec<Vec<u8>>, Malformed> {
+    Ok(select(text, |label| labels.contains(&label))?.into_iter().map(|(_, der)| der).collect())
+}
+
+/// Label and DER bytes of every block, in order; errors as in [`blocks`].
+pub fn all(text: &str) -> Result<Vec<(String, Vec<u8>)>, Malformed> {
+    select(text, |_| true)
+}
+
+fn select(text: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, Vec<u8>)>, Malformed> {
     const BEGIN: &str = "-----BEGIN ";
     let mut found = Vec::new();
     let mut rest = text;
@@ -26,11 +35,11 @@ pub fn blocks(text: &str, labels: &[&str]) -> Result<Vec<Vec<u8>>, Malformed> {
         let Some((body, after)) = body.split_once(&end) else {
             return Err(Malformed(format!("the PEM block {label:?} has no line \"{end}\": the text is cut off")));
         };
-        if labels.contains(&label) {
+        if wanted(label) {
             let clean: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
             let der =
                 STANDARD.decode(clean).map_err(|e| Malformed(format!("the PEM block {label:?} is not base64: {e}")))?;
-            found.push(der);
+            found.push((label.to_owned(), der));
         }
         rest = after;
     }
@@ -64,6 +73,7 @@ mod tests {
         assert_eq!(blocks(&text, &["A"]), Ok(vec![vec![1; 100]]));
         assert_eq!(blocks(&text, &["A", "B"]).map(|b| b.len()), Ok(2));
         assert_eq!(blocks("nothing", &["A"]), Ok(vec![]));
+        assert_eq!(all(&text), Ok(vec![("A".into(), vec![1; 100]), ("B".into(), vec![2])]));
     }
 
     #[test]

@@ -9,15 +9,15 @@ mod operation;
 
 pub(crate) use operation::state_error as state_diagnostic;
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use mesh_model::change::Counts;
 use mesh_model::snapshot::{Operation, StoredOutput};
-use mesh_model::{Action, Address, Diagnostic, Diagnostics, Instance, Value};
+use mesh_model::{Action, Address, Diagnostic, Diagnostics, Instance, Reason, Value};
 use mesh_state::{Outputs, Record, StateError, Summary, Writer};
 use tokio::sync::Semaphore;
 
@@ -86,6 +86,10 @@ struct Walk<'w, 'c> {
     /// What each change gave.
     values: RefCell<Vec<Option<Value>>>,
     cancel: Cancel,
+    /// What is in the report as failed or skipped.
+    said: RefCell<HashSet<Address>>,
+    /// See [`Walk::deposed_key`].
+    deposed_key: OnceCell<Arc<str>>,
 }
 
 /// How a step ended.
@@ -110,6 +114,7 @@ pub async fn apply(
 ) -> Result<Report, StateError> {
     settle_open(planning, writer).await?;
     refresh_state(engine, planning, writer).await?;
+    remember_replaces(planning, writer).await?;
     planning.world.start_applying(timestamp);
     let limits = planning
         .providers
@@ -126,6 +131,8 @@ pub async fn apply(
         report: RefCell::default(),
         values: RefCell::new(vec![None; planning.plan.changes.len()]),
         cancel: cancel.clone(),
+        said: RefCell::default(),
+        deposed_key: OnceCell::new(),
     };
     let operations = graph::build(planning);
     let mut hard = cancel;
@@ -201,6 +208,18 @@ async fn refresh_state(engine: &Engine, planning: &Planning<'_>, writer: &dyn Wr
     Ok(())
 }
 
+/// Replaces that nothing in configuration or reality asks for a second time are kept as taints, so
+/// that a run that is cut off is finished by the next one.
+async fn remember_replaces(planning: &Planning<'_>, writer: &dyn Writer) -> Result<(), StateError> {
+    for change in planning.plan.changes.iter().filter(|c| matches!(c.reason, Reason::Requested | Reason::Triggered)) {
+        if let Some(saved) = planning.snapshot.instances.get(&change.address).filter(|s| !s.tainted) {
+            let instance = Arc::new(Instance { tainted: true, ..Instance::clone(saved) });
+            writer.record(None, Record::Put { address: change.address.clone(), deposed: None, instance }).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Instances without a change whose entry in state is not up to date.
 pub fn state_updates(engine: &Engine, planning: &Planning<'_>) -> Vec<(Address, Arc<Instance>)> {
     let changes = planning.plan.changes.iter().zip(&planning.items);
@@ -231,6 +250,7 @@ pub fn state_updates(engine: &Engine, planning: &Planning<'_>) -> Vec<(Address, 
 
 impl Walk<'_, '_> {
     async fn run(&self, operations: &Operations) {
+        let mut left = operations.steps.len();
         let mut missing = operations.order.incoming().to_vec();
         let mut blocked: Vec<Option<Arc<str>>> = vec![None; operations.steps.len()];
         let mut ready: VecDeque<u32> =
@@ -261,13 +281,34 @@ impl Walk<'_, '_> {
                         }
                     }
                 };
+                left -= 1;
                 Self::done(operations, step, &end, &mut missing, &mut blocked, &mut ready);
             }
             match running.next().await {
-                Some((step, end)) => Self::done(operations, step, &end, &mut missing, &mut blocked, &mut ready),
+                Some((step, end)) => {
+                    left -= 1;
+                    Self::done(operations, step, &end, &mut missing, &mut blocked, &mut ready);
+                }
                 None => break,
             }
         }
+        if left > 0 {
+            self.in_a_circle(operations, &missing);
+        }
+    }
+
+    /// Steps that wait for each other are never begun: that must not look like a success.
+    fn in_a_circle(&self, operations: &Operations, missing: &[u32]) {
+        let because: Arc<str> = Arc::from("it waits for an operation that waits for it");
+        for (step, _) in operations.steps.iter().zip(missing).filter(|(_, n)| **n > 0) {
+            self.skip(*step, &because);
+        }
+        self.report.borrow_mut().diagnostics.push(Diagnostic::error(
+            "apply::order",
+            "Operations wait for each other",
+            "The order of deletes that state remembers and the order of changes that the configuration asks for form a circle, so the \
+             skipped operations were not begun. Make the change in two steps: first the deletes or replaces, then the rest.",
+        ));
     }
 
     fn done(
@@ -295,14 +336,10 @@ impl Walk<'_, '_> {
         let (Step::Make(i) | Step::Remove(i)) = step else { return };
         let change = &self.planning.plan.changes[i];
         // A replace has two steps; it is said once.
-        let mut report = self.report.borrow_mut();
-        if report.skipped.iter().any(|(a, ..)| *a == change.address)
-            || report.failed.iter().any(|(a, _)| *a == change.address)
-        {
+        if !self.said.borrow_mut().insert(change.address.clone()) {
             return;
         }
-        report.skipped.push((change.address.clone(), change.action, because.to_string()));
-        drop(report);
+        self.report.borrow_mut().skipped.push((change.address.clone(), change.action, because.to_string()));
         self.engine.sink.event(Event::Skipped {
             address: change.address.clone(),
             action: change.action,
@@ -312,13 +349,17 @@ impl Walk<'_, '_> {
 
     /// Evaluates a node again with what is known now.
     fn settle(&self, node: u32) -> End {
+        if self.planning.plan.destroy {
+            // Deletes need no values, and what a value needs may be gone.
+            return End::Ok;
+        }
         let world = &self.planning.world;
         let result = match world.graph.nodes[node as usize] {
             crate::graph::Node::Resource { module, item } => {
                 self.gather(node, module, item);
                 Ok(())
             }
-            crate::graph::Node::Output { module: 0, .. } if self.planning.plan.destroy => Ok(()),
+
             _ => crate::plan::again(world, self.inputs, node),
         };
         match result {
@@ -333,25 +374,24 @@ impl Walk<'_, '_> {
 
     /// The value of a block after its instances were made.
     fn gather(&self, node: u32, module: usize, item: usize) {
-        let range = self.planning.changes_of(node);
+        let positions = self.planning.changes_of(node);
         let values = self.values.borrow();
-        if !range.clone().any(|i| values[i].is_some()) {
+        // What waits is not known as a whole: it stays as it was planned.
+        if self.planning.is_deferred(node) || !positions.iter().any(|i| values[*i].is_some()) {
             return;
         }
         let world = &self.planning.world;
         let block = &world.config.modules[module].resources[item];
-        for ordinal in 0..world.instances(module).len() {
-            let mine = range.clone().filter(|i| self.planning.items[*i].ordinal == ordinal).filter_map(|i| {
-                let change = &self.planning.plan.changes[i];
-                if matches!(change.action, Action::Delete | Action::Forget) || change.deposed.is_some() {
-                    return None;
-                }
-                Some((change.address.key.clone(), values[i].clone().unwrap_or_else(|| change.after.clone())))
-            });
-            let mine: Vec<_> = mine.collect();
-            if !mine.is_empty() {
-                world.set(node, ordinal, aggregate(block, mine));
+        let mut instances: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        for &i in positions {
+            let change = &self.planning.plan.changes[i];
+            if !matches!(change.action, Action::Delete | Action::Forget) && change.deposed.is_none() {
+                let value = values[i].clone().unwrap_or_else(|| change.after.clone());
+                instances.entry(self.planning.items[i].ordinal).or_default().push((change.address.key.clone(), value));
             }
+        }
+        for (ordinal, list) in instances {
+            world.set(node, ordinal, aggregate(block, list));
         }
     }
 

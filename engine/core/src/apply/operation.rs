@@ -26,8 +26,11 @@ impl Walk<'_, '_> {
     pub(super) async fn guarded(&self, i: usize, remove: bool) -> End {
         let change = &self.planning.plan.changes[i];
         let item = &self.planning.items[i];
-        let permits = futures::future::join(self.all.acquire(), self.limits[item.provider].acquire());
-        let (Ok(_all), Ok(_one)) = permits.await else { return End::Blocked(Arc::from("the walk has ended")) };
+        // The provider's own limit first: what waits for a slow system must not keep the others out.
+        let Ok(_one) = self.limits[item.provider].acquire().await else {
+            return End::Blocked(Arc::from("the walk has ended"));
+        };
+        let Ok(_all) = self.all.acquire().await else { return End::Blocked(Arc::from("the walk has ended")) };
         if self.cancel.requested() {
             self.report.borrow_mut().interrupted = true;
             let because: Arc<str> = Arc::from("the apply was interrupted");
@@ -69,6 +72,7 @@ impl Walk<'_, '_> {
                     diagnostic: diagnostic.clone(),
                 });
                 let because = Arc::from(format!("{address} failed"));
+                self.said.borrow_mut().insert(address.clone());
                 self.report.borrow_mut().failed.push((address, diagnostic));
                 End::Blocked(because)
             }
@@ -102,12 +106,13 @@ impl Walk<'_, '_> {
     }
 
     fn session(&self, item: &Item) -> Result<Arc<dyn Session>, Diagnostic> {
-        self.planning.providers[item.provider].session.clone().ok_or_else(|| {
-            Diagnostic::error(
-                "apply::session",
-                "A provider is not configured",
-                "BUG: an operation was planned without a session of its provider.",
-            )
+        let provider = &self.planning.providers[item.provider];
+        provider.session.clone().ok_or_else(|| {
+            let detail = format!(
+                "Provider {:?} has no session in this stage, so nothing was sent. Run the same command again.",
+                provider.key
+            );
+            Diagnostic::error("apply::session", "A provider is not configured", detail)
         })
     }
 
@@ -119,21 +124,19 @@ impl Walk<'_, '_> {
 
     /// The configuration with what is known now.
     fn evaluate(&self, item: &Item) -> Result<Value, Diagnostic> {
-        if let Some(desired) = &item.desired
-            && desired.is_wholly_known()
-        {
-            return Ok(desired.clone());
-        }
         let Some((module, block)) = self.block(item) else { return Ok(Value::NULL) };
-        let schema = self.engine.schema(block.mode, &block.ty).map(|s| &s.schema);
-        let Some(schema) = schema else { return Ok(Value::NULL) };
-        let world = &self.planning.world;
-        let scope = world.scope(module, item.ordinal).repeated(&item.repetition);
+        let scope = self.planning.world.scope(module, item.ordinal).repeated(&item.repetition);
+        // Also where the configuration was known: a condition may have waited for other values.
         for condition in &block.lifecycle.preconditions {
             if let Some(d) = check(condition, &scope, "apply::precondition", "A precondition does not hold") {
                 return Err(d);
             }
         }
+        if let Some(desired) = item.desired.as_ref().filter(|d| d.is_wholly_known()) {
+            return Ok(desired.clone());
+        }
+        let schema = self.engine.schema(block.mode, &block.ty).map(|s| &s.schema);
+        let Some(schema) = schema else { return Ok(Value::NULL) };
         let value = eval_body(&block.body, schema, &scope).map_err(|d| first(d, block.span))?;
         if !value.is_wholly_known() {
             return Err(Diagnostic::error(
@@ -219,8 +222,7 @@ impl Walk<'_, '_> {
         let operation =
             if change.action == Action::Update && !adopting { Operation::Update } else { Operation::Create };
         if change.action == Action::ReplaceCreateFirst {
-            let key: Arc<str> = Arc::from(self.deposed_key());
-            self.store(None, Record::Depose { address: change.address.clone(), key }).await?;
+            self.store(None, Record::Depose { address: change.address.clone(), key: self.deposed_key() }).await?;
         }
         let identity = self.identity(change, item, &after, operation);
         let intent = Intent {
@@ -287,7 +289,7 @@ impl Walk<'_, '_> {
         let deposed = change
             .deposed
             .clone()
-            .or_else(|| (change.action == Action::ReplaceCreateFirst).then(|| Arc::from(self.deposed_key())));
+            .or_else(|| (change.action == Action::ReplaceCreateFirst).then(|| self.deposed_key()));
         let gone = Record::Remove { address: change.address.clone(), deposed };
         if change.action == Action::Forget {
             self.store(None, gone).await?;
@@ -377,8 +379,9 @@ impl Walk<'_, '_> {
 
     /// The key of the object that a replace of this plan deposes: the plan's digest, so that a
     /// resumed run finds the same one.
-    fn deposed_key(&self) -> String {
-        self.planning.digest().chars().take(8).collect()
+    fn deposed_key(&self) -> Arc<str> {
+        let make = || Arc::from(self.planning.digest().chars().take(8).collect::<String>());
+        self.deposed_key.get_or_init(make).clone()
     }
 
     #[expect(clippy::too_many_arguments, reason = "one place that knows how an instance is put together")]

@@ -21,7 +21,7 @@ use mesh_lang::Config;
 use mesh_lang::functions::Context;
 use mesh_model::change::{Deferred, Drift, OutputChange, Waiting};
 use mesh_model::snapshot::Identity;
-use mesh_model::{Address, Change, Diagnostic, Diagnostics, Fingerprinter, Plan, Snapshot, Value};
+use mesh_model::{Action, Address, Change, Diagnostic, Diagnostics, Fingerprinter, InstanceKey, Plan, Snapshot, Value};
 use mesh_sdk::{Observed, PreviewResponse};
 
 pub use provider::ProviderState;
@@ -105,8 +105,11 @@ pub struct Planning<'c> {
     pub snapshot: Snapshot,
     /// Open intents, each with what was found of its object.
     pub recovered: Vec<recover::Recovered>,
-    /// Where the changes of each block stand.
-    ranges: HashMap<u32, std::ops::Range<usize>>,
+    /// Where the changes of each block stand: apart, since the instances of two blocks of a repeated
+    /// module take turns in the order of addresses.
+    of_node: HashMap<u32, Vec<usize>>,
+    /// Blocks that wait for a later stage, at least in part.
+    deferred: HashSet<u32>,
     /// Errors and warnings.
     pub diagnostics: Diagnostics,
     /// Compares secrets.
@@ -119,10 +122,14 @@ impl Planning<'_> {
         self.plan.digest(&self.fingerprinter)
     }
 
-    /// Positions of the changes of a block: they stand together, since changes are in the order of
-    /// addresses and a block's module path may only be spread over instances of its modules.
-    pub fn changes_of(&self, node: u32) -> std::ops::Range<usize> {
-        self.ranges.get(&node).cloned().unwrap_or(0..0)
+    /// Positions of the changes of a block, in the order of addresses.
+    pub fn changes_of(&self, node: u32) -> &[usize] {
+        self.of_node.get(&node).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether a block waits for a later stage, at least in part.
+    pub fn is_deferred(&self, node: u32) -> bool {
+        self.deferred.contains(&node)
     }
 }
 
@@ -150,11 +157,20 @@ struct Planner<'p, 'c> {
     states: RefCell<Vec<NodeState>>,
     out: RefCell<Out>,
     create_before_destroy: HashSet<u32>,
+    /// Instances of state by the provider that answers for them.
+    owned: Vec<Vec<Address>>,
+    /// Instances that get a new object.
+    replace: HashSet<&'p Address>,
+    /// In a destroy: what the providers need. Nothing else is evaluated, since what it needs may be
+    /// gone already.
+    wanted: Option<HashSet<u32>>,
 }
 
 #[derive(Default)]
 struct Out {
     planned: Vec<(Change, Item)>,
+    /// Updates and replaces by block and module instance, then by key: positions in `planned`.
+    changing: HashMap<(u32, usize), HashMap<Option<InstanceKey>, usize>>,
     deferred: Vec<Deferred>,
     waiting: Vec<Waiting>,
     drift: Vec<Drift>,
@@ -191,6 +207,12 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
     for address in snapshot.instances.keys() {
         saved.entry(address.resource()).or_default().push(address.clone());
     }
+    let mut owned = vec![Vec::new(); graph.providers.len()];
+    for (address, instance) in &snapshot.instances {
+        if let Some(position) = owner(graph, address, &instance.provider) {
+            owned[position].push(address.clone());
+        }
+    }
     let planner = Planner {
         engine,
         config,
@@ -206,10 +228,34 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
         states: RefCell::new(vec![NodeState::default(); graph.nodes.len()]),
         out: RefCell::default(),
         create_before_destroy: spread(config, graph),
+        owned,
+        replace: options.replace.iter().collect(),
+        wanted: (options.mode == Mode::Destroy).then(|| wanted(graph)),
     };
+    planner.not_there();
     planner.walk().await;
     planner.orphans().await;
     planner.finish()
+}
+
+/// The provider that answers for an instance of state: the one that its block has now, else the one
+/// that it was made with. So an object whose block moved to another alias is looked for there.
+fn owner(graph: &Graph, address: &Address, made_with: &str) -> Option<usize> {
+    let configured = graph.resource(&address.resource()).and_then(|n| graph.provider_of.get(&n).copied());
+    configured.or_else(|| graph.providers.iter().position(|p| &*p.key == made_with && !p.unknown))
+}
+
+/// Everything that the configurations of providers need.
+fn wanted(graph: &Graph) -> HashSet<u32> {
+    let all = 0..u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX);
+    let mut stack: Vec<u32> = all.filter(|n| matches!(graph.nodes[*n as usize], Node::Provider(_))).collect();
+    let mut out = HashSet::new();
+    while let Some(n) = stack.pop() {
+        if out.insert(n) {
+            stack.extend(graph.needs.after(n));
+        }
+    }
+    out
 }
 
 /// Blocks that are replaced by making the new object first: those that say so, and all that they
@@ -282,7 +328,37 @@ impl<'c> Planner<'_, 'c> {
         failed
     }
 
+    /// Whether a destroy has no use for a node's value.
+    fn idle(&self, node: u32) -> bool {
+        self.wanted.as_ref().is_some_and(|w| !w.contains(&node))
+    }
+
+    /// `-replace` of what is not in state does nothing: that is said.
+    fn not_there(&self) {
+        for address in &self.options.replace {
+            if !self.snapshot.instances.contains_key(address) {
+                let (text, known) = (address.to_string(), self.saved.get(&address.resource()));
+                let known: Vec<String> = known.into_iter().flatten().map(ToString::to_string).collect();
+                let near = mesh_lang::suggestion(&text, known.iter().map(String::as_str));
+                let near = near.map(|s| format!(" Did you mean {s}?")).unwrap_or_default();
+                self.out.borrow_mut().diagnostics.push(Diagnostic::warning(
+                    "plan::replace",
+                    "Nothing to replace",
+                    format!("-replace={address}: state has no such instance, so the option does nothing.{near} mesh state list shows all."),
+                ));
+            }
+        }
+    }
+
     fn visit_at_once(&self, node: u32) -> bool {
+        if self.idle(node)
+            && !matches!(
+                self.graph.nodes[node as usize],
+                Node::Variable { module: 0, .. } | Node::Provider(_) | Node::Resource { .. }
+            )
+        {
+            return true;
+        }
         match self.graph.nodes[node as usize] {
             Node::Variable { module, item } => {
                 if !self.inherit(node) {
@@ -320,6 +396,7 @@ impl<'c> Planner<'_, 'c> {
                 match (block.mode, self.options.mode) {
                     (mesh_model::Mode::Managed, Mode::Normal) => self.managed(node, module, block).await,
                     (mesh_model::Mode::Managed, Mode::Destroy) => self.remembered(node, module, block),
+                    (mesh_model::Mode::Data, _) if self.idle(node) => {}
                     (mesh_model::Mode::Data, _) => self.data(node, module, block).await,
                     (mesh_model::Mode::Ephemeral, _) => self.say(
                         node,
@@ -364,6 +441,14 @@ impl<'c> Planner<'_, 'c> {
 
     fn finish(self) -> Planning<'c> {
         let mut out = self.out.into_inner();
+        // Root outputs that are no longer there; a destroy takes all of them away.
+        for (name, old) in &self.snapshot.outputs {
+            let stays = self.options.mode == Mode::Normal && self.config.root().outputs.iter().any(|o| o.name == *name);
+            if !stays {
+                let gone = OutputChange { before: old.value.clone(), after: Value::NULL, action: Action::Delete };
+                out.outputs.insert(name.clone(), gone);
+            }
+        }
         out.planned.sort_by(|(a, _), (b, _)| a.address.cmp(&b.address).then_with(|| a.deposed.cmp(&b.deposed)));
         out.deferred.sort_by(|a, b| a.pattern.cmp(&b.pattern));
         out.drift.sort_by(|a, b| a.address.cmp(&b.address));
@@ -372,13 +457,14 @@ impl<'c> Planner<'_, 'c> {
         let mut diagnostics = out.diagnostics;
         diagnostics.0.sort_by_key(|d| (d.severity, d.span));
         diagnostics.0.dedup();
-        let mut ranges: HashMap<u32, std::ops::Range<usize>> = HashMap::new();
+        let mut of_node: HashMap<u32, Vec<usize>> = HashMap::new();
         for (i, (_, item)) in out.planned.iter().enumerate() {
             if let Some(node) = item.node {
-                let range = ranges.entry(node).or_insert(i..i);
-                range.end = i + 1;
+                of_node.entry(node).or_default().push(i);
             }
         }
+        let states = self.states.into_inner();
+        let deferred = (0..).zip(&states).filter(|(_, s)| s.deferred.is_some()).map(|(n, _)| n).collect();
         let (changes, items) = out.planned.into_iter().unzip();
         Planning {
             plan: Plan {
@@ -395,7 +481,8 @@ impl<'c> Planner<'_, 'c> {
             providers: self.providers.into_inner(),
             snapshot: self.snapshot,
             recovered: self.recovered.into_inner(),
-            ranges,
+            of_node,
+            deferred,
             diagnostics,
             fingerprinter: self.fingerprinter,
         }

@@ -1,9 +1,10 @@
 //! Objects that state knows and the configuration does not name (any more).
 
-use mesh_model::change::Previewed;
+use mesh_model::change::{Deferred, Previewed};
 use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Value};
 
 use super::{Item, Mode, Planner};
+use crate::graph::Node;
 use crate::world::Repetition;
 
 impl Planner<'_, '_> {
@@ -24,7 +25,7 @@ impl Planner<'_, '_> {
                 continue;
             };
             if self.providers.borrow()[position].session.is_none() {
-                // The provider failed or is deferred: that was said.
+                self.unreachable(&address, position);
                 continue;
             }
             if self.tentative(&address) && matches!(self.seen(position, &address), Ok(None)) {
@@ -39,6 +40,10 @@ impl Planner<'_, '_> {
                 self.no_provider(&address);
                 continue;
             };
+            if self.providers.borrow()[position].session.is_none() {
+                self.unreachable(&address, position);
+                continue;
+            }
             let change = Change {
                 address: address.clone(),
                 previous_address: None,
@@ -72,8 +77,41 @@ impl Planner<'_, '_> {
     }
 
     fn position(&self, address: &Address) -> Option<usize> {
-        let key = &self.snapshot.instances.get(address)?.provider;
-        self.graph.providers.iter().position(|p| p.key == *key && !p.unknown)
+        super::owner(self.graph, address, &self.snapshot.instances.get(address)?.provider)
+    }
+
+    /// An object that is to go, but whose provider has no session: a failure of the provider was said;
+    /// one that waits for a later stage takes the object with it.
+    fn unreachable(&self, address: &Address, position: usize) {
+        let node = self.graph.nodes.iter().position(|n| *n == Node::Provider(position));
+        let reason = node.and_then(|n| self.states.borrow()[n].deferred.clone());
+        let Some(reason) = reason else { return };
+        let mut out = self.out.borrow_mut();
+        if self.options.mode == Mode::Destroy {
+            out.diagnostics.push(
+                Diagnostic::error(
+                    "plan::destroy_provider",
+                    "An object cannot be destroyed, since its provider cannot be configured",
+                    format!(
+                        "{address} is in state, but {reason}, and a destroy makes no such values. Give the provider block values that are                          known (those that it had when the object was made) and destroy again."
+                    ),
+                )
+                .on(address),
+            );
+        } else if self
+            .graph
+            .resource(&address.resource())
+            .is_none_or(|n| self.states.borrow()[n as usize].deferred.is_none())
+        {
+            out.deferred.push(Deferred {
+                resource: address.resource(),
+                pattern: address.to_string(),
+                actions: vec![Action::Delete, Action::Forget],
+                reason: reason.to_string(),
+                reason_code: "provider_config_unknown",
+                known: Value::NULL,
+            });
+        }
     }
 
     fn no_provider(&self, address: &Address) {

@@ -47,8 +47,7 @@ impl Planner<'_, '_> {
             );
             return;
         }
-        let addresses: Vec<Address> =
-            self.snapshot.instances.iter().filter(|(_, i)| i.provider == used.key).map(|(a, _)| a.clone()).collect();
+        let addresses = self.owned[position].clone();
         let needed = !addresses.is_empty() || self.graph.provider_of.values().any(|p| *p == position);
         if !needed {
             return;
@@ -148,20 +147,19 @@ impl Planner<'_, '_> {
         self.engine.sink.event(Event::Observed { provider: key, objects: addresses.len(), elapsed: start.elapsed() });
         for recovered in self.recovered.borrow_mut().iter_mut() {
             // An intent about another object at the same address (a deposed one) is not answered by this.
-            let same = |a: &Address| {
-                *a == recovered.intent.address
-                    && (recovered.intent.identity.is_none()
-                        || recovered.intent.identity == self.snapshot.instances[a].identity)
-            };
-            if let Some(i) = addresses.iter().position(same) {
-                match &seen[i] {
-                    Ok(Observation::Present(o)) => {
-                        recovered.looked = true;
-                        recovered.found = Some((o.values.clone(), o.identity.clone()));
-                    }
-                    Ok(Observation::Absent) => recovered.looked = true,
-                    Err(_) => {}
+            let Ok(i) = addresses.binary_search(&recovered.intent.address) else { continue };
+            if recovered.intent.identity.is_some()
+                && recovered.intent.identity != self.snapshot.instances[&addresses[i]].identity
+            {
+                continue;
+            }
+            match &seen[i] {
+                Ok(Observation::Present(o)) => {
+                    recovered.looked = true;
+                    recovered.found = Some((o.values.clone(), o.identity.clone()));
                 }
+                Ok(Observation::Absent) => recovered.looked = true,
+                Err(_) => {}
             }
         }
         self.providers.borrow_mut()[position].observed = addresses.into_iter().zip(seen).collect();

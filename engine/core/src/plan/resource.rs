@@ -1,17 +1,22 @@
 //! Managed resources: evaluate, expand, look, decide.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use mesh_lang::{Resource, attribute_span, eval_body};
+use mesh_lang::{Config, Expr, Resource, Scope, attribute_span, eval_body};
 use mesh_model::change::{Deferred, Waiting};
 use mesh_model::snapshot::Identity;
-use mesh_model::{Action, Address, Change, Diagnostic, Instance, InstanceKey, Reason, ResourceSchema, Type, Value};
+use mesh_model::{
+    Action, Address, Change, Diagnostic, Instance, InstanceKey, Path, Reason, ResourceAddress, ResourceSchema, Step,
+    Type, Value,
+};
 use mesh_sdk::{IdentityHint, Observation, ObserveRequest, Observed, PreviewRequest, PreviewResponse, Rules, Session};
 
 use super::provider::{code, is_ephemeral};
 use super::{Item, Planner, values};
 use crate::decide::{self, Decision, Input, Rule, Seen};
+use crate::graph::Node;
 use crate::world::{Expansion, ModuleInstance, Repetition, address, aggregate, expand};
 
 /// One instance on its way to a decision.
@@ -39,6 +44,14 @@ struct Kind<'p> {
     rules: &'p dyn Rules,
     position: usize,
     session: Arc<dyn Session>,
+}
+
+/// The path of a module whose instances are not known: `module.a.module.b[*].`.
+fn pattern(config: &Config, module: usize) -> String {
+    let Some(parent) = config.modules[module].parent else { return String::new() };
+    let Some(call) = config.modules[parent].calls.iter().find(|c| c.module == module) else { return String::new() };
+    let any = if call.count.is_some() || call.for_each.is_some() { "[*]" } else { "" };
+    format!("{}module.{}{any}.", pattern(config, parent), call.name)
 }
 
 impl Planner<'_, '_> {
@@ -110,21 +123,27 @@ impl Planner<'_, '_> {
 
     /// Puts a whole block off to a later stage.
     pub(super) fn postpone(&self, node: u32, module: usize, block: &Resource, reason: &str, reason_code: &'static str) {
-        let resource = mesh_model::ResourceAddress {
+        let resource = ResourceAddress {
             module: self.config.modules[module].path.clone(),
             mode: block.mode,
             ty: block.ty.clone(),
             name: block.name.clone(),
         };
-        let repeated = block.count.is_some() || block.for_each.is_some();
-        let patterns: Vec<(usize, String)> = match self.world.instances(module) {
-            i if i.is_empty() => vec![(0, format!("{resource}{}", if repeated { "[*]" } else { "" }))],
-            i => i
-                .iter()
-                .enumerate()
-                .map(|(o, m)| (o, format!("{}{}", address(&m.path, block, None), if repeated { "[*]" } else { "" })))
-                .collect(),
+        let any = if block.count.is_some() || block.for_each.is_some() { "[*]" } else { "" };
+        let patterns: Vec<(usize, String)> = match self.world.expanded(module) {
+            None => {
+                let inside = ResourceAddress { module: Vec::new(), ..resource.clone() };
+                vec![(0, format!("{}{inside}{any}", pattern(self.config, module)))]
+            }
+            Some(list) => {
+                list.iter().enumerate().map(|(o, m)| (o, format!("{}{any}", address(&m.path, block, None)))).collect()
+            }
         };
+        if patterns.is_empty() {
+            // A module without instances: there is nothing that could wait.
+            self.states.borrow_mut()[node as usize].deferred = None;
+            return;
+        }
         let actions = if block.mode == mesh_model::Mode::Data {
             vec![Action::Read]
         } else {
@@ -150,7 +169,7 @@ impl Planner<'_, '_> {
     }
 
     /// What state knows of a block that waits stays as it is until then; drift is said nevertheless.
-    fn leave(&self, node: u32, block: &Resource, resource: &mesh_model::ResourceAddress) {
+    fn leave(&self, node: u32, block: &Resource, resource: &ResourceAddress) {
         let Some(addresses) = self.saved.get(resource) else { return };
         self.out.borrow_mut().handled.extend(addresses.iter().cloned());
         let rules = self.engine.provider_of(block.mode, &block.ty).and_then(|p| p.rules(&block.ty));
@@ -348,7 +367,7 @@ impl Planner<'_, '_> {
     }
 
     fn input<'i>(&'i self, kind: &'i Kind<'_>, c: &'i Candidate, preview: Option<&'i PreviewResponse>) -> Input<'i> {
-        let requested = self.options.replace.contains(&c.address).then_some(Reason::Requested);
+        let requested = self.replace.contains(&c.address).then_some(Reason::Requested);
         Input {
             address: &c.address,
             provider: &self.graph.providers[kind.position].key,
@@ -368,18 +387,43 @@ impl Planner<'_, '_> {
                     || c.saved.as_ref().is_some_and(|s| s.protected && kind.block.lifecycle.prevent_destroy.is_none()),
                 ignore: &kind.block.lifecycle.ignore_changes,
                 adopt: c.adopt,
-                replace: requested.or_else(|| self.triggered(kind)),
+                replace: requested.or_else(|| self.triggered(kind, c)),
             },
             preview,
             fingerprinter: &self.fingerprinter,
         }
     }
 
-    /// Whether something in `replace_triggered_by` changes.
-    fn triggered(&self, kind: &Kind<'_>) -> Option<Reason> {
-        kind.block.lifecycle.replace_triggered_by.iter().find_map(|r| {
-            let node = self.graph.find(kind.module, &r.subject)?;
-            self.state(node).pending.then_some(Reason::Triggered)
+    /// Whether something in `replace_triggered_by` is updated or replaced: the instance, the
+    /// attribute, or any instance of the block that is named. Creating it does not count.
+    fn triggered(&self, kind: &Kind<'_>, c: &Candidate) -> Option<Reason> {
+        let triggers = &kind.block.lifecycle.replace_triggered_by;
+        if triggers.is_empty() {
+            return None;
+        }
+        let scope = self.world.scope(kind.module, c.ordinal).repeated(&c.repetition);
+        triggers.iter().any(|t| self.fires(kind.module, c.ordinal, t, &scope)).then_some(Reason::Triggered)
+    }
+
+    fn fires(&self, module: usize, ordinal: usize, trigger: &Expr, scope: &dyn Scope) -> bool {
+        // A key that cannot be evaluated is an error of the same expression elsewhere.
+        let Ok(Some((subject, steps))) = trigger.traversal(scope) else { return false };
+        let Some(node) = self.graph.find(module, &subject) else { return false };
+        let Node::Resource { module, item } = self.graph.nodes[node as usize] else { return false };
+        let block = &self.config.modules[module].resources[item];
+        let out = self.out.borrow();
+        let Some(changing) = out.changing.get(&(node, ordinal)) else { return false };
+        let (key, rest) = match steps.split_first() {
+            _ if block.count.is_none() && block.for_each.is_none() => (None, &steps[..]),
+            None => return true,
+            Some((Step::Index(i), rest)) => (u64::try_from(*i).ok().map(InstanceKey::Index), rest),
+            Some((Step::Key(k), rest)) => (Some(InstanceKey::Key(k.clone())), rest),
+        };
+        changing.get(&key).is_some_and(|i| {
+            let (change, path) = (&out.planned[*i].0, Path(rest.to_vec()));
+            let (before, after) =
+                (path.find(&change.before).unwrap_or(&Value::NULL), path.find(&change.after).unwrap_or(&Value::NULL));
+            rest.is_empty() || !self.fingerprinter.same(before, after)
         })
     }
 
@@ -479,6 +523,10 @@ impl Planner<'_, '_> {
             create_before_destroy: self.create_before_destroy.contains(&kind.node),
             adopt: c.adopt,
         };
+        if matches!(change.action, Action::Update | Action::Replace | Action::ReplaceCreateFirst) {
+            let position = out.planned.len();
+            out.changing.entry((kind.node, c.ordinal)).or_default().insert(change.address.key.clone(), position);
+        }
         out.planned.push((change, item));
         Some(value)
     }
@@ -515,11 +563,15 @@ impl Planner<'_, '_> {
     pub(super) fn remembered(&self, node: u32, module: usize, block: &Resource) {
         let resource = self.graph.address(self.config, node);
         let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
+        if self.providers.borrow()[position].session.is_none() {
+            return;
+        }
         let addresses = resource.and_then(|r| self.saved.get(&r).cloned()).unwrap_or_default();
-        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> =
-            self.world.instances(module).iter().map(|_| Vec::new()).collect();
+        let instances = self.world.instances(module);
+        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> = instances.iter().map(|_| Vec::new()).collect();
+        let ordinals: HashMap<_, usize> = instances.iter().enumerate().map(|(o, i)| (&i.path, o)).collect();
         for address in addresses {
-            let ordinal = self.world.instances(module).iter().position(|i| i.path == address.module).unwrap_or(0);
+            let ordinal = ordinals.get(&address.module).copied().unwrap_or(0);
             let value = self.removal(node, Some(node), ordinal, position, &address, Reason::Destroy);
             if let Some(list) = values.get_mut(ordinal) {
                 list.push((address.key.clone(), value));

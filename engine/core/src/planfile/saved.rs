@@ -12,7 +12,9 @@ use mesh_model::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{Content, SavedChange, SavedEnvelope, SavedOutput, damaged};
+use crate::conform::Reviewed;
+
+use super::{Content, Header, SavedChange, SavedEnvelope, SavedOutput, damaged};
 
 const ACTIONS: [Action; 8] = [
     Action::NoOp,
@@ -61,13 +63,14 @@ pub fn outputs_of(plan: &Plan, fingerprinter: &Fingerprinter) -> BTreeMap<String
 }
 
 /// The envelopes of a plan as they are kept.
-pub fn envelopes_of(plan: &Plan) -> Vec<SavedEnvelope> {
+pub fn envelopes_of(plan: &Plan, fingerprinter: &Fingerprinter) -> Vec<SavedEnvelope> {
     plan.deferred
         .iter()
         .map(|d| SavedEnvelope {
             pattern: d.pattern.clone(),
             actions: d.actions.iter().map(|a| action_name(*a)).collect(),
             reason: d.reason.clone(),
+            known: encode(&fingerprinter.withhold(&d.known)),
         })
         .collect()
 }
@@ -76,7 +79,7 @@ pub fn envelopes_of(plan: &Plan) -> Vec<SavedEnvelope> {
 ///
 /// # Errors
 /// When something in it cannot be read.
-pub fn reviewed(content: &Content) -> Result<Plan, Diagnostic> {
+pub fn reviewed(header: &Header, content: &Content) -> Result<Reviewed, Diagnostic> {
     let address = |text: &str| text.parse::<Address>().map_err(|e| damaged(&e.to_string()));
     let mut plan = Plan { destroy: content.destroy, ..Plan::default() };
     for c in &content.changes {
@@ -102,17 +105,16 @@ pub fn reviewed(content: &Content) -> Result<Plan, Diagnostic> {
     }
     for d in &content.deferred {
         // `x[*]` names the block as `x` does.
-        let block = d.pattern.strip_suffix("[*]").unwrap_or(&d.pattern);
         plan.deferred.push(Deferred {
-            resource: address(block)?.resource(),
+            resource: address(&d.pattern.replace("[*]", ""))?.resource(),
             pattern: d.pattern.clone(),
             actions: d.actions.iter().map(|a| action_of(a)).collect::<Result<_, _>>()?,
             reason: d.reason.clone(),
             reason_code: "deferred",
-            known: Value::NULL,
+            known: decode(&d.known)?,
         });
     }
-    Ok(plan)
+    Ok(Reviewed { plan, digest: header.digest.clone(), serial: header.serial, unfinished: content.unfinished.clone() })
 }
 
 fn encode(value: &Value) -> Json {

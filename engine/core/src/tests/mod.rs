@@ -3,6 +3,7 @@
 mod fake;
 mod order;
 mod scenarios;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use mesh_model::{Diagnostics, Sources};
 use mesh_sdk::Services;
 use mesh_state::{LocalBackend, LockInfo};
 
+use crate::conform::Reviewed;
 use crate::stage::{Approval, Approver, Finished, Run};
 use crate::{Cancel, Engine, Input, Inputs, Options, Planning, Silent};
 
@@ -37,6 +39,8 @@ pub(crate) struct Bed {
     runtime: tokio::runtime::Runtime,
     pub(crate) inputs: Inputs,
     pub(crate) options: Options,
+    /// Files beside the main one, by path.
+    pub(crate) files: BTreeMap<&'static str, &'static str>,
 }
 
 /// One line for each change that does something, and what waits.
@@ -71,6 +75,7 @@ impl Bed {
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
             inputs: Inputs::new(),
             options: Options::default(),
+            files: BTreeMap::new(),
         }
     }
 
@@ -80,7 +85,9 @@ impl Bed {
 
     fn with<T>(&self, hcl: &str, work: impl AsyncFnOnce(Run<'_>) -> Result<T, Diagnostics>) -> Result<T, String> {
         let mut sources = Sources::default();
-        let files = Memory(BTreeMap::from([(self.folder.path().join("main.mesh.hcl"), hcl.to_owned())]));
+        let main = ("main.mesh.hcl", hcl);
+        let all = self.files.iter().map(|(p, t)| (*p, *t)).chain([main]);
+        let files = Memory(all.map(|(p, t)| (self.folder.path().join(p), t.to_owned())).collect());
         let options = LoadOptions { root: self.folder.path().into(), display: String::new() };
         let (config, diagnostics) = load_from(&files, &options, &mut sources);
         let config = config.filter(|_| !diagnostics.has_errors()).ok_or_else(|| text(&sources, &diagnostics))?;
@@ -123,6 +130,34 @@ impl Bed {
             let mut approver = Always(Vec::new());
             let lock = LockInfo::new("mesh apply", "tester", "host");
             let finished = run.apply(&mut approver, None, lock, Duration::ZERO, Cancel::new().1).await?;
+            Ok((approver.0, finished))
+        })
+    }
+
+    /// A plan that somebody approves for later.
+    pub(crate) fn review(&self, hcl: &str) -> Reviewed {
+        self.with(hcl, async |run| {
+            run.plan(|p| Reviewed {
+                plan: p.plan.clone(),
+                digest: p.digest(),
+                serial: p.snapshot.serial,
+                unfinished: p.snapshot.unfinished.as_ref().map(|u| u.digest.to_string()),
+            })
+            .await
+        })
+        .expect("a plan")
+    }
+
+    /// Applies what was approved.
+    pub(crate) fn apply_reviewed(
+        &self,
+        hcl: &str,
+        reviewed: &Reviewed,
+    ) -> Result<(Vec<Vec<String>>, Finished), String> {
+        self.with(hcl, async |run| {
+            let mut approver = Always(Vec::new());
+            let lock = LockInfo::new("mesh apply", "tester", "host");
+            let finished = run.apply(&mut approver, Some(reviewed), lock, Duration::ZERO, Cancel::new().1).await?;
             Ok((approver.0, finished))
         })
     }

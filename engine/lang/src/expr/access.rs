@@ -99,11 +99,9 @@ fn attribute(value: &Value, name: &str, span: Span) -> Outcome {
                 span,
             )),
         },
-        Kind::Null(_) => Err(fail(
-            "Attribute of a null value",
-            "This value is null, so it does not have any attributes.",
-            span,
-        )),
+        Kind::Null(_) => {
+            Err(fail("Attribute of a null value", "This value is null, so it does not have any attributes.", span))
+        }
         Kind::Unknown(Type::Dynamic) => Ok(value.clone()),
         Kind::Unknown(Type::Map(element)) => Ok(Value::unknown((**element).clone()).mark(value.marks())),
         Kind::Unknown(Type::Object(object)) => match object.attributes.get(name) {
@@ -148,7 +146,12 @@ fn index(value: &Value, key: Value, span: Span) -> Outcome {
     if key.is_null() {
         return invalid("A null value cannot be a key.");
     }
-    let ty = value.ty();
+    // The whole type of a large tuple or object takes as long as a look at all elements.
+    let ty = match value.kind() {
+        Kind::Tuple(_) => Type::tuple([]),
+        Kind::Object(_) => Type::object::<&str>([]),
+        _ => value.ty(),
+    };
     let wanted = match ty {
         Type::List(_) | Type::Tuple(_) => Type::Number,
         Type::Map(_) | Type::Object(_) => Type::String,
@@ -181,7 +184,7 @@ fn index(value: &Value, key: Value, span: Span) -> Outcome {
             },
             _ => Ok(Value::unknown(Type::Dynamic).mark(marks)),
         },
-        _ => Ok(Value::unknown(element_type(&ty)).mark(marks)),
+        _ => Ok(Value::unknown(element_type(&value.ty())).mark(marks)),
     }
 }
 

@@ -151,11 +151,7 @@ impl<'s> Env<'s> {
         let (value, place) = if truth { (then_value?, then.span) } else { (other_value?, otherwise.span) };
         let value = if value.ty() == ty { Ok(value) } else { convert(&value, &ty) };
         value.map(|v| v.mark(marks)).map_err(|e| {
-            fail(
-                "No common type of both results",
-                format!("This result does not fit the other one: {e}."),
-                place,
-            )
+            fail("No common type of both results", format!("This result does not fit the other one: {e}."), place)
         })
     }
 

@@ -1,6 +1,6 @@
-//! Expressions: text in, text out. The answers in `cases.txt` are those of `terraform console` 1.11.4
+//! Expressions: text in, text out. The answers in the table are those of `terraform console` 1.11.4
 //! over the values of [`TestScope`], with white space and commas as one space; where ours differ on
-//! purpose, the case says so with `=> ours:`. `!` is an error, with our summary.
+//! purpose, the row is in a table of its own, with the reason. `!` is an error, with our summary.
 
 use super::*;
 use mesh_model::{Fields, Fingerprinter, Kind, Sources, Type};
@@ -111,9 +111,13 @@ fn check(text: &str, expected: &str) {
 fn answers_as_the_field_does() {
     let mut wrong = Vec::new();
     let mut count = 0;
-    let mut lines = include_str!("cases.txt").lines();
+    let tables = [
+        include_str!("../../../../tests/terraform_parity/expressions.txt"),
+        include_str!("../../../../tests/terraform_parity/expressions_differ.txt"),
+    ];
+    let mut lines = tables.iter().flat_map(|t| t.lines()).filter(|l| !l.is_empty() && !l.starts_with('#'));
     while let (Some(text), Some(expected)) = (lines.next(), lines.next()) {
-        let expected = expected.trim().trim_start_matches("=> ours:").trim_start_matches("=>").trim();
+        let expected = expected.trim().trim_start_matches("=>").trim();
         count += 1;
         let given = answer(text);
         if given != expected {

@@ -11,6 +11,13 @@ const PREFIX: Param = Param::new("prefix", Ty::String);
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
+        "cidrcontains",
+        &[PREFIX, Param::new("address", Ty::String)],
+        Ty::Bool,
+        cidrcontains,
+        "Whether an address or a whole network lies within a network of the same family.",
+    ),
+    Function::new(
         "cidrhost",
         &[PREFIX, Param::new("hostnum", Ty::Number)],
         Ty::String,
@@ -43,14 +50,23 @@ struct Network {
 
 impl Network {
     fn parse(text: &str) -> Result<Self, CallError> {
-        let wrong = || {
+        Self::read(text).ok_or_else(|| {
             CallError::at(0, format!("{text:?} is no network; write it as address and length, such as \"10.0.0.0/16\""))
-        };
-        let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
+        })
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/')?;
         let digits = prefix.bytes().all(|b| b.is_ascii_digit());
-        let prefix: u32 = prefix.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
+        let prefix: u32 = prefix.parse().ok().filter(|_| digits)?;
+        let host = Self::host(address)?;
+        (prefix <= host.width).then(|| Self { prefix, ..host }.masked())
+    }
+
+    /// The network of one address.
+    fn host(address: &str) -> Option<Self> {
         let (address, width) = if address.contains(':') {
-            (u128::from(address.parse::<Ipv6Addr>().map_err(|_| wrong())?), 128)
+            (u128::from(address.parse::<Ipv6Addr>().ok()?), 128)
         } else {
             // Leading zeros are decimal in the field.
             let octets = address.split('.').map(|o| {
@@ -58,12 +74,9 @@ impl Network {
                 if plain.is_empty() && !o.is_empty() { "0" } else { plain }
             });
             let plain = octets.collect::<Vec<_>>().join(".");
-            (u128::from(u32::from(plain.parse::<Ipv4Addr>().map_err(|_| wrong())?)), 32)
+            (u128::from(u32::from(plain.parse::<Ipv4Addr>().ok()?)), 32)
         };
-        if prefix > width {
-            return Err(wrong());
-        }
-        Ok(Self { address, width, prefix }.masked())
+        Some(Self { address, width, prefix: width })
     }
 
     fn masked(self) -> Self {
@@ -91,6 +104,20 @@ fn integer(args: &[Value], index: usize) -> Result<i128, CallError> {
     let number = args.get(index).and_then(Value::as_number);
     let text = number.filter(|n| n.is_integer()).map(ToString::to_string);
     text.and_then(|t| t.parse().ok()).ok_or_else(|| CallError::at(index, "a whole number is needed"))
+}
+
+fn cidrcontains(_: &Context, args: &[Value]) -> Outcome {
+    let whole = Network::parse(text(args, 0))?;
+    let part = text(args, 1);
+    let Some(part) = Network::host(part).or_else(|| Network::read(part)) else {
+        return Err(CallError::at(1, format!("{part:?} is neither an address nor a network")));
+    };
+    if whole.width != part.width {
+        return Err(CallError::at(1, "one is IPv4 and the other IPv6"));
+    }
+    let inside =
+        part.prefix >= whole.prefix && Network { prefix: whole.prefix, ..part }.masked().address == whole.address;
+    Ok(Value::bool(inside))
 }
 
 fn cidrhost(_: &Context, args: &[Value]) -> Outcome {

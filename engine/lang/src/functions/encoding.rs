@@ -3,12 +3,12 @@
 //! The one decision: formats with code of their own have a file of their own ([`json`](super::json),
 //! [`csv`](super::csv), [`yaml`](super::yaml)); here are the rows and what is one line.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::*;
 
@@ -30,6 +30,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ty::String,
         |_, a| Ok(Value::string(BASE64.encode(text(a, 0)))),
         "A text in base64.",
+    ),
+    Function::new(
+        "base64gunzip",
+        STR,
+        Ty::String,
+        |_, a| gunzip(text(a, 0)),
+        "The text that base64 of gzip stands for: the inverse of `base64gzip`.",
     ),
     Function::new("base64gzip", STR, Ty::String, |_, a| gzip(text(a, 0)), "A text, compressed by gzip, in base64."),
     Function::new(
@@ -62,6 +69,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "A text in a character encoding, in base64.",
     ),
     Function::new(
+        "urldecode",
+        STR,
+        Ty::String,
+        |_, a| urldecode(text(a, 0)),
+        "The text that the query of a URL stands for: the inverse of `urlencode`.",
+    ),
+    Function::new(
         "urlencode",
         STR,
         Ty::String,
@@ -86,9 +100,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-const NOT_BASE64: &str = "it is not base64 with its padding";
+pub(super) const NOT_BASE64: &str = "it is not base64 with its padding";
 
-fn bytes64(text: &str) -> Option<Vec<u8>> {
+pub(super) fn bytes64(text: &str) -> Option<Vec<u8>> {
     BASE64.decode(text.replace(['\r', '\n'], "")).ok()
 }
 
@@ -103,6 +117,34 @@ fn gzip(text: &str) -> Outcome {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     let done = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
     done.map(|bytes| Value::string(BASE64.encode(bytes))).map_err(|e| CallError::new(e.to_string()))
+}
+
+fn gunzip(text: &str) -> Outcome {
+    let packed = bytes64(text).ok_or_else(|| CallError::at(0, NOT_BASE64))?;
+    let mut plain = Vec::new();
+    // One byte more than allowed shows that there is more.
+    flate2::read::MultiGzDecoder::new(packed.as_slice())
+        .take(MAX_TEXT as u64 + 1)
+        .read_to_end(&mut plain)
+        .map_err(|e| CallError::at(0, format!("the bytes are not gzip: {e}")))?;
+    if plain.len() > MAX_TEXT {
+        return Err(too_long());
+    }
+    String::from_utf8(plain).map(Value::string).map_err(|_| CallError::at(0, "what was compressed is no UTF-8 text"))
+}
+
+fn urldecode(text: &str) -> Outcome {
+    let hex = |b: Option<&u8>| b.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = text.as_bytes();
+    let broken = |i: usize| bytes[i] == b'%' && !(hex(bytes.get(i + 1)) && hex(bytes.get(i + 2)));
+    if let Some(at) = (0..bytes.len()).find(|i| broken(*i)) {
+        return Err(CallError::at(0, format!("the % at offset {at} is not followed by two hexadecimal digits")));
+    }
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .map(|plain| Value::string(&*plain))
+        .map_err(|_| CallError::at(0, "the decoded bytes are no UTF-8 text"))
 }
 
 fn encoding(name: &str) -> Result<&'static encoding_rs::Encoding, CallError> {

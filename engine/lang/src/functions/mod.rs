@@ -13,6 +13,7 @@ use mesh_model::convert::{ConvertError, convert};
 use mesh_model::path::Step;
 use mesh_model::{Fields, Kind, Marks, Type, Value};
 
+mod certificate;
 mod cidr;
 mod collection;
 mod csv;
@@ -25,7 +26,9 @@ mod hash;
 mod json;
 mod maps;
 mod numeric;
+mod quantity;
 mod regex;
+mod secret;
 mod sequence;
 mod sets;
 mod string;
@@ -352,7 +355,7 @@ fn forget_withheld(value: &Value) -> Value {
 }
 
 /// All groups; a function is in exactly one.
-const GROUPS: [&[Function]; 14] = [
+const GROUPS: [&[Function]; 17] = [
     numeric::FUNCTIONS,
     string::FUNCTIONS,
     format::FUNCTIONS,
@@ -367,6 +370,9 @@ const GROUPS: [&[Function]; 14] = [
     hash::FUNCTIONS,
     types::FUNCTIONS,
     cidr::FUNCTIONS,
+    secret::FUNCTIONS,
+    certificate::FUNCTIONS,
+    quantity::FUNCTIONS,
 ];
 
 /// The function of this name; `core::` may stand before it.

@@ -3,7 +3,8 @@
 //! The one decision: rows are calls as users write them, with the values that the real `terraform
 //! console` 1.11.4 answers, so that the table can be recorded anew and read by anybody. Of its errors
 //! the table keeps only that there is one (`!`); the words behind are ours, after the parameter at
-//! fault. Rows whose answer differs on purpose are in a table of their own, each with its reason.
+//! fault. Rows whose answer differs on purpose are in a table of their own, each with its reason, and so
+//! are functions that the field has not.
 
 use hcl_edit::expr::Expression;
 use mesh_model::{Fingerprint, Number};
@@ -12,8 +13,11 @@ use super::*;
 
 mod show;
 
-const SAME: &str = include_str!("tests/same.txt");
-const OURS: &str = include_str!("tests/ours.txt");
+const SAME: &str = include_str!("../../../../tests/terraform_parity/functions.txt");
+const DIFFER: &str = include_str!("../../../../tests/terraform_parity/functions_differ.txt");
+const OWN: &str = include_str!("tests/own.txt");
+/// The files that rows read.
+const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/terraform_parity/files");
 
 fn context(root: &Path) -> Context {
     Context {
@@ -105,25 +109,12 @@ fn rows(table: &str) -> Vec<(&str, String)> {
     rows
 }
 
-fn files() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    let write = |name: &str, content: &[u8]| std::fs::write(dir.path().join(name), content).expect("a file is written");
-    std::fs::create_dir_all(dir.path().join("d/e")).expect("a folder is made");
-    write("f.txt", b"hello\n");
-    write("bin.dat", b"\xff\xfe");
-    write("d/a.txt", b"x\n");
-    write("d/e/b.txt", b"x\n");
-    write("d/.hid", b"x\n");
-    dir
-}
-
 #[test]
 fn answers_are_those_of_the_tables() {
-    let dir = files();
-    let context = context(dir.path());
+    let context = context(Path::new(FILES));
     let mut wrong = Vec::new();
     let mut count = 0;
-    for (expression, expected) in rows(SAME).into_iter().chain(rows(OURS)) {
+    for (expression, expected) in rows(SAME).into_iter().chain(rows(DIFFER)).chain(rows(OWN)) {
         count += 1;
         let got = answer(&context, expression);
         if got != expected {
@@ -135,7 +126,7 @@ fn answers_are_those_of_the_tables() {
 
 #[test]
 fn every_function_has_rows_and_a_doc() {
-    let tables = format!("{SAME}\n{OURS}");
+    let tables = format!("{SAME}\n{DIFFER}\n{OWN}");
     for function in all().filter(|f| f.callable()) {
         assert!(function.doc.ends_with('.'), "{}", function.name);
         let call = format!("{}(", function.name);
@@ -238,9 +229,33 @@ fn time_and_chance_are_unknown_in_a_plan() {
 }
 
 #[test]
+fn bcrypt_digests_verify_and_have_bounds() {
+    let bcrypt = lookup("bcrypt").expect("listed");
+    let mut context = context(Path::new("/"));
+    let args = [Value::string("s3cret"), Value::number(4)];
+    assert!(bcrypt.call(&context, &args).expect("succeeds").is_unknown());
+    context.timestamp = Some("2026-01-02T03:04:06Z".into());
+    let digest = bcrypt.call(&context, &args).expect("succeeds");
+    let digest = digest.as_str().expect("a text");
+    assert!(digest.starts_with("$2a$04$"), "{digest}");
+    assert_eq!(bcrypt::verify("s3cret", digest).ok(), Some(true));
+    assert_eq!(bcrypt::verify("secret", digest).ok(), Some(false));
+    for args in [
+        vec![Value::string("x".repeat(73))],
+        vec![Value::string("x"), Value::number(31)],
+        vec![Value::string("x"), Value::number(4), Value::number(4)],
+    ] {
+        assert!(bcrypt.call(&context, &args).is_err());
+    }
+    for cost in [-1, 0, 3] {
+        let digest = bcrypt.call(&context, &[Value::string(""), Value::number(cost)]).expect("succeeds");
+        assert!(digest.as_str().is_some_and(|d| d.starts_with("$2a$10$")), "{digest:?}");
+    }
+}
+
+#[test]
 fn templates_go_through_the_hook() {
-    let dir = files();
-    let mut context = context(dir.path());
+    let mut context = context(Path::new(FILES));
     let vars = Value::object([("x", Value::number(1))]);
     let args = [Value::string("f.txt"), vars];
     let templatefile = lookup("templatefile").expect("listed");
@@ -277,6 +292,8 @@ fn hostile_input_is_an_error_and_quick() {
         ("tonumber", vec![Value::string("1e999999999")]),
         ("cidrsubnet", vec![Value::string("10.0.0.0/8"), Value::number(i64::MAX), Value::number(i64::MIN)]),
         ("file", vec![Value::string("/dev/null/x\0y")]),
+        ("k8s_quantity", vec![long.clone()]),
+        ("base64gunzip", vec![call("base64gzip", &[Value::string("0".repeat(MAX_TEXT + 1))]).expect("packs")]),
     ] {
         assert!(call(name, &args).is_err(), "{name}");
     }

@@ -1,0 +1,234 @@
+//! The recorded tables, replayed: every expression goes to the real `terraform console` and to
+//! `mesh console`, and both answers must be one.
+//!
+//! The one decision: a console takes one line and costs a process, so values are asked many at once as
+//! one tuple, and errors as a tuple of `can(...)`. What breaks a whole line (a mistake in the text) is
+//! asked alone, a sample of those that are recorded as errors. What `mesh` answers differently on
+//! purpose stands in the `*_differ.txt` tables with its reason, and must still differ.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const TABLES: [&str; 2] =
+    [include_str!("terraform_parity/functions.txt"), include_str!("terraform_parity/expressions.txt")];
+const DIFFER: [&str; 2] =
+    [include_str!("terraform_parity/functions_differ.txt"), include_str!("terraform_parity/expressions_differ.txt")];
+const VALUES: &str = include_str!("terraform_parity/values.hcl");
+/// Expressions in one tuple: below the 64 KiB that a line for `terraform console` may have.
+const BATCH: usize = 150;
+/// At most so many mistakes are asked alone.
+const ALONE: usize = 90;
+
+#[derive(Clone, Copy)]
+struct Row {
+    text: &'static str,
+    /// Recorded as an error.
+    error: bool,
+}
+
+fn rows(table: &'static str) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for line in table.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        match (line.strip_prefix("    "), rows.last_mut()) {
+            (Some(answer), Some(row)) => row.error |= answer.trim_start_matches("=> ").starts_with("! "),
+            _ => rows.push(Row { text: line, error: false }),
+        }
+    }
+    rows
+}
+
+/// What a console said to one line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Said {
+    Value(String),
+    Error,
+    Crash,
+}
+
+struct Console<'c> {
+    program: &'c Path,
+    folder: &'c Path,
+}
+
+impl Console<'_> {
+    fn ask(&self, line: &str) -> Said {
+        let mut child = Command::new(self.program)
+            .arg("console")
+            .current_dir(self.folder)
+            .env_clear()
+            .env("HOME", "/root")
+            .env("NO_COLOR", "1")
+            .env("CHECKPOINT_DISABLE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a console starts");
+        let mut input = child.stdin.take().expect("a pipe");
+        // A console that ended before reading says so by its exit code.
+        let _ = writeln!(input, "{line}");
+        drop(input);
+        let output = child.wait_with_output().expect("a console ends");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => Said::Value(String::from_utf8_lossy(&output.stdout).into_owned()),
+            Some(1) if !errors.contains("panic") => Said::Error,
+            _ => Said::Crash,
+        }
+    }
+
+    /// The answers to many expressions, each within `wrap`. What breaks the line is found by halving.
+    fn answers(&self, rows: &[Row], wrap: fn(&str) -> String, out: &mut BTreeMap<&'static str, Said>) {
+        let line: String =
+            rows.iter().enumerate().map(|(i, r)| format!("\"row {i}\", {}, ", wrap(r.text))).collect::<String>();
+        match (self.ask(&format!("[{line}]")), rows) {
+            (Said::Value(text), _) => {
+                for (row, said) in rows.iter().zip(split(&text, rows.len())) {
+                    out.insert(row.text, Said::Value(said));
+                }
+            }
+            (said, [row]) => drop(out.insert(row.text, said)),
+            (_, []) => {}
+            _ => {
+                let (left, right) = rows.split_at(rows.len() / 2);
+                self.answers(left, wrap, out);
+                self.answers(right, wrap, out);
+            }
+        }
+    }
+}
+
+/// The elements between the marks of a printed tuple.
+fn split(text: &str, count: usize) -> Vec<String> {
+    let mut out: Vec<Vec<&str>> = Vec::new();
+    for line in text.lines() {
+        if line == format!("  \"row {}\",", out.len()) {
+            out.push(Vec::new());
+        } else if let Some(last) = out.last_mut() {
+            last.push(line.trim_end());
+        }
+    }
+    assert_eq!(out.len(), count, "every element is found:\n{text}");
+    if let Some(last) = out.last_mut() {
+        last.pop();
+    }
+    out.into_iter().map(|lines| same_form(lines.join("\n").trim().trim_end_matches(','))).collect()
+}
+
+/// How `mesh console` writes what both have: nulls without their type and positive infinity without a
+/// sign. The recorded tables, which the crate of the language tests, keep both apart.
+fn same_form(text: &str) -> String {
+    let mut text = text.replace("+Inf", "Inf");
+    for ty in ["string", "number", "bool"] {
+        text = text.replace(&format!("to{ty}(null)"), "null");
+    }
+    for ty in ["list", "set", "map"] {
+        while let Some(at) = text.find(&format!("to{ty}(null) /* of ")) {
+            let end = text[at..].find("*/").map_or(text.len(), |n| at + n + 2);
+            text.replace_range(at..end, "null");
+        }
+    }
+    // What would start an interpolation is not escaped there.
+    text.replace("$${", "${").replace("%%{", "%{")
+}
+
+/// Whether the text has a comment, which would swallow the rest of a line.
+fn comments(row: &Row) -> bool {
+    row.text.contains(" # ") || row.text.contains(" // ")
+}
+
+/// Whether the mistake is in the text, and not in what it evaluates to.
+fn malformed(row: &Row) -> bool {
+    mesh_lang::parse_expression(row.text, "row", &mut mesh_model::Sources::default()).is_err() || comments(row)
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target)? } else { drop(std::fs::copy(entry.path(), target)?) }
+    }
+    Ok(())
+}
+
+/// A key and what was encrypted for it, new in each run.
+fn write_secret(folder: &Path) {
+    use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+    use aws_lc_rs::rsa::{KeySize, Pkcs1PublicEncryptingKey, PrivateDecryptingKey};
+    use base64::Engine as _;
+    let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
+    let public = Pkcs1PublicEncryptingKey::new(key.public_key()).expect("its public half");
+    let mut room = vec![0; public.ciphertext_size()];
+    let secret = public.encrypt("geheimnis\n".as_bytes(), &mut room).expect("encrypts");
+    let der: Pkcs8V1Der<'_> = key.as_der().expect("its DER");
+    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("writes");
+    write("key.pem", mesh_x509::pem::encode("PRIVATE KEY", der.as_ref()));
+    write("secret.txt", base64::engine::general_purpose::STANDARD.encode(secret));
+}
+
+#[test]
+fn every_answer_is_that_of_terraform() {
+    #[expect(clippy::disallowed_methods, reason = "terraform is found as a user's shell does")]
+    let path = std::env::var("PATH").unwrap_or_default();
+    let Some(terraform) = std::env::split_paths(&path).map(|p| p.join("terraform")).find(|p| p.is_file()) else {
+        #[expect(clippy::print_stderr, reason = "a test that was not done says so")]
+        {
+            eprintln!("skipped: no terraform on PATH");
+        }
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/terraform_parity/files"));
+    copy(files, folder.path()).expect("copies");
+    write_secret(folder.path());
+    for name in ["main.tf", "main.mesh.hcl"] {
+        std::fs::write(folder.path().join(name), VALUES).expect("writes");
+    }
+    let theirs = Console { program: &terraform, folder: folder.path() };
+    let ours = Console { program: Path::new(env!("CARGO_BIN_EXE_mesh")), folder: folder.path() };
+    let mut wrong = Vec::new();
+    let mut compare = |row: &Row, field: Option<&Said>, own: Option<&Said>| {
+        if field.is_none() || field != own {
+            wrong.push(format!("{}\n  terraform {field:?}\n  mesh      {own:?}", row.text));
+        }
+    };
+
+    let all: Vec<Row> = TABLES.into_iter().flat_map(rows).collect();
+    let (values, errors): (Vec<Row>, Vec<Row>) = all.into_iter().partition(|r| !r.error);
+    let (mut alone, values): (Vec<Row>, Vec<Row>) = values.into_iter().partition(comments);
+    let extra = Row { text: "rsadecrypt(file(\"secret.txt\"), file(\"key.pem\"))", error: false };
+    let values: Vec<Row> = values.into_iter().chain([extra]).collect();
+    let (broken, errors): (Vec<Row>, Vec<Row>) = errors.into_iter().partition(malformed);
+    for (rows, wrap) in
+        [(&values, (|e| e.to_owned()) as fn(&str) -> String), (&errors, |e| format!("can({e})") as String)]
+    {
+        let (mut field, mut own) = (BTreeMap::new(), BTreeMap::new());
+        for batch in rows.chunks(BATCH) {
+            theirs.answers(batch, wrap, &mut field);
+            ours.answers(batch, wrap, &mut own);
+        }
+        for row in rows {
+            let (field, own) = (field.get(row.text), own.get(row.text));
+            compare(row, field, own);
+        }
+    }
+    // Those that can(...) did not see through are errors of the text to one of the two.
+    let step = broken.len().div_ceil(ALONE).max(1);
+    alone.extend(broken.iter().step_by(step));
+    for row in &alone {
+        let whole = |said| match said {
+            Said::Value(text) => Said::Value(same_form(text.trim())),
+            other => other,
+        };
+        compare(row, Some(&whole(theirs.ask(row.text))), Some(&whole(ours.ask(row.text))));
+    }
+    assert!(values.len() >= 1200, "only {} values were compared", values.len());
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+
+    let stale: Vec<&str> =
+        DIFFER.into_iter().flat_map(rows).filter(|r| theirs.ask(r.text) == ours.ask(r.text)).map(|r| r.text).collect();
+    assert!(stale.is_empty(), "these no longer differ: {stale:#?}");
+}
