@@ -11,11 +11,11 @@ use super::text_diff::is_multi_line;
 /// A value on as many lines as it takes, without a line end.
 pub(crate) fn text(value: &Value) -> String {
     let mut out = String::new();
-    write(&mut out, value, 0, true);
+    write(&mut out, value, 0);
     out
 }
 
-fn write(out: &mut String, value: &Value, depth: usize, top: bool) {
+fn write(out: &mut String, value: &Value, depth: usize) {
     let marks = value.marks();
     if marks.ephemeral() {
         return out.push_str(EPHEMERAL);
@@ -24,15 +24,15 @@ fn write(out: &mut String, value: &Value, depth: usize, top: bool) {
         return out.push_str(SENSITIVE);
     }
     match value.kind() {
-        Kind::Null(ty) if top && ty.is_primitive() => push!(out, "to{ty}(null)"),
+        Kind::Null(ty) if ty.is_primitive() => push!(out, "to{ty}(null)"),
         Kind::String(s) if is_multi_line(s) => {
             let pad = "  ".repeat(depth);
             let (open, indent) = if depth == 0 { ("<<EOT", "") } else { ("<<-EOT", &*pad) };
             out.push_str(open);
             out.push('\n');
-            for line in s.strip_suffix('\n').unwrap_or(s).split('\n') {
-                out.push_str(format!("{indent}{line}").trim_end_matches(' '));
-                out.push('\n');
+            // Every line as it is, an empty last one too: with and without a final line end are two texts.
+            for line in s.split('\n') {
+                push!(out, "{indent}{line}\n");
             }
             out.push_str(indent);
             out.push_str("EOT");
@@ -60,7 +60,7 @@ fn sequence(out: &mut String, open: &str, close: &str, items: &[Value], depth: u
         out.push('\n');
         for item in items {
             out.push_str(&"  ".repeat(depth + 1));
-            write(out, item, depth + 1, false);
+            write(out, item, depth + 1);
             out.push_str(",\n");
         }
         out.push_str(&"  ".repeat(depth));
@@ -74,7 +74,7 @@ fn mapping(out: &mut String, open: &str, close: &str, entries: &[(&str, &Value)]
         out.push('\n');
         for (name, value) in entries {
             push!(out, "{}{} = ", "  ".repeat(depth + 1), quote(name));
-            write(out, value, depth + 1, false);
+            write(out, value, depth + 1);
             out.push('\n');
         }
         out.push_str(&"  ".repeat(depth));
@@ -162,10 +162,11 @@ mod tests {
   "e" = <<-EOT
   l1
   l2
+(pad)
   EOT
   "f" = []
 }"#;
-        assert_eq!(text(&v), expected);
+        assert_eq!(text(&v), expected.replace("(pad)", "  "));
         assert_eq!(text(&Value::null(Type::String)), "tostring(null)");
         assert_eq!(text(&Value::string("a\nb")), "<<EOT\na\nb\nEOT");
         assert_eq!(text(&Value::unknown(Type::String)), "(known after apply)");

@@ -62,6 +62,23 @@ pub(crate) fn read(path: &Path) -> Result<Option<File>, ProviderError> {
     whole().map(Some).map_err(|e| failed("The file could not be read", path, &e))
 }
 
+/// The name of a file while it is written: always the same for one file, so that what a killed run
+/// leaves is found again.
+fn half(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name);
+    let hex: String = digest.as_ref().iter().take(12).map(|b| format!("{b:02x}")).collect();
+    format!(".mesh-{hex}")
+}
+
+/// Removes what a killed run has left of a file.
+pub(crate) fn forget_half(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path.with_file_name(half(path))) {
+        Err(e) if !matches!(e.kind(), Io::NotFound | Io::NotADirectory) => Err(e),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file whole, folders above it included. With `new`, a file that exists is an error of
 /// kind [`ErrorKind::Conflict`], also when it appears at the last moment.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32, folder_mode: u32, new: bool) -> Result<(), ProviderError> {
@@ -84,7 +101,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32, folder_mode: u32, new:
     let failed = |e: &std::io::Error| failed("The file could not be written", path, e);
     std::fs::DirBuilder::new().recursive(true).mode(folder_mode).create(folder).map_err(|e| failed(&e))?;
     let temporary = || -> std::io::Result<_> {
-        let mut file = tempfile::Builder::new().prefix(".mesh-").tempfile_in(folder)?;
+        // A run that was killed while writing this file has left it half written.
+        forget_half(path)?;
+        let mut file = tempfile::Builder::new().prefix(&half(path)).rand_bytes(0).tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().set_permissions(PermissionsExt::from_mode(mode))?;
         file.as_file().sync_all()?;

@@ -205,7 +205,7 @@ impl Resource<Client> for LocalFile {
         let path = client.root.join(name);
         match files::present(&path) {
             Ok(false) => Outcome::deleted(),
-            Ok(true) => match std::fs::remove_file(&path) {
+            Ok(true) => match files::forget_half(&path).and_then(|()| std::fs::remove_file(&path)) {
                 Ok(()) => Outcome::deleted(),
                 Err(e) => Outcome::rejected(files::failed("The file could not be deleted", &path, &e)),
             },

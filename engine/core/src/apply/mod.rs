@@ -4,13 +4,15 @@
 //! anything that needs it begins, so that nothing is lost whenever the process dies. A failure skips
 //! what needs the failed step and nothing else.
 
+mod batch;
 pub mod graph;
 mod operation;
 
 pub(crate) use operation::state_error as state_diagnostic;
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -90,6 +92,7 @@ struct Walk<'w, 'c> {
     said: RefCell<HashSet<Address>>,
     /// See [`Walk::deposed_key`].
     deposed_key: OnceCell<Arc<str>>,
+    batches: RefCell<HashMap<batch::Key, Rc<batch::Batch>>>,
 }
 
 /// How a step ended.
@@ -133,6 +136,7 @@ pub async fn apply(
         cancel: cancel.clone(),
         said: RefCell::default(),
         deposed_key: OnceCell::new(),
+        batches: RefCell::default(),
     };
     let operations = graph::build(planning);
     let mut hard = cancel;

@@ -1,5 +1,6 @@
 //! One operation: final values, intent, call, result.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,9 @@ use mesh_model::snapshot::{Identity, Intent, Operation};
 use mesh_model::{Action, Change, Diagnostic, Instance, Span, Value};
 use mesh_sdk::{OnExisting, OperationRequest, Outcome, PlanRequest, PreviewResponse, ProviderError, Session};
 use mesh_state::{Record, StateError};
+use tokio::sync::SemaphorePermit;
 
+use super::batch::{Batch, Coming};
 use super::{End, Walk};
 use crate::conform::conforms;
 use crate::decide::differences;
@@ -26,11 +29,13 @@ impl Walk<'_, '_> {
     pub(super) async fn guarded(&self, i: usize, remove: bool) -> End {
         let change = &self.planning.plan.changes[i];
         let item = &self.planning.items[i];
-        // The provider's own limit first: what waits for a slow system must not keep the others out.
-        let Ok(_one) = self.limits[item.provider].acquire().await else {
-            return End::Blocked(Arc::from("the walk has ended"));
+        let batch = self.batch(change, item, remove);
+        // Those of a batch share the permits of its call.
+        let _permits = match &batch {
+            None => Some(self.permits(item).await),
+            Some(_) => None,
         };
-        let Ok(_all) = self.all.acquire().await else { return End::Blocked(Arc::from("the walk has ended")) };
+        let coming = batch.clone().map(Coming::new);
         if self.cancel.requested() {
             self.report.borrow_mut().interrupted = true;
             let because: Arc<str> = Arc::from("the apply was interrupted");
@@ -43,9 +48,9 @@ impl Walk<'_, '_> {
         let start = Instant::now();
         let work = async {
             match (remove, change.action) {
-                (true, _) => self.remove(change, item).await,
+                (true, _) => self.remove(change, item, batch, coming).await,
                 (false, Action::Read) => self.read(i, change, item).await,
-                (false, _) => self.make(i, change, item).await,
+                (false, _) => self.make(i, change, item, batch, coming).await,
             }
         };
         tokio::pin!(work);
@@ -77,6 +82,24 @@ impl Walk<'_, '_> {
                 End::Blocked(because)
             }
         }
+    }
+
+    /// The right to call. The provider's own limit comes first: what waits for a slow system must not
+    /// keep the others out.
+    async fn permits(&self, item: &Item) -> (Option<SemaphorePermit<'_>>, Option<SemaphorePermit<'_>>) {
+        let one = self.limits[item.provider].acquire().await.ok();
+        (one, self.all.acquire().await.ok())
+    }
+
+    /// The batch that an operation belongs to.
+    fn batch(&self, change: &Change, item: &Item, remove: bool) -> Option<Rc<Batch>> {
+        if matches!(change.action, Action::Read | Action::Forget) {
+            return None;
+        }
+        let rules = self.engine.provider_of(change.address.mode, &change.address.ty)?.rules(&change.address.ty)?;
+        let key = rules.batch_key(if remove { &change.before } else { &change.after })?;
+        let mut batches = self.batches.borrow_mut();
+        Some(batches.entry((item.provider, change.address.ty.clone(), key)).or_default().clone())
     }
 
     fn count(&self, change: &Change, remove: bool) {
@@ -215,7 +238,14 @@ impl Walk<'_, '_> {
         Ok(response.after)
     }
 
-    async fn make(&self, i: usize, change: &Change, item: &Item) -> Result<Option<Identity>, Diagnostic> {
+    async fn make(
+        &self,
+        i: usize,
+        change: &Change,
+        item: &Item,
+        batch: Option<Rc<Batch>>,
+        coming: Option<Coming>,
+    ) -> Result<Option<Identity>, Diagnostic> {
         let after = self.finalize(change, item)?;
         let session = self.session(item)?;
         let adopting = change.importing.is_some();
@@ -244,7 +274,7 @@ impl Walk<'_, '_> {
             private: item.observed.as_ref().and_then(|o| o.private.clone()),
             on_existing: if adopting || item.adopt { OnExisting::Adopt } else { OnExisting::Fail },
         };
-        match self.call(session.as_ref(), request).await {
+        match self.call(item, session.as_ref(), request, batch, coming).await {
             Outcome::Applied { values, identity, private, warnings } => {
                 for text in warnings {
                     self.engine.sink.event(Event::Warning(
@@ -285,7 +315,13 @@ impl Walk<'_, '_> {
         }
     }
 
-    async fn remove(&self, change: &Change, item: &Item) -> Result<Option<Identity>, Diagnostic> {
+    async fn remove(
+        &self,
+        change: &Change,
+        item: &Item,
+        batch: Option<Rc<Batch>>,
+        coming: Option<Coming>,
+    ) -> Result<Option<Identity>, Diagnostic> {
         let deposed = change
             .deposed
             .clone()
@@ -320,7 +356,7 @@ impl Walk<'_, '_> {
                 .or_else(|| saved.and_then(|s| s.private.clone())),
             on_existing: OnExisting::Fail,
         };
-        match self.call(session.as_ref(), request).await {
+        match self.call(item, session.as_ref(), request, batch, coming).await {
             Outcome::Applied { identity, .. } => {
                 self.store(Some(seq), gone).await?;
                 Ok(identity)
@@ -334,10 +370,27 @@ impl Walk<'_, '_> {
     }
 
     /// The call, tried again while the error says that this may help.
-    async fn call(&self, session: &dyn Session, request: OperationRequest) -> Outcome {
+    async fn call(
+        &self,
+        item: &Item,
+        session: &dyn Session,
+        request: OperationRequest,
+        batch: Option<Rc<Batch>>,
+        coming: Option<Coming>,
+    ) -> Outcome {
         let mut pauses = RETRIES.iter();
+        drop(coming);
         loop {
-            let outcome = session.apply(vec![request.clone()]).await.pop();
+            let outcome = match &batch {
+                None => session.apply(vec![request.clone()]).await.pop(),
+                Some(batch) => {
+                    let call = |requests| async {
+                        let _permits = self.permits(item).await;
+                        session.apply(requests).await
+                    };
+                    batch.outcome(request.clone(), call).await
+                }
+            };
             match (outcome, pauses.next()) {
                 (Some(Outcome::Rejected { error, left: None }), Some(pause))
                     if error.transient && !self.cancel.requested() =>
@@ -350,7 +403,7 @@ impl Walk<'_, '_> {
                         error: ProviderError::new(
                             mesh_sdk::ErrorKind::Other,
                             "A call was not answered",
-                            "BUG: the provider answered fewer operations than it got.",
+                            "The provider answered fewer operations than it got.",
                         ),
                     };
                 }

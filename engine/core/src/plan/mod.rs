@@ -152,6 +152,8 @@ struct Planner<'p, 'c> {
     /// Addresses of state by block, so that a visit finds its instances without a scan.
     saved: HashMap<mesh_model::ResourceAddress, Vec<Address>>,
     recovered: RefCell<Vec<recover::Recovered>>,
+    /// Instances that are in state, or thought to be, because of an open create.
+    tentative: HashSet<Address>,
     fingerprinter: Fingerprinter,
     providers: RefCell<Vec<ProviderState>>,
     states: RefCell<Vec<NodeState>>,
@@ -222,6 +224,7 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
         world: World::new(config, graph, context),
         snapshot,
         saved,
+        tentative: recover::created(&recovered),
         recovered: RefCell::new(recovered),
         fingerprinter,
         providers: RefCell::new(graph.providers.iter().map(ProviderState::new).collect()),

@@ -8,7 +8,7 @@ use mesh_lang::eval_body;
 use mesh_model::{Address, Diagnostic, Span, Value};
 use mesh_sdk::{ErrorKind, Observation, ObserveRequest, Observed, ProviderError, Session};
 
-use super::{Planner, recover};
+use super::Planner;
 use crate::event::Event;
 use crate::graph::ProviderNode;
 
@@ -186,7 +186,7 @@ impl Planner<'_, '_> {
 
     /// Whether state knows an instance only from an operation that was cut off.
     pub(super) fn tentative(&self, address: &Address) -> bool {
-        recover::is_tentative(&self.recovered.borrow(), address)
+        self.tentative.contains(address)
     }
 }
 

@@ -4,6 +4,7 @@
 //! observing and deciding need no second path; whatever is found is recorded before anything else
 //! is written.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use mesh_model::snapshot::{Identity, Intent, Operation};
@@ -55,7 +56,8 @@ fn known(value: &Value) -> Value {
     if value.is_unknown() { Value::null(Type::Dynamic) } else { value.map_children(&known) }
 }
 
-/// Whether an address is in the snapshot only because of an open create.
-pub(super) fn is_tentative(recovered: &[Recovered], address: &Address) -> bool {
-    recovered.iter().any(|r| r.intent.operation == Operation::Create && r.intent.address == *address)
+/// The addresses of open creates.
+pub(super) fn created(recovered: &[Recovered]) -> HashSet<Address> {
+    let creates = recovered.iter().filter(|r| r.intent.operation == Operation::Create);
+    creates.map(|r| r.intent.address.clone()).collect()
 }

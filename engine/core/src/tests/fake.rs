@@ -46,6 +46,10 @@ impl Rules for Object {
     fn identity(&self, planned: &Value) -> IdentityHint {
         planned.get_str("name").map_or(IdentityHint::Unknown, IdentityHint::known)
     }
+
+    fn batch_key(&self, planned: &Value) -> Option<String> {
+        planned.get_str("value").filter(|v| v.starts_with("batch")).map(str::to_owned)
+    }
 }
 
 fn name(request: &OperationRequest) -> String {
@@ -127,6 +131,11 @@ impl Resource<World> for Object {
 
     async fn delete(&self, world: &World, request: &OperationRequest) -> Outcome {
         Self::write(world, request, "delete")
+    }
+
+    async fn apply_batch(&self, world: &World, requests: &[OperationRequest]) -> Option<Vec<Outcome>> {
+        world.state().log.push(format!("batch of {}", requests.len()));
+        Some(requests.iter().map(|r| Self::write(world, r, r.operation.word())).collect())
     }
 }
 

@@ -238,3 +238,21 @@ fn a_module_whose_instances_are_unknown_waits_inside_its_envelope() {
     let (stages, _) = Bed { files: bed.files.clone(), ..Bed::new() }.apply(none).expect("begins");
     assert_eq!(stages, [lines(&["? mesh_gate.g", "| mesh_gate.g"])]);
 }
+
+#[test]
+fn ready_operations_of_one_batch_are_one_call_with_a_result_each() {
+    let bed = Bed::new();
+    let hcl = "resource \"world_object\" \"o\" {\n  count = 5\n  name  = \"o${count.index}\"\n  value = \"batch\"\n}\nresource \"world_object\" \"after\" {\n  name  = \"after\"\n  value = world_object.o[0].id\n}";
+    bed.world.state().faults.insert("o3".into(), Fault::Reject);
+    let (_, finished) = bed.apply(hcl).expect("begins");
+    assert_eq!(
+        (finished.counts.add, finished.report.failed.len(), finished.report.skipped.len()),
+        (4, 1, 1),
+        "{finished:?}"
+    );
+    let log = std::mem::take(&mut bed.world.state().log);
+    assert_eq!((log[0].as_str(), log.len()), ("batch of 5", 6), "{log:?}");
+    assert_eq!(bed.applies(hcl), lines(&["create o3", "create after"]));
+    let gone = bed.applies("");
+    assert_eq!(gone[..2], lines(&["delete after", "batch of 5"]), "{gone:?}");
+}

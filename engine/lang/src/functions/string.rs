@@ -53,7 +53,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "lower",
         &[STR],
         Ty::String,
-        |_, a| Ok(Value::string(map_chars(text(a, 0), |c| single(c.to_lowercase(), c)))),
+        |_, a| Ok(Value::string(map_chars(text(a, 0), to_lower))),
         "The text in lower case.",
     ),
     plain(
@@ -137,12 +137,27 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "upper",
         &[STR],
         Ty::String,
-        |_, a| Ok(Value::string(map_chars(text(a, 0), |c| single(c.to_uppercase(), c)))),
+        |_, a| Ok(Value::string(map_chars(text(a, 0), to_upper))),
         "The text in upper case.",
     ),
 ];
 
-/// Case mapping is by single code points ("ß" has no upper case), as in the field.
+/// Case mapping is by single code points ("ß" has no upper case), as in the field: where the full mapping
+/// is longer, the simple one of the character table counts.
+fn to_lower(c: char) -> char {
+    if c == '\u{130}' { 'i' } else { single(c.to_lowercase(), c) }
+}
+
+fn to_upper(c: char) -> char {
+    let simple = match u32::from(c) {
+        // Greek with a subscript iota: each row of eight small letters has its capitals in the next.
+        n @ 0x1f80..=0x1faf if n & 8 == 0 => n + 8,
+        n @ (0x1fb3 | 0x1fc3 | 0x1ff3) => n + 9,
+        _ => return single(c.to_uppercase(), c),
+    };
+    char::from_u32(simple).unwrap_or(c)
+}
+
 fn single(mut mapped: impl Iterator<Item = char>, or: char) -> char {
     match (mapped.next(), mapped.next()) {
         (Some(c), None) => c,
@@ -180,7 +195,7 @@ fn title_case(c: char) -> char {
         '\u{1c7}'..='\u{1c9}' => '\u{1c8}',
         '\u{1ca}'..='\u{1cc}' => '\u{1cb}',
         '\u{1f1}'..='\u{1f3}' => '\u{1f2}',
-        c => single(c.to_uppercase(), c),
+        c => to_upper(c),
     }
 }
 
