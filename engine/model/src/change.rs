@@ -327,8 +327,11 @@ impl Plan {
             hash.update(address.as_bytes());
             hash.update(digest);
         }
-        let mut envelopes: Vec<String> =
-            self.deferred.iter().map(|d| format!("{}\u{1}{:?}\u{1}{}", d.pattern, d.actions, d.reason_code)).collect();
+        let envelope = |d: &Deferred| {
+            let known = json::canonical(&fingerprinter.withhold(&d.known));
+            format!("{}\u{1}{:?}\u{1}{}\u{1}{known}", d.pattern, d.actions, d.reason_code)
+        };
+        let mut envelopes: Vec<String> = self.deferred.iter().map(envelope).collect();
         envelopes.sort();
         for envelope in envelopes {
             hash.update(envelope.as_bytes());

@@ -434,15 +434,16 @@ impl Value {
         use std::cmp::Ordering;
         fn rank(kind: &Kind) -> u8 {
             match kind {
-                Kind::Null(_) => 0,
                 Kind::Bool(_) => 1,
                 Kind::Number(_) => 2,
                 Kind::String(_) => 3,
                 Kind::List(..) | Kind::Tuple(_) => 4,
                 Kind::Set(..) => 5,
                 Kind::Map(..) | Kind::Object(_) => 6,
-                Kind::Withheld(..) => 7,
-                Kind::Unknown(_) => 8,
+                // Behind all values, as in the field.
+                Kind::Null(_) => 7,
+                Kind::Withheld(..) => 8,
+                Kind::Unknown(_) => 9,
             }
         }
         fn items(a: &[Value], b: &[Value]) -> Ordering {

@@ -500,5 +500,5 @@ fn first(diagnostics: mesh_model::Diagnostics, span: Span) -> Diagnostic {
 
 /// The diagnostic of a state error.
 pub(crate) fn state_error(error: &StateError) -> Diagnostic {
-    Diagnostic::error("state::write", "State cannot be written", error.to_string())
+    Diagnostic::from(error.clone())
 }

@@ -5,9 +5,11 @@
 //! depend on what an earlier part observed. Reads only; takes no lock.
 
 mod data;
+mod defer;
 mod orphan;
 mod provider;
 mod recover;
+mod removal;
 mod resource;
 mod values;
 

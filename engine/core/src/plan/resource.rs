@@ -1,16 +1,11 @@
 //! Managed resources: evaluate, expand, look, decide.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use mesh_lang::{Config, Expr, Resource, Scope, attribute_span, eval_body};
-use mesh_model::change::{Deferred, Waiting};
+use mesh_lang::{Expr, Resource, Scope, attribute_span, eval_body};
 use mesh_model::snapshot::Identity;
-use mesh_model::{
-    Action, Address, Change, Diagnostic, Instance, InstanceKey, Path, Reason, ResourceAddress, ResourceSchema, Step,
-    Type, Value,
-};
+use mesh_model::{Action, Address, Diagnostic, Instance, InstanceKey, Path, Reason, ResourceSchema, Step, Type, Value};
 use mesh_sdk::{IdentityHint, Observation, ObserveRequest, Observed, PreviewRequest, PreviewResponse, Rules, Session};
 
 use super::provider::{code, is_ephemeral};
@@ -44,14 +39,6 @@ struct Kind<'p> {
     rules: &'p dyn Rules,
     position: usize,
     session: Arc<dyn Session>,
-}
-
-/// The path of a module whose instances are not known: `module.a.module.b[*].`.
-fn pattern(config: &Config, module: usize) -> String {
-    let Some(parent) = config.modules[module].parent else { return String::new() };
-    let Some(call) = config.modules[parent].calls.iter().find(|c| c.module == module) else { return String::new() };
-    let any = if call.count.is_some() || call.for_each.is_some() { "[*]" } else { "" };
-    format!("{}module.{}{any}.", pattern(config, parent), call.name)
 }
 
 impl Planner<'_, '_> {
@@ -119,75 +106,6 @@ impl Planner<'_, '_> {
             .filter(|a| a.mode == mesh_model::Mode::Managed)
             .map(|a| Arc::from(a.to_string()))
             .collect()
-    }
-
-    /// Puts a whole block off to a later stage.
-    pub(super) fn postpone(&self, node: u32, module: usize, block: &Resource, reason: &str, reason_code: &'static str) {
-        let resource = ResourceAddress {
-            module: self.config.modules[module].path.clone(),
-            mode: block.mode,
-            ty: block.ty.clone(),
-            name: block.name.clone(),
-        };
-        let any = if block.count.is_some() || block.for_each.is_some() { "[*]" } else { "" };
-        let patterns: Vec<(usize, String)> = match self.world.expanded(module) {
-            None => {
-                let inside = ResourceAddress { module: Vec::new(), ..resource.clone() };
-                vec![(0, format!("{}{inside}{any}", pattern(self.config, module)))]
-            }
-            Some(list) => {
-                list.iter().enumerate().map(|(o, m)| (o, format!("{}{any}", address(&m.path, block, None)))).collect()
-            }
-        };
-        if patterns.is_empty() {
-            // A module without instances: there is nothing that could wait.
-            self.states.borrow_mut()[node as usize].deferred = None;
-            return;
-        }
-        let actions = if block.mode == mesh_model::Mode::Data {
-            vec![Action::Read]
-        } else {
-            vec![Action::Create, Action::Update]
-        };
-        let schema = self.engine.schema(block.mode, &block.ty);
-        for (ordinal, pattern) in patterns {
-            let scope = self.world.scope(module, ordinal).any_instance();
-            // What cannot be evaluated yet is simply not known; a real error shows when its turn comes.
-            let known = schema.and_then(|s| eval_body(&block.body, &s.schema, &scope).ok()).unwrap_or(Value::NULL);
-            self.out.borrow_mut().deferred.push(Deferred {
-                resource: resource.clone(),
-                pattern,
-                actions: actions.clone(),
-                reason: reason.to_owned(),
-                reason_code,
-                known,
-            });
-            self.world.set(node, ordinal, Value::unknown(Type::Dynamic));
-        }
-        self.leave(node, block, &resource);
-        self.defer(node, &format!("{resource} waits: {reason}"));
-    }
-
-    /// What state knows of a block that waits stays as it is until then; drift is said nevertheless.
-    fn leave(&self, node: u32, block: &Resource, resource: &ResourceAddress) {
-        let Some(addresses) = self.saved.get(resource) else { return };
-        self.out.borrow_mut().handled.extend(addresses.iter().cloned());
-        let rules = self.engine.provider_of(block.mode, &block.ty).and_then(|p| p.rules(&block.ty));
-        let position = self.graph.provider_of.get(&node).copied();
-        let (Some(rules), Some(schema), Some(position)) = (rules, self.engine.schema(block.mode, &block.ty), position)
-        else {
-            return;
-        };
-        if !self.options.refresh || self.providers.borrow()[position].session.is_none() {
-            return;
-        }
-        for address in addresses.iter().filter(|a| !self.tentative(a)) {
-            // An error of the look was said where the provider was asked.
-            let Ok(found) = self.seen(position, address) else { continue };
-            let saved = &self.snapshot.instances[address];
-            let drift = decide::drifted(address, schema, rules, saved, found.as_ref(), &self.fingerprinter);
-            self.out.borrow_mut().drift.extend(drift);
-        }
     }
 
     fn candidate(
@@ -484,7 +402,7 @@ impl Planner<'_, '_> {
             Decision::NeedsPreview { planned } => return Some(planned),
         };
         if let Some(gate) = kind.rules.closed_gate(&change.after) {
-            self.gate(kind, &c.address, gate);
+            self.gate(kind.node, &c.address, gate);
             return Some(change.after);
         }
         let value = change.after.clone();
@@ -529,125 +447,5 @@ impl Planner<'_, '_> {
         }
         out.planned.push((change, item));
         Some(value)
-    }
-
-    /// A gate that is closed: it and all that needs it wait.
-    fn gate(&self, kind: &Kind<'_>, address: &Address, gate: mesh_sdk::ClosedGate) {
-        let reason = if gate.certain {
-            format!("the gate {address} is closed: {}", gate.waiting_for)
-        } else {
-            format!("whether the gate {address} opens is known only after apply")
-        };
-        let mut out = self.out.borrow_mut();
-        out.deferred.push(Deferred {
-            resource: address.resource(),
-            pattern: address.to_string(),
-            actions: vec![Action::Create, Action::Update],
-            reason: reason.clone(),
-            reason_code: "gate_closed",
-            known: Value::NULL,
-        });
-        if gate.certain {
-            out.waiting.push(Waiting {
-                address: address.clone(),
-                waiting_for: gate.waiting_for,
-                instructions: gate.instructions,
-                problems: gate.problems,
-            });
-        }
-        drop(out);
-        self.defer(kind.node, &reason);
-    }
-
-    /// In a destroy: the objects that state knows, with their values for what needs them.
-    pub(super) fn remembered(&self, node: u32, module: usize, block: &Resource) {
-        let resource = self.graph.address(self.config, node);
-        let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
-        if self.providers.borrow()[position].session.is_none() {
-            return;
-        }
-        let addresses = resource.and_then(|r| self.saved.get(&r).cloned()).unwrap_or_default();
-        let instances = self.world.instances(module);
-        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> = instances.iter().map(|_| Vec::new()).collect();
-        let ordinals: HashMap<_, usize> = instances.iter().enumerate().map(|(o, i)| (&i.path, o)).collect();
-        for address in addresses {
-            let ordinal = ordinals.get(&address.module).copied().unwrap_or(0);
-            let value = self.removal(node, Some(node), ordinal, position, &address, Reason::Destroy);
-            if let Some(list) = values.get_mut(ordinal) {
-                list.push((address.key.clone(), value));
-            }
-        }
-        for (ordinal, list) in values.into_iter().enumerate() {
-            let value = if list.is_empty() { Value::unknown(Type::Dynamic) } else { aggregate(block, list) };
-            self.world.set(node, ordinal, value);
-        }
-    }
-
-    /// The planned delete of an object; `change` is filed. Gives what is there.
-    pub(super) fn removal(
-        &self,
-        at: u32,
-        node: Option<u32>,
-        ordinal: usize,
-        position: usize,
-        address: &Address,
-        reason: Reason,
-    ) -> Value {
-        let Some(saved) = self.snapshot.instances.get(address).cloned() else { return Value::NULL };
-        self.out.borrow_mut().handled.insert(address.clone());
-        let observed = match self.seen(position, address) {
-            Ok(o) => o,
-            Err(e) => {
-                self.say(at, Diagnostic::error(code(&e), e.summary, e.detail).on(address));
-                return saved.values.clone();
-            }
-        };
-        let before = observed.as_ref().map_or_else(|| saved.values.clone(), |o| o.values.clone());
-        if saved.protected {
-            if reason == Reason::Destroy {
-                self.out.borrow_mut().protected.push(address.clone());
-            } else {
-                self.out.borrow_mut().diagnostics.push(decide::protected(address, "deleted", &mesh_sdk::Verdict::NoOp));
-            }
-            return before;
-        }
-        let gone = observed.is_none() && self.options.refresh;
-        let (action, note) = match (gone, saved.adopted) {
-            (true, _) => (Action::Forget, Some("it is gone already")),
-            (false, true) => {
-                (Action::Forget, Some("it was adopted, not created: the object stays, only state forgets it"))
-            }
-            (false, false) => (Action::Delete, None),
-        };
-        let change = Change {
-            address: address.clone(),
-            previous_address: None,
-            deposed: None,
-            provider: saved.provider.clone(),
-            action,
-            reason,
-            before: before.clone(),
-            after: Value::NULL,
-            replace_paths: Vec::new(),
-            importing: None,
-            previewed: mesh_model::change::Previewed::NotNeeded,
-            notes: note.into_iter().map(str::to_owned).collect(),
-        };
-        let item = Item {
-            node,
-            ordinal,
-            repetition: Repetition::default(),
-            provider: position,
-            desired: None,
-            identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
-            observed,
-            preview: None,
-            dependencies: saved.dependencies.clone(),
-            protected: false,
-            create_before_destroy: saved.create_before_destroy,
-            adopt: false,
-        };
-        self.out.borrow_mut().planned.push((change, item));
-        before
     }
 }

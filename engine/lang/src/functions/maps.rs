@@ -139,7 +139,7 @@ fn merge(_: &Context, args: &[Value]) -> Outcome {
     let mut common: Option<Option<Type>> = None;
     for (i, arg) in args.iter().enumerate() {
         let (fields, ty) = match arg.kind() {
-            Kind::Null(_) => continue,
+            Kind::Null(Type::Dynamic | Type::Map(_) | Type::Object(_)) => continue,
             Kind::Map(t, f) => (f, Some(t.clone())),
             Kind::Object(f) => (f, None),
             _ => {

@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mesh_model::convert::{ConvertError, convert};
+use mesh_model::convert::{ConvertError, convert, convertible};
 use mesh_model::path::Step;
 use mesh_model::{Fields, Kind, Marks, Type, Value};
 
@@ -297,7 +297,7 @@ impl Function {
                     args.len()
                 )));
             };
-            let value = convert(&forget_withheld(arg), &param.ty.ty()).map_err(|e| CallError::at(i, reason(&e)))?;
+            let value = adapt(&forget_withheld(arg), &param.ty.ty()).map_err(|e| CallError::at(i, reason(&e)))?;
             if value.is_null() && !param.null {
                 return Err(CallError::at(i, "it is null; put a value in its place, for instance with coalesce"));
             }
@@ -332,6 +332,18 @@ impl Function {
             Body::Elsewhere => Err(CallError::new("it cannot be called here")),
         }
     }
+}
+
+/// Converts; where there are no elements that could fail to, the type must fit all the same.
+fn adapt(value: &Value, ty: &Type) -> Result<Value, ConvertError> {
+    let empty = value.is_null()
+        || value.as_items().is_some_and(|i| i.is_empty())
+        || value.as_fields().is_some_and(|f| f.is_empty());
+    if empty && !convertible(&value.ty(), ty) {
+        let reason = format!("{} required, but have {}", ty.friendly(), value.ty().friendly());
+        return Err(ConvertError { path: mesh_model::Path::default(), reason });
+    }
+    convert(value, ty)
 }
 
 /// What does not fit, with the way to it in words.

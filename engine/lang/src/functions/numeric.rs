@@ -61,7 +61,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "pow",
         &[NUM, Param::new("power", Ty::Number)],
         Ty::Number,
-        |_, a| float(num(a, 0).to_f64().powf(num(a, 1).to_f64())),
+        |_, a| power(&num(a, 0), &num(a, 1)),
         "The first number raised to the power of the second.",
     ),
     Function::new(
@@ -75,6 +75,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn num(args: &[Value], index: usize) -> Number {
     args.get(index).and_then(Value::as_number).cloned().unwrap_or(Number::Int(0))
+}
+
+/// Whole powers of whole numbers are exact, as far as the floating-point result is finite.
+fn power(base: &Number, exponent: &Number) -> Outcome {
+    let approximate = base.to_f64().powf(exponent.to_f64());
+    let times = exponent.to_i64().filter(|n| (0..=1024).contains(n) && base.is_integer() && approximate.is_finite());
+    let exact = times.and_then(|n| (0..n).try_fold(Number::Int(1), |product, _| product.mul(base)));
+    exact.map_or_else(|| float(approximate), |n| Ok(Value::number(n)))
 }
 
 fn float(result: f64) -> Outcome {

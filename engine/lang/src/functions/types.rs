@@ -68,7 +68,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn conversion(args: &[Value], ty: &Type) -> Outcome {
     let value = &args[0];
-    convert(value, ty).map_err(|_| {
+    adapt(value, ty).map_err(|_| {
         let message = match (value.as_str(), ty) {
             (Some(text), Type::Bool) => {
                 format!("{text:?} is neither \"true\" nor \"false\"")

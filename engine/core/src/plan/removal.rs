@@ -1,0 +1,105 @@
+//! Planned deletes: in a destroy, and of what is no longer configured.
+
+use std::collections::HashMap;
+
+use mesh_lang::Resource;
+use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Type, Value};
+
+use super::provider::code;
+use super::{Item, Planner};
+use crate::decide;
+use crate::world::{Repetition, aggregate};
+
+impl Planner<'_, '_> {
+    /// In a destroy: the objects that state knows, with their values for what needs them.
+    pub(super) fn remembered(&self, node: u32, module: usize, block: &Resource) {
+        let resource = self.graph.address(self.config, node);
+        let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
+        if self.providers.borrow()[position].session.is_none() {
+            return;
+        }
+        let addresses = resource.and_then(|r| self.saved.get(&r).cloned()).unwrap_or_default();
+        let instances = self.world.instances(module);
+        let mut values: Vec<Vec<(Option<InstanceKey>, Value)>> = instances.iter().map(|_| Vec::new()).collect();
+        let ordinals: HashMap<_, usize> = instances.iter().enumerate().map(|(o, i)| (&i.path, o)).collect();
+        for address in addresses {
+            let ordinal = ordinals.get(&address.module).copied().unwrap_or(0);
+            let value = self.removal(node, Some(node), ordinal, position, &address, Reason::Destroy);
+            if let Some(list) = values.get_mut(ordinal) {
+                list.push((address.key.clone(), value));
+            }
+        }
+        for (ordinal, list) in values.into_iter().enumerate() {
+            let value = if list.is_empty() { Value::unknown(Type::Dynamic) } else { aggregate(block, list) };
+            self.world.set(node, ordinal, value);
+        }
+    }
+
+    /// The planned delete of an object; `change` is filed. Gives what is there.
+    pub(super) fn removal(
+        &self,
+        at: u32,
+        node: Option<u32>,
+        ordinal: usize,
+        position: usize,
+        address: &Address,
+        reason: Reason,
+    ) -> Value {
+        let Some(saved) = self.snapshot.instances.get(address).cloned() else { return Value::NULL };
+        self.out.borrow_mut().handled.insert(address.clone());
+        let observed = match self.seen(position, address) {
+            Ok(o) => o,
+            Err(e) => {
+                self.say(at, Diagnostic::error(code(&e), e.summary, e.detail).on(address));
+                return saved.values.clone();
+            }
+        };
+        let before = observed.as_ref().map_or_else(|| saved.values.clone(), |o| o.values.clone());
+        if saved.protected {
+            if reason == Reason::Destroy {
+                self.out.borrow_mut().protected.push(address.clone());
+            } else {
+                self.out.borrow_mut().diagnostics.push(decide::protected(address, "deleted", &mesh_sdk::Verdict::NoOp));
+            }
+            return before;
+        }
+        let gone = observed.is_none() && self.options.refresh;
+        let (action, note) = match (gone, saved.adopted) {
+            (true, _) => (Action::Forget, Some("it is gone already")),
+            (false, true) => {
+                (Action::Forget, Some("it was adopted, not created: the object stays, only state forgets it"))
+            }
+            (false, false) => (Action::Delete, None),
+        };
+        let change = Change {
+            address: address.clone(),
+            previous_address: None,
+            deposed: None,
+            provider: saved.provider.clone(),
+            action,
+            reason,
+            before: before.clone(),
+            after: Value::NULL,
+            replace_paths: Vec::new(),
+            importing: None,
+            previewed: mesh_model::change::Previewed::NotNeeded,
+            notes: note.into_iter().map(str::to_owned).collect(),
+        };
+        let item = Item {
+            node,
+            ordinal,
+            repetition: Repetition::default(),
+            provider: position,
+            desired: None,
+            identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
+            observed,
+            preview: None,
+            dependencies: saved.dependencies.clone(),
+            protected: false,
+            create_before_destroy: saved.create_before_destroy,
+            adopt: false,
+        };
+        self.out.borrow_mut().planned.push((change, item));
+        before
+    }
+}
