@@ -12,11 +12,13 @@ use crate::free_port;
 fn ask(socket: &Path, command: &str) -> String {
     let mut stream = UnixStream::connect(socket).expect("the socket answers");
     // The master inherits open connections through its own restart: the one that asked for a reload never ends.
-    stream.set_read_timeout(Some(Duration::from_secs(2))).expect("set");
+    stream.set_read_timeout(Some(Duration::from_secs(if command == "reload" { 2 } else { 10 }))).expect("set");
     stream.write_all(format!("{command}\n").as_bytes()).expect("written");
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer);
-    answer
+    // It answers other questions to the end only once nothing more can be asked.
+    stream.shutdown(std::net::Shutdown::Write).expect("the writing side is closed");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]

@@ -122,14 +122,11 @@ fn coalescelist(_: &Context, args: &[Value]) -> Outcome {
     if args.is_empty() {
         return Err(CallError::new("give at least one list"));
     }
-    for (at, arg) in args.iter().enumerate() {
-        match arg.kind() {
-            Kind::List(_, i) | Kind::Tuple(i) if i.is_empty() => {}
-            Kind::List(..) | Kind::Tuple(_) => return Ok(arg.clone()),
-            _ => return Err(CallError::at(at, "a list or tuple is needed")),
-        }
+    if let Some(at) = args.iter().position(|a| !matches!(a.kind(), Kind::List(..) | Kind::Tuple(_))) {
+        return Err(CallError::at(at, "a list or tuple is needed"));
     }
-    Err(CallError::new("all lists are empty; add a default as the last one"))
+    let filled = args.iter().find(|a| a.as_items().is_some_and(|i| !i.is_empty()));
+    filled.cloned().ok_or_else(|| CallError::new("all lists are empty; add a default as the last one"))
 }
 
 fn concat(_: &Context, args: &[Value]) -> Outcome {
