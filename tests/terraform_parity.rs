@@ -56,7 +56,7 @@ impl Console<'_> {
             .arg("console")
             .current_dir(self.folder)
             .env_clear()
-            .env("HOME", "/root")
+            .env("HOME", "/home/ada")
             .env("NO_COLOR", "1")
             .env("CHECKPOINT_DISABLE", "1")
             .stdin(Stdio::piped())

@@ -43,7 +43,7 @@ pub fn convert(value: &Value, ty: &Type) -> Result<Value, ConvertError> {
     let done = |kind: Kind| Ok(Value::from(kind).mark(marks));
     match (value.kind(), ty) {
         (_, Type::Dynamic) => Ok(value.clone()),
-        (Kind::Null(_), t) => done(Kind::Null(t.clone())),
+        (Kind::Null(from), t) if convertible(from, t) => done(Kind::Null(t.clone())),
         (Kind::Unknown(from), t) => {
             if convertible(from, t) {
                 let kept = if matches!(from, Type::Dynamic) || !t.has_dynamic() { t.clone() } else { from.clone() };

@@ -24,7 +24,7 @@ fn context(root: &Path) -> Context {
         root: root.to_path_buf(),
         cwd: root.to_path_buf(),
         module: root.to_path_buf(),
-        home: Some("/root".into()),
+        home: Some("/home/ada".into()),
         timestamp: None,
         plan_timestamp: "2026-01-02T03:04:05Z".into(),
         template: None,
