@@ -141,7 +141,7 @@ pub(crate) fn settings(config: &Value, services: &Services, command: WorkerComma
     let limit = duration_seconds(&limit).filter(|s| *s > 0.0 && *s <= 86400.0).ok_or_else(|| {
         invalid("timeout", format!("{limit:?} is not a duration between 0 and 24h, such as \"120s\"."))
     })?;
-    let mut environment: BTreeMap<String, String> = (*services.env).clone();
+    let mut environment = for_the_library(&services.env);
     if let Some(fields) = config.get("environment").and_then(Value::as_fields) {
         environment.extend(fields.iter().filter_map(|(k, v)| Some((k.to_string(), v.as_str()?.to_owned()))));
     }
@@ -155,4 +155,36 @@ pub(crate) fn settings(config: &Value, services: &Services, command: WorkerComma
         crypto_user,
         limit: Duration::from_secs_f64(limit),
     })
+}
+
+/// The variables that a vendor's library may see: it reads its own, so no list of them can be complete,
+/// but those that carry secrets of other systems are none of its business. Whatever `environment`
+/// names is given in any case.
+fn for_the_library(all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let withheld = |name: &str| {
+        ["MESH_VAR_", "VAULT_", "BAO_"].iter().any(|p| name.starts_with(p))
+            || ["TOKEN", "SECRET", "PASSWORD", "PASSPHRASE"].iter().any(|w| name.to_ascii_uppercase().contains(w))
+    };
+    all.iter().filter(|(name, _)| !withheld(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn secrets_of_other_systems_do_not_reach_the_vendors_library() {
+        let all = [
+            "PATH",
+            "SOFTHSM2_CONF",
+            "ChrystokiConfigurationPath",
+            "VAULT_TOKEN",
+            "MESH_VAR_hsm_pin",
+            "CI_JOB_TOKEN",
+            "db_password",
+        ];
+        let all: BTreeMap<String, String> = all.into_iter().map(|n| (n.to_owned(), "x".to_owned())).collect();
+        let seen: Vec<String> = super::for_the_library(&all).into_keys().collect();
+        assert_eq!(seen, ["ChrystokiConfigurationPath", "PATH", "SOFTHSM2_CONF"]);
+    }
 }
