@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mesh_model::{Mode, ResourceSchema};
-use mesh_sdk::{Provider, Services};
+use mesh_sdk::{Provider, Rules, Services};
 
 use crate::event::Sink;
 
@@ -50,6 +50,11 @@ impl Engine {
     pub fn provider_of(&self, mode: Mode, ty: &str) -> Option<&Arc<dyn Provider>> {
         let table = if mode == Mode::Data { &self.data } else { &self.types };
         table.get(ty).map(|i| &self.providers[*i])
+    }
+
+    /// The pure hooks of a resource type.
+    pub fn rules(&self, mode: Mode, ty: &str) -> Option<&dyn Rules> {
+        self.provider_of(mode, ty)?.rules(ty)
     }
 
     /// The schema of a type.

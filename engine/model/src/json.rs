@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use crate::{Kind, Number, Type, Value};
+use crate::{Kind, Number, Value};
 
 /// JSON in which a sensitive or ephemeral value is null and an unknown one is left out (null where
 /// it is an element of a sequence).
@@ -149,14 +149,10 @@ fn mirror(value: &Value, hit: &dyn Fn(&Value) -> bool) -> Json {
     }
 }
 
-/// A value of a given type from JSON that [`reveal_json`] wrote; conversion errors give `None`.
-pub fn from_json_typed(json: &Json, ty: &Type) -> Option<Value> {
-    crate::convert::convert(&from_json(json), ty).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Type;
 
     #[test]
     fn to_json_redacts_and_reveal_json_does_not() {

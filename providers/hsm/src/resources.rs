@@ -14,9 +14,10 @@ mod signing;
 use std::collections::BTreeMap;
 
 use mesh_model::snapshot::Identity;
-use mesh_model::{Type, Value};
+use mesh_model::{Attribute, Path, Type, Value};
 use mesh_sdk::{
-    ErrorKind, IdentityHint, ObserveRequest, OnExisting, OperationRequest, Outcome, Problem, ProviderError, Resource,
+    ErrorKind, IdentityHint, ObserveRequest, OnExisting, OperationRequest, Outcome, PlanRequest, PlanResponse, Problem,
+    ProviderError, Resource, Verdict, schema_plan,
 };
 
 use crate::client::Client;
@@ -166,6 +167,49 @@ async fn destroy(client: &Client, class: Class, request: &OperationRequest, fing
         Ok(_) => Outcome::deleted(),
         Err(e) => e.outcome("Destroying"),
     }
+}
+
+/// The usual rules, and one more: another key behind the same id, told by the fingerprint in `attribute`, is
+/// never taken for the old one. It is planned as a replace, which protection stops; `note` says what was
+/// remembered and what is seen.
+fn plan_of_key(
+    request: &PlanRequest<'_>,
+    attribute: &'static str,
+    note: impl FnOnce(&str, &str) -> String,
+) -> PlanResponse {
+    let mut response = schema_plan(request);
+    let remembered = request.saved.and_then(|s| s.get_str(attribute));
+    let seen = request.observed.and_then(|o| o.get_str(attribute));
+    if let (Some(remembered), Some(seen)) = (remembered, seen)
+        && remembered != seen
+    {
+        response.verdict = Verdict::Replace(vec![Path::attribute(attribute)]);
+        response.after = schema_plan(&PlanRequest { observed: None, ..*request }).after;
+        response.notes.push(note(remembered, seen));
+    }
+    response
+}
+
+/// What a token says about the life of a key; see [`evidence_of`].
+fn evidence() -> [Attribute; 5] {
+    [
+        Attribute::computed("sensitive", Type::Bool, "Whether the token never shows it in clear."),
+        Attribute::computed("extractable", Type::Bool, "Whether it can leave the token wrapped."),
+        Attribute::computed("local", Type::Bool, "Whether the token made it."),
+        Attribute::computed("always_sensitive", Type::Bool, "Whether it was sensitive all its life."),
+        Attribute::computed("never_extractable", Type::Bool, "Whether it never was extractable."),
+    ]
+}
+
+/// The values of [`evidence`].
+fn evidence_of(object: &Object) -> [(&'static str, Value); 5] {
+    [
+        ("sensitive", flag(object.sensitive)),
+        ("extractable", flag(object.extractable)),
+        ("local", flag(object.local)),
+        ("always_sensitive", flag(object.always_sensitive)),
+        ("never_extractable", flag(object.never_extractable)),
+    ]
 }
 
 /// An object that cannot be adopted.

@@ -96,7 +96,7 @@ impl Walk<'_, '_> {
         if matches!(change.action, Action::Read | Action::Forget) {
             return None;
         }
-        let rules = self.engine.provider_of(change.address.mode, &change.address.ty)?.rules(&change.address.ty)?;
+        let rules = self.engine.rules(change.address.mode, &change.address.ty)?;
         let key = rules.batch_key(if remove { &change.before } else { &change.after })?;
         let mut batches = self.batches.borrow_mut();
         Some(batches.entry((item.provider, change.address.ty.clone(), key)).or_default().clone())
@@ -194,8 +194,7 @@ impl Walk<'_, '_> {
     /// The values to send: the planned ones with nothing unknown left but what the provider gives.
     fn finalize(&self, change: &Change, item: &Item) -> Result<Value, Diagnostic> {
         let desired = self.evaluate(item)?;
-        let rules =
-            self.engine.provider_of(change.address.mode, &change.address.ty).and_then(|p| p.rules(&change.address.ty));
+        let rules = self.engine.rules(change.address.mode, &change.address.ty);
         let schema = self.engine.schema(change.address.mode, &change.address.ty);
         let (Some(rules), Some(schema)) = (rules, schema) else { return Ok(change.after.clone()) };
         let desired = rules.mark(desired);
@@ -423,7 +422,7 @@ impl Walk<'_, '_> {
         if operation == Operation::Update || change.importing.is_some() {
             return item.identity.clone();
         }
-        let rules = self.engine.provider_of(change.address.mode, &change.address.ty)?.rules(&change.address.ty)?;
+        let rules = self.engine.rules(change.address.mode, &change.address.ty)?;
         match rules.identity(after) {
             mesh_sdk::IdentityHint::Known(identity) => Some(identity),
             mesh_sdk::IdentityHint::Unknown | mesh_sdk::IdentityHint::Assigned => None,

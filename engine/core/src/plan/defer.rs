@@ -68,7 +68,7 @@ impl Planner<'_, '_> {
     fn leave(&self, node: u32, block: &Resource, resource: &ResourceAddress) {
         let Some(addresses) = self.saved.get(resource) else { return };
         self.out.borrow_mut().handled.extend(addresses.iter().cloned());
-        let rules = self.engine.provider_of(block.mode, &block.ty).and_then(|p| p.rules(&block.ty));
+        let rules = self.engine.rules(block.mode, &block.ty);
         let position = self.graph.provider_of.get(&node).copied();
         let (Some(rules), Some(schema), Some(position)) = (rules, self.engine.schema(block.mode, &block.ty), position)
         else {

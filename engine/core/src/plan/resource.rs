@@ -43,10 +43,8 @@ struct Kind<'p> {
 
 impl Planner<'_, '_> {
     pub(super) async fn managed(&self, node: u32, module: usize, block: &Resource) {
-        let Some((schema, rules)) = self
-            .engine
-            .schema(block.mode, &block.ty)
-            .zip(self.engine.provider_of(block.mode, &block.ty).and_then(|p| p.rules(&block.ty)))
+        let Some((schema, rules)) =
+            self.engine.schema(block.mode, &block.ty).zip(self.engine.rules(block.mode, &block.ty))
         else {
             return;
         };

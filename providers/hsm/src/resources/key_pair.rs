@@ -3,13 +3,16 @@
 //! The one decision: the pair is one object, named by the private key; it signs and does nothing
 //! else. Another key behind the same id is never repaired, see `hsm_secret_key`.
 
-use mesh_model::{Attribute, Path, ResourceSchema, Schema, Type, Value};
+use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
     IdentityHint, Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest, PlanResponse, Problem,
-    ProviderError, Resource, Rules, Verdict, async_trait, schema_plan,
+    ProviderError, Resource, Rules, async_trait,
 };
 
-use super::{create_or_adopt, destroy, flag, id_problem, id_text, identity_hint, identity_of, look_up, text, written};
+use super::{
+    create_or_adopt, destroy, evidence, evidence_of, id_problem, id_text, identity_hint, identity_of, look_up,
+    plan_of_key, text, written,
+};
 use crate::client::Client;
 use crate::protocol::{Bytes, Call, Class, Name, Object, PairKind, Usage};
 
@@ -43,18 +46,14 @@ fn algorithm(object: &Object) -> String {
 
 fn values(object: &Object) -> Value {
     let pem = object.der.as_ref().map(|spki| mesh_x509::pem::encode("PUBLIC KEY", &spki.0));
-    Value::object([
+    let own = [
         ("id", id_text(object)),
         ("label", Value::string(object.label.as_str())),
         ("algorithm", Value::string(algorithm(object))),
         ("public_key_pem", text(pem.as_deref())),
         ("spki_sha256", text(object.fingerprint.as_deref())),
-        ("sensitive", flag(object.sensitive)),
-        ("extractable", flag(object.extractable)),
-        ("local", flag(object.local)),
-        ("always_sensitive", flag(object.always_sensitive)),
-        ("never_extractable", flag(object.never_extractable)),
-    ])
+    ];
+    Value::object(own.into_iter().chain(evidence_of(object)))
 }
 
 fn applied(object: &Object) -> Outcome {
@@ -81,19 +80,11 @@ impl Rules for KeyPair {
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {
-        let mut response = schema_plan(request);
-        let remembered = request.saved.and_then(|s| s.get_str("spki_sha256"));
-        let seen = request.observed.and_then(|o| o.get_str("spki_sha256"));
-        if let (Some(remembered), Some(seen)) = (remembered, seen)
-            && remembered != seen
-        {
-            response.verdict = Verdict::Replace(vec![Path::attribute("spki_sha256")]);
-            response.after = schema_plan(&PlanRequest { observed: None, ..*request }).after;
-            response.notes.push(format!(
+        plan_of_key(request, "spki_sha256", |remembered, seen| {
+            format!(
                 "Another key pair stands under this id: the SHA-256 of its public key was {remembered} and is {seen}."
-            ));
-        }
-        response
+            )
+        })
     }
 }
 
@@ -107,24 +98,27 @@ impl Resource<Client> for KeyPair {
                   Protected, since a destroyed key never comes back.",
             example: "resource \"hsm_key_pair\" \"root\" {\n  id        = \"mesh-root-2026\"\n  label     = \"mesh \
                       root\"\n  algorithm = \"ec-p384\"\n}\n",
-            schema: Schema::of([
-                Attribute::required("id", Type::String, "The text whose ASCII bytes are the CKA_ID of both halves.")
+            schema: Schema::of(
+                [
+                    Attribute::required(
+                        "id",
+                        Type::String,
+                        "The text whose ASCII bytes are the CKA_ID of both halves.",
+                    )
                     .force_new(),
-                Attribute::required("label", Type::String, "The CKA_LABEL of both halves."),
-                Attribute::required(
-                    "algorithm",
-                    Type::String,
-                    "`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256` or `ec-p384`.",
-                )
-                .force_new(),
-                Attribute::computed("public_key_pem", Type::String, "The public key as PEM."),
-                Attribute::computed("spki_sha256", Type::String, "SHA-256 of the public key, hexadecimal."),
-                Attribute::computed("sensitive", Type::Bool, "Whether the token never shows it in clear."),
-                Attribute::computed("extractable", Type::Bool, "Whether it can leave the token wrapped."),
-                Attribute::computed("local", Type::Bool, "Whether the token made it."),
-                Attribute::computed("always_sensitive", Type::Bool, "Whether it was sensitive all its life."),
-                Attribute::computed("never_extractable", Type::Bool, "Whether it never was extractable."),
-            ]),
+                    Attribute::required("label", Type::String, "The CKA_LABEL of both halves."),
+                    Attribute::required(
+                        "algorithm",
+                        Type::String,
+                        "`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256` or `ec-p384`.",
+                    )
+                    .force_new(),
+                    Attribute::computed("public_key_pem", Type::String, "The public key as PEM."),
+                    Attribute::computed("spki_sha256", Type::String, "SHA-256 of the public key, hexadecimal."),
+                ]
+                .into_iter()
+                .chain(evidence()),
+            ),
             protected: true,
         }
     }

@@ -5,14 +5,15 @@
 //! adopted. A key that changed behind its id is never repaired: it is planned as a replacement, which
 //! the protection of the type stops.
 
-use mesh_model::{Attribute, Path, ResourceSchema, Schema, Type, Value};
+use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
     IdentityHint, Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest, PlanResponse, Problem,
-    ProviderError, Resource, Rules, Verdict, async_trait, schema_plan,
+    ProviderError, Resource, Rules, async_trait,
 };
 
 use super::{
-    asked, create_or_adopt, destroy, flag, id_problem, id_text, identity_hint, identity_of, look_up, text, written,
+    asked, create_or_adopt, destroy, evidence, evidence_of, flag, id_problem, id_text, identity_hint, identity_of,
+    look_up, plan_of_key, text, written,
 };
 use crate::client::Client;
 use crate::protocol::{Bytes, Call, Class, Name, Object, Usage};
@@ -57,27 +58,17 @@ impl Rules for SecretKey {
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {
-        let mut response = schema_plan(request);
-        let remembered = request.saved.and_then(|s| s.get_str("check_value"));
-        let seen = request.observed.and_then(|o| o.get_str("check_value"));
-        if let (Some(remembered), Some(seen)) = (remembered, seen)
-            && remembered != seen
-        {
-            let fresh = schema_plan(&PlanRequest { observed: None, ..*request });
-            response.verdict = Verdict::Replace(vec![Path::attribute("check_value")]);
-            response.before = response.before.with("check_value", Value::string(seen));
-            response.after = fresh.after;
-            response.notes.push(format!(
+        plan_of_key(request, "check_value", |remembered, seen| {
+            format!(
                 "Another key stands under this id: its check value was {remembered} and is {seen}. What the old key \
                  encrypted cannot be read any more."
-            ));
-        }
-        response
+            )
+        })
     }
 }
 
 fn values(object: &Object, request_profile: Value) -> Value {
-    Value::object([
+    let own = [
         ("id", id_text(object)),
         ("label", Value::string(object.label.as_str())),
         ("profile", request_profile),
@@ -88,12 +79,8 @@ fn values(object: &Object, request_profile: Value) -> Value {
         ("unwrap", flag(object.usage.unwrap)),
         ("key_type", Value::string(object.key_type.as_str())),
         ("check_value", text(object.fingerprint.as_deref())),
-        ("sensitive", flag(object.sensitive)),
-        ("extractable", flag(object.extractable)),
-        ("local", flag(object.local)),
-        ("always_sensitive", flag(object.always_sensitive)),
-        ("never_extractable", flag(object.never_extractable)),
-    ])
+    ];
+    Value::object(own.into_iter().chain(evidence_of(object)))
 }
 
 /// What the reader of a plan should know about a key that we did not make as we make them.
@@ -171,12 +158,7 @@ impl Resource<Client> for SecretKey {
                 Attribute::optional_computed("unwrap", Type::Bool, "Whether it may unwrap other keys; a new key may not unless asked."),
                 Attribute::computed("key_type", Type::String, "`AES`."),
                 Attribute::computed("check_value", Type::String, "Key check value (KCV), hexadecimal: tells keys apart."),
-                Attribute::computed("sensitive", Type::Bool, "Whether the token never shows it in clear."),
-                Attribute::computed("extractable", Type::Bool, "Whether it can leave the token wrapped."),
-                Attribute::computed("local", Type::Bool, "Whether the token made it."),
-                Attribute::computed("always_sensitive", Type::Bool, "Whether it was sensitive all its life."),
-                Attribute::computed("never_extractable", Type::Bool, "Whether it never was extractable."),
-            ]),
+            ].into_iter().chain(evidence())),
             protected: true,
         }
     }
