@@ -90,16 +90,7 @@ fn child(case: &str, folder: &Path) -> Result<()> {
     let services = Services { root: folder.into(), cache: folder.join("cache"), env: Arc::default() };
     let engine = Engine::new(mesh_providers::all(), services, Arc::new(Silent));
     let backend = LocalBackend::new(folder.join("mesh.state"));
-    let context = Context {
-        root: folder.into(),
-        cwd: folder.into(),
-        module: folder.into(),
-        home: None,
-        timestamp: None,
-        plan_timestamp: "2026-01-01T00:00:00Z".into(),
-        template: None,
-        template_depth: 0,
-    };
+    let context = Context::new(folder);
     let options = Options::default();
     let inputs = Inputs::new();
     let run = Run {

@@ -6,25 +6,9 @@ use std::process::Command;
 
 use mesh_sandbox::Part;
 
-use crate::site::{Output, mesh, sandbox};
-
-struct Folder(tempfile::TempDir);
+use crate::site::{Folder, Output, mesh, sandbox};
 
 impl Folder {
-    fn new(hcl: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("main.mesh.hcl"), hcl).expect("writes");
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        mesh(self.path(), arguments, &BTreeMap::new())
-    }
-
     /// Applying fails with code 1, says all the parts, and leaves no file behind.
     fn refuses(&self, parts: &[&str]) -> Output {
         let before = names(self.path());

@@ -76,6 +76,30 @@ pub(crate) fn command(folder: &Path, arguments: &[&str], env: &BTreeMap<String, 
     command
 }
 
+/// A folder with one file of configuration, and `mesh` in it without any variable.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new(hcl: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("main.mesh.hcl"), hcl).expect("writes");
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        mesh(self.path(), arguments, &BTreeMap::new())
+    }
+
+    /// The text of a file.
+    pub(crate) fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path().join(name)).expect("reads")
+    }
+}
+
 /// The running site.
 pub(crate) struct Site {
     pub(crate) sandbox: Sandbox,

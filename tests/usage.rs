@@ -1,34 +1,11 @@
 //! The binary in daily use without a server: modules, saved plans, gates, locks, and runs that are
 //! killed again and again.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::site::{Output, mesh};
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new(hcl: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("main.mesh.hcl"), hcl).expect("writes");
-        Self(folder)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        mesh(self.path(), arguments, &BTreeMap::new())
-    }
-
-    fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path().join(name)).expect("reads")
-    }
-}
+use crate::site::Folder;
 
 const VERSIONED: &str = r#"
 variable "v" {}

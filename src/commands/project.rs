@@ -118,14 +118,11 @@ pub(crate) fn engine(ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
 /// What functions may know, for a plan made at `plan_timestamp`.
 pub(crate) fn context(ui: &Ui, plan_timestamp: String) -> Context {
     Context {
-        root: ".".into(),
         cwd: ui.cwd.clone(),
-        module: ".".into(),
         home: ui.var("HOME").map(PathBuf::from),
-        timestamp: None,
         plan_timestamp,
         template: Some(mesh_lang::render_template),
-        template_depth: 0,
+        ..Context::new(".")
     }
 }
 
@@ -187,16 +184,7 @@ impl Scope for Variables<'_> {
 
     fn functions(&self) -> &Context {
         static NONE: std::sync::OnceLock<Context> = std::sync::OnceLock::new();
-        NONE.get_or_init(|| Context {
-            root: ".".into(),
-            cwd: ".".into(),
-            module: ".".into(),
-            home: None,
-            timestamp: None,
-            plan_timestamp: String::new(),
-            template: None,
-            template_depth: 0,
-        })
+        NONE.get_or_init(|| Context::new("."))
     }
 }
 

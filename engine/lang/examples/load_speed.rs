@@ -62,16 +62,7 @@ fn main() {
         Attribute::computed("id", Type::String, ""),
         Attribute::computed("output", Type::Dynamic, ""),
     ]);
-    let scope = Values(mesh_lang::functions::Context {
-        root: ".".into(),
-        cwd: ".".into(),
-        module: ".".into(),
-        home: None,
-        timestamp: None,
-        plan_timestamp: String::new(),
-        template: None,
-        template_depth: 0,
-    });
+    let scope = Values(mesh_lang::functions::Context::new("."));
     let start = Instant::now();
     let values: Vec<_> = config.root().resources.iter().map(|r| eval_body(&r.body, &schema, &scope)).collect();
     let spent = start.elapsed();

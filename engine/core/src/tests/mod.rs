@@ -96,16 +96,7 @@ impl Bed {
         let providers = vec![mesh_provider_builtin::provider(), fake::provider(&self.world)];
         let engine = Engine::new(providers, services, Arc::new(Silent));
         let backend = LocalBackend::new(self.folder.path().join("mesh.state"));
-        let context = Context {
-            root: self.folder.path().into(),
-            cwd: self.folder.path().into(),
-            module: self.folder.path().into(),
-            home: None,
-            timestamp: None,
-            plan_timestamp: "2026-01-01T00:00:00Z".into(),
-            template: None,
-            template_depth: 0,
-        };
+        let context = Context { plan_timestamp: "2026-01-01T00:00:00Z".into(), ..Context::new(self.folder.path()) };
         let run = Run {
             engine: &engine,
             config: &config,

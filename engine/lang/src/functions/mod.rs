@@ -69,6 +69,22 @@ pub struct Context {
 pub type TemplateHook = fn(context: &Context, text: &str, name: &str, vars: &Fields) -> Result<Value, CallError>;
 
 impl Context {
+    /// For the module in a folder, while planning at no particular time and without templates; callers
+    /// change what they know better.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        Self {
+            cwd: root.clone(),
+            module: root.clone(),
+            root,
+            home: None,
+            timestamp: None,
+            plan_timestamp: String::new(),
+            template: None,
+            template_depth: 0,
+        }
+    }
+
     /// A path as functions with file access understand it: relative to the root module.
     pub fn resolve(&self, path: &str) -> PathBuf {
         self.root.join(self.expand(path))
