@@ -85,7 +85,7 @@ impl Approver for Yes {
 /// One case; prints CPU seconds and peak memory of this process.
 fn child(case: &str, folder: &Path) -> Result<()> {
     let mut sources = Sources::default();
-    let (config, diagnostics) = load(&LoadOptions { root: folder.into(), display: String::new() }, &mut sources);
+    let (config, diagnostics) = load(LoadOptions::new(Path::new(folder)), &mut sources);
     let config = config.ok_or_else(|| format!("{diagnostics:?}"))?;
     let services = Services { root: folder.into(), cache: folder.join("cache"), env: Arc::default() };
     let engine = Engine::new(mesh_providers::all(), services, Arc::new(Silent));

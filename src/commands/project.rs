@@ -41,8 +41,7 @@ pub(crate) struct Project {
 /// Everything that is wrong with it.
 pub(crate) fn configuration(ui: &mut Ui, files: &dyn Files) -> Result<Config, Failure> {
     let root = root();
-    let (config, mut found) =
-        mesh_lang::load_from(files, &LoadOptions { root: root.clone(), display: String::new() }, &mut ui.sources);
+    let (config, mut found) = mesh_lang::load_from(files, LoadOptions::new(&root), &mut ui.sources);
     if found.has_errors() {
         // What the providers' schemas say about the rest belongs to the same list.
         if let Some(config) = &config {

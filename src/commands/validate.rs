@@ -21,8 +21,7 @@ pub(crate) struct Args {
 
 /// All that is wrong or odd with the configuration of this folder.
 pub(crate) fn check(ui: &mut Ui) -> Diagnostics {
-    let (config, mut found) =
-        mesh_lang::load_from(&Disk, &LoadOptions { root: root(), display: String::new() }, &mut ui.sources);
+    let (config, mut found) = mesh_lang::load_from(&Disk, LoadOptions::new(&root()), &mut ui.sources);
     if let Some(config) = config {
         let engine = engine(ui, std::sync::Arc::new(Silent));
         let checked = mesh_core::check::check(&engine, &config);

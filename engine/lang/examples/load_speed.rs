@@ -51,9 +51,9 @@ fn main() {
         );
     }
     println!("{:.1} MB", text.len() as f64 / 1e6);
-    let options = LoadOptions { root: "/".into(), display: String::new() };
+    let options = LoadOptions::new(std::path::Path::new("/"));
     let start = Instant::now();
-    let (config, diagnostics) = load_from(&One(text), &options, &mut Sources::default());
+    let (config, diagnostics) = load_from(&One(text), options, &mut Sources::default());
     println!("load      {:?}, {} diagnostics", start.elapsed(), diagnostics.0.len());
     let Some(config) = config else { return };
     let schema = Schema::of([

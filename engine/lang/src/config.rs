@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mesh_model::{Mode, Path, Span, Value};
+use mesh_model::{Address, Mode, ModulePath, Path, Span, Value};
 
 use crate::{Body, Expr, Reference, TypeConstraint};
 
@@ -35,7 +35,7 @@ pub struct Module {
     pub parent: Option<usize>,
     /// The folder.
     pub dir: PathBuf,
-    /// The `mesh` block; root module only.
+    /// The `mesh` block. Backend and encryption count in the root module only.
     pub settings: Settings,
     /// `provider` blocks.
     pub providers: Vec<ProviderConfig>,
@@ -49,6 +49,14 @@ pub struct Module {
     pub resources: Vec<Resource>,
     /// `module` blocks.
     pub calls: Vec<ModuleCall>,
+    /// `check` blocks.
+    pub checks: Vec<Check>,
+    /// `moved` blocks.
+    pub moved: Vec<Moved>,
+    /// `removed` blocks.
+    pub removed: Vec<Removed>,
+    /// `import` blocks; root module only.
+    pub imports: Vec<Import>,
     pub(crate) index: Index,
 }
 
@@ -109,6 +117,8 @@ pub struct ProviderConfig {
     pub name: Arc<str>,
     /// The name of this further configuration.
     pub alias: Option<Arc<str>>,
+    /// One configuration for each key; what it needs must be known before anything is planned.
+    pub for_each: Option<Expr>,
     /// The configuration without the meta-arguments.
     pub body: Body,
     /// The header.
@@ -122,6 +132,8 @@ pub struct ProviderRef {
     pub name: Arc<str>,
     /// The alias; `None` for the default configuration.
     pub alias: Option<Arc<str>>,
+    /// Which one of a configuration with `for_each`: `vault.site[each.key]`.
+    pub key: Option<Expr>,
     /// Where it is written.
     pub span: Span,
 }
@@ -143,6 +155,8 @@ pub struct Variable {
     pub nullable: bool,
     /// Values are marked ephemeral.
     pub ephemeral: bool,
+    /// Who gives a value is warned with this text.
+    pub deprecated: Option<String>,
     /// What values must fulfil.
     pub validations: Vec<Condition>,
     /// The header.
@@ -213,6 +227,72 @@ pub struct Resource {
     pub lifecycle: Lifecycle,
     /// The configuration without the meta-arguments.
     pub body: Body,
+    /// For a data source inside a `check` block: the position of the check in [`Module::checks`].
+    pub check: Option<usize>,
+    /// The header.
+    pub span: Span,
+}
+
+/// A `check` block. A data source in it stands among the module's resources, see [`Resource::check`].
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The name.
+    pub name: Arc<str>,
+    /// What should hold; what does not is a warning.
+    pub asserts: Vec<Condition>,
+    /// The header.
+    pub span: Span,
+}
+
+/// What a `moved` or `removed` block names, relative to its module. An address without a key means the
+/// block with all its instances, or its only one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// `module.a`, `module.a["x"]`
+    Module(ModulePath),
+    /// `vault_policy.a[0]`, also in a module.
+    Resource(Address),
+}
+
+/// A `moved` block.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// The old name.
+    pub from: Target,
+    /// The new one.
+    pub to: Target,
+    /// The header.
+    pub span: Span,
+}
+
+/// A `removed` block.
+#[derive(Clone, Debug)]
+pub struct Removed {
+    /// What is no longer configured; without keys.
+    pub from: Target,
+    /// `false`: state forgets the objects and they stay.
+    pub destroy: bool,
+    /// The header.
+    pub span: Span,
+}
+
+/// An `import` block.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The module calls with the expressions of their keys, from the root inwards.
+    pub module: Vec<(Arc<str>, Option<Expr>)>,
+    /// The type of the resource.
+    pub ty: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// The expression of its key.
+    pub key: Option<Expr>,
+    /// What the object is called outside.
+    pub id: Expr,
+    /// One import for each.
+    pub for_each: Option<Expr>,
+    /// `provider = ...`.
+    pub provider: Option<ProviderRef>,
     /// The header.
     pub span: Span,
 }

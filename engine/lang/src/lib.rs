@@ -19,11 +19,11 @@ mod values;
 
 pub use body::{Attribute, Block, Body, Dynamic, attribute_span, body_references};
 pub use config::{
-    Condition, Config, Ignore, Lifecycle, Local, Module, ModuleCall, Output, ProviderConfig, ProviderRef, Resource,
-    Settings, Variable,
+    Check, Condition, Config, Ignore, Import, Lifecycle, Local, Module, ModuleCall, Moved, Output, ProviderConfig,
+    ProviderRef, Removed, Resource, Settings, Target, Variable,
 };
 pub use expr::{Expr, Reference, Scope, Subject, render_template};
-pub use load::{Disk, Files, LoadOptions, load, load_from};
+pub use load::{Disk, Fetched, Files, LoadOptions, Modules, RootValues, load, load_from};
 pub use schema::{check_body, eval_body};
 pub use suggest::suggestion;
 pub use typeexpr::TypeConstraint;

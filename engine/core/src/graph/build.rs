@@ -141,7 +141,7 @@ impl Builder<'_> {
             for r in &m.resources {
                 let reference = match (&r.provider, provider_of_type(&r.ty)) {
                     (Some(p), _) => p.clone(),
-                    (None, Some(name)) => ProviderRef { name, alias: None, span: r.span },
+                    (None, Some(name)) => ProviderRef { name, alias: None, key: None, span: r.span },
                     // The type is unknown; said when the block is checked against its schema.
                     (None, None) => continue,
                 };

@@ -88,8 +88,8 @@ impl Bed {
         let main = ("main.mesh.hcl", hcl);
         let all = self.files.iter().map(|(p, t)| (*p, *t)).chain([main]);
         let files = Memory(all.map(|(p, t)| (self.folder.path().join(p), t.to_owned())).collect());
-        let options = LoadOptions { root: self.folder.path().into(), display: String::new() };
-        let (config, diagnostics) = load_from(&files, &options, &mut sources);
+        let options = LoadOptions::new(self.folder.path());
+        let (config, diagnostics) = load_from(&files, options, &mut sources);
         let config = config.filter(|_| !diagnostics.has_errors()).ok_or_else(|| text(&sources, &diagnostics))?;
         let services =
             Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };

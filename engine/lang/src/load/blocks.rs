@@ -85,7 +85,7 @@ impl Decoder {
             let first = first.span;
             self.duplicate(&what, first, span);
         }
-        self.module.providers.push(ProviderConfig { name: name.clone(), alias, body, span });
+        self.module.providers.push(ProviderConfig { name: name.clone(), alias, for_each: None, body, span });
     }
 
     pub(super) fn variable(&mut self, block: &Block, span: Span, labels: &[Arc<str>]) {
@@ -147,6 +147,7 @@ impl Decoder {
             sensitive,
             nullable,
             ephemeral,
+            deprecated: None,
             validations,
             span,
         });
@@ -246,6 +247,7 @@ impl Decoder {
             depends_on,
             lifecycle,
             body,
+            check: None,
             span,
         });
     }
@@ -324,6 +326,7 @@ impl Decoder {
                 ObjectKey::Ident(name) => Some(ProviderRef {
                     name: self.lower.name(name.as_str()),
                     alias: None,
+                    key: None,
                     span: self.lower.span(key.span()),
                 }),
                 ObjectKey::Expression(expr) => self.lower.provider_ref(expr),

@@ -105,7 +105,7 @@ impl Lower {
             self.error("lang::provider", "Invalid provider reference", detail, span);
             return None;
         };
-        Some(ProviderRef { name: self.name(name), alias: alias.map(|a| self.name(a)), span })
+        Some(ProviderRef { name: self.name(name), alias: alias.map(|a| self.name(a)), key: None, span })
     }
 
     /// Conditions of blocks of one kind.

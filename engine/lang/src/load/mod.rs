@@ -28,11 +28,49 @@ use decode::Draft;
 const MAX_DEPTH: usize = 32;
 
 /// What to load.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
+#[derive(Clone, Copy)]
+pub struct LoadOptions<'o> {
     /// The folder of the root module.
-    pub root: PathBuf,
+    pub root: &'o Path,
     /// What stands before file names in messages; empty for the current folder.
+    pub display: &'o str,
+    /// Values of root variables, for sources of modules; without, only defaults are known.
+    pub variables: Option<&'o dyn RootValues>,
+    /// Where modules are that do not lie beside the configuration; without, there are none.
+    pub modules: Option<&'o dyn Modules>,
+}
+
+impl<'o> LoadOptions<'o> {
+    /// The folder `root`, with files shown by their bare names.
+    pub const fn new(root: &'o Path) -> Self {
+        Self { root, display: "", variables: None, modules: None }
+    }
+}
+
+/// Values of root variables before anything is planned.
+pub trait RootValues: Sync {
+    /// The value of a variable of the root module.
+    ///
+    /// # Errors
+    /// None was given, or one that does not fit.
+    fn value(&self, variable: &crate::Variable) -> Result<mesh_model::Value, Diagnostics>;
+}
+
+/// Modules from elsewhere.
+pub trait Modules: Sync {
+    /// The folder that a source such as `git::https://example.com/a.git//sub?ref=v1` was fetched to.
+    ///
+    /// # Errors
+    /// Why there is none, with the way out; without a place.
+    fn find(&self, source: &str) -> Result<Fetched, Diagnostic>;
+}
+
+/// A module that was fetched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fetched {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What stands before its file names in messages.
     pub display: String,
 }
 
@@ -64,12 +102,12 @@ impl Files for Disk {
 
 /// Loads a configuration from the disk. With errors the configuration is what could be read of it;
 /// `None` where a folder could not be read at all.
-pub fn load(options: &LoadOptions, sources: &mut Sources) -> (Option<Config>, Diagnostics) {
+pub fn load(options: LoadOptions<'_>, sources: &mut Sources) -> (Option<Config>, Diagnostics) {
     load_from(&Disk, options, sources)
 }
 
 /// Like [`load`], from other files.
-pub fn load_from(files: &dyn Files, options: &LoadOptions, sources: &mut Sources) -> (Option<Config>, Diagnostics) {
+pub fn load_from(files: &dyn Files, options: LoadOptions<'_>, sources: &mut Sources) -> (Option<Config>, Diagnostics) {
     on_large_stack(|| {
         let mut loader = Loader {
             files,
@@ -79,7 +117,7 @@ pub fn load_from(files: &dyn Files, options: &LoadOptions, sources: &mut Sources
             diagnostics: Diagnostics::new(),
             complete: true,
         };
-        let root = Folder { dir: normal(&options.root), display: normal(Path::new(&options.display)) };
+        let root = Folder { dir: normal(options.root), display: normal(Path::new(options.display)) };
         loader.add(&root, None, Vec::new(), &mut Vec::new());
         let mut seen = HashSet::new();
         loader.diagnostics.0.retain(|d| seen.insert((d.span, d.summary, d.detail.clone())));

@@ -25,8 +25,8 @@ impl Files for Memory {
 fn load_files(files: &[(&str, &str)]) -> (Option<Config>, Vec<String>, Diagnostics) {
     let files = Memory(files.iter().map(|(n, t)| (PathBuf::from("/s").join(n), (*t).to_owned())).collect());
     let mut sources = Sources::default();
-    let options = LoadOptions { root: "/s".into(), display: String::new() };
-    let (config, diagnostics) = load_from(&files, &options, &mut sources);
+    let options = LoadOptions::new(Path::new("/s"));
+    let (config, diagnostics) = load_from(&files, options, &mut sources);
     let lines = diagnostics
         .iter()
         .map(|d| {
@@ -335,8 +335,8 @@ fn refuses_hostile_input_cleanly() {
     check("locals {\n  a = \u{0}\n}\n", &["syntax 2:7 Invalid syntax"]);
     let steps = format!("locals {{ a = local.b{} }}\n", ".c".repeat(100_000));
     check(&steps, &["expression 1:14 Too many steps"]);
-    let options = LoadOptions { root: "/does/not/exist".into(), display: String::new() };
-    let (config, diagnostics) = load(&options, &mut Sources::default());
+    let options = LoadOptions::new(Path::new("/does/not/exist"));
+    let (config, diagnostics) = load(options, &mut Sources::default());
     assert!(config.is_none() && diagnostics.has_errors());
 }
 
@@ -347,14 +347,14 @@ fn reads_a_folder_and_says_where_text_is_not_utf8() {
     std::fs::write(dir.join("a.mesh.hcl"), "locals { a = 1 }\n").expect("written");
     std::fs::write(dir.join(".hidden.mesh.hcl"), "broken {").expect("written");
     std::fs::write(dir.join("readme.txt"), "no").expect("written");
-    let options = LoadOptions { root: dir.clone(), display: "stack".into() };
+    let options = LoadOptions { display: "stack", ..LoadOptions::new(&dir) };
     let mut sources = Sources::default();
-    let (config, diagnostics) = load(&options, &mut sources);
+    let (config, diagnostics) = load(options, &mut sources);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     assert_eq!(config.map(|c| c.root().locals.len()), Some(1));
     assert_eq!(sources.iter().map(|s| s.name.clone()).collect::<Vec<_>>(), ["stack/a.mesh.hcl"]);
     std::fs::write(dir.join("b.mesh.hcl"), b"locals {\n  a = \"\xff\"\n}\n").expect("written");
-    let (_, diagnostics) = load(&options, &mut Sources::default());
+    let (_, diagnostics) = load(options, &mut Sources::default());
     assert!(
         diagnostics.0[0].detail.contains("b.mesh.hcl cannot be read: line 2 is not valid UTF-8"),
         "{diagnostics:?}"

@@ -45,8 +45,8 @@ const DECLARED: &str = "\nlocals {\n  unk  = 1\n  list = []\n  str  = 1\n  nul  
 fn body(content: &str) -> (Body, Sources) {
     let mut sources = Sources::default();
     let text = format!("resource \"a\" \"b\" {{\n{content}\n}}{DECLARED}");
-    let options = LoadOptions { root: "/".into(), display: String::new() };
-    let (config, diagnostics) = load_from(&One(text), &options, &mut sources);
+    let options = LoadOptions::new(std::path::Path::new("/"));
+    let (config, diagnostics) = load_from(&One(text), options, &mut sources);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     (config.expect("loads").modules.swap_remove(0).resources.swap_remove(0).body, sources)
 }
