@@ -295,6 +295,8 @@ pub struct Import {
     pub provider: Option<ProviderRef>,
     /// The header.
     pub span: Span,
+    /// Where the address stands.
+    pub to: Span,
 }
 
 /// A `lifecycle` block.

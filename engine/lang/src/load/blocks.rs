@@ -69,14 +69,22 @@ impl Decoder {
         let lower = &mut self.lower;
         let mut args = Args::new(&block.body, span);
         let from = lower.used.len();
+        let for_each = args.expr("for_each", lower);
+        lower.check_instance_names(from, &NO_REPETITION);
+        let from = lower.used.len();
         let alias = args.string("alias", lower).map(|a| lower.name(&a));
         if let Some(alias) = &alias
             && !is_identifier(alias)
         {
             lower.error("lang::name", "Invalid name", format!("{alias:?} is not a name for an alias."), span);
         }
+        if for_each.is_some() && alias.is_none() {
+            let detail = "A provider block with for_each needs an alias: its configurations are named \
+                          provider.alias[key].";
+            lower.error("lang::provider", "Missing alias", detail, span);
+        }
         let body = lower.rest(args);
-        lower.check_instance_names(from, &NO_REPETITION);
+        lower.check_instance_names(from, &Repetition { count: None, for_each: for_each.clone() });
         if let Some(first) = self.module.providers.iter().find(|p| p.name == *name && p.alias == alias) {
             let what = match &alias {
                 Some(alias) => format!("The provider configuration {name}.{alias}"),
@@ -85,7 +93,7 @@ impl Decoder {
             let first = first.span;
             self.duplicate(&what, first, span);
         }
-        self.module.providers.push(ProviderConfig { name: name.clone(), alias, for_each: None, body, span });
+        self.module.providers.push(ProviderConfig { name: name.clone(), alias, for_each, body, span });
     }
 
     pub(super) fn variable(&mut self, block: &Block, span: Span, labels: &[Arc<str>]) {
@@ -121,6 +129,7 @@ impl Decoder {
         let description = args.string("description", lower);
         let sensitive = args.bool("sensitive", false, lower);
         let ephemeral = args.bool("ephemeral", false, lower);
+        let deprecated = args.string("deprecated", lower);
         let blocks = args.blocks("validation");
         let from = lower.used.len();
         let validations = lower.conditions(&blocks);
@@ -147,7 +156,7 @@ impl Decoder {
             sensitive,
             nullable,
             ephemeral,
-            deprecated: None,
+            deprecated,
             validations,
             span,
         });

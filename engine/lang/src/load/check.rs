@@ -9,7 +9,9 @@ use mesh_model::{Diagnostic, Diagnostics, Mode, Span};
 
 use crate::expr::{Subject, Used};
 use crate::suggest::hint;
-use crate::{Module, ProviderRef};
+use crate::{Module, ProviderRef, Reference, Target};
+
+use super::version;
 
 /// A suggestion looks at every name: the first errors get one, a flood of them stays linear.
 const MAX_HINTS: usize = 20;
@@ -26,11 +28,108 @@ pub(super) fn module(modules: &[Module], index: usize, used: &[Used], diagnostic
     }
     inputs(modules, module, diagnostics);
     providers(modules, module, diagnostics);
-    if index > 0
-        && let Some(span) = module.settings.span
+    settings(module, index == 0, diagnostics);
+    checks(module, used, diagnostics);
+    refactoring(modules, index, diagnostics);
+}
+
+fn settings(module: &Module, root: bool, diagnostics: &mut Diagnostics) {
+    let settings = &module.settings;
+    if let Some((constraint, span)) = &settings.required_version {
+        const VERSION: &str = env!("CARGO_PKG_VERSION");
+        match version::fits(constraint, VERSION) {
+            Some(true) => {}
+            Some(false) => {
+                let detail = format!(
+                    "This is mesh {VERSION}, and the module wants {constraint:?}. Use a version that fits, or change \
+                     required_version after trying the configuration with this one."
+                );
+                diagnostics.push(Diagnostic::error("lang::version", "Unsupported version of mesh", detail).at(*span));
+            }
+            None => {
+                let detail =
+                    format!("{constraint:?} is not a version constraint. Write \">= 0.1, < 2.0\" or \"~> 1.4\".");
+                diagnostics.push(Diagnostic::error("lang::version", "Invalid version constraint", detail).at(*span));
+            }
+        }
+    }
+    if let Some(span) = settings.span.filter(|_| !root && (settings.backend.is_some() || settings.encryption.is_some()))
     {
-        let detail = "Only the root module has settings.";
-        diagnostics.push(Diagnostic::error("lang::unexpected", "Unsupported block type", detail).at(span));
+        let detail = "Where state is kept and how it is sealed is said by the root module; here it has no effect.";
+        diagnostics.push(Diagnostic::warning("lang::settings", "Settings without effect", detail).at(span));
+    }
+}
+
+/// A data source of a check block belongs to that block alone.
+fn checks(module: &Module, used: &[Used], diagnostics: &mut Diagnostics) {
+    if module.checks.is_empty() {
+        return;
+    }
+    for reference in used {
+        let Subject::Resource { mode: Mode::Data, ty, name } = &reference.subject else { continue };
+        let Some(check) = module.resource(Mode::Data, ty, name).and_then(|r| r.check) else { continue };
+        let check = &module.checks[check];
+        let here = |r: &Reference| (r.span.file, r.span.start) == (reference.span.file, reference.span.start);
+        let inside = check
+            .asserts
+            .iter()
+            .any(|a| a.condition.references().iter().any(here) || a.error_message.references().iter().any(here));
+        if !inside {
+            let detail = format!(
+                "{} stands inside the check {:?}, and only that may refer to it. Put it beside the check to use it elsewhere.",
+                reference.subject, &*check.name
+            );
+            diagnostics.push(
+                Diagnostic::error("lang::reference", "Reference to a data source of a check", detail)
+                    .at(reference.span)
+                    .with(check.span, "the check"),
+            );
+        }
+    }
+}
+
+/// The module that a path of calls leads to.
+fn called<'m>(modules: &'m [Module], from: usize, names: impl Iterator<Item = &'m Arc<str>>) -> Option<&'m Module> {
+    let mut module = &modules[from];
+    for name in names {
+        module = modules.get(module.call(name)?.module)?;
+    }
+    Some(module)
+}
+
+/// `removed` names what is gone, `import` what is there.
+fn refactoring(modules: &[Module], index: usize, diagnostics: &mut Diagnostics) {
+    let module = &modules[index];
+    for removed in &module.removed {
+        let exists = match &removed.from {
+            Target::Module(path) => called(modules, index, path.0.iter().map(|(n, _)| n)).map(|m| m.parent.is_some()),
+            Target::Resource(a) => called(modules, index, a.module.0.iter().map(|(n, _)| n))
+                .map(|m| m.resource(a.mode, &a.ty, &a.name).is_some()),
+        };
+        if exists == Some(true) {
+            let detail = "What this block says is removed is still configured. Remove its block as well, or this one.";
+            diagnostics.push(Diagnostic::error("lang::removed", "Removed, but still there", detail).at(removed.span));
+        }
+    }
+    for import in &module.imports {
+        if index > 0 {
+            let detail = "Only the root module imports: what a module is called for may exist in one stack only.";
+            diagnostics.push(Diagnostic::error("lang::import", "Import in a module", detail).at(import.span));
+            continue;
+        }
+        let resource = called(modules, index, import.module.iter().map(|(n, _)| n))
+            .and_then(|m| m.resource(Mode::Managed, &import.ty, &import.name));
+        let detail = match resource {
+            None => format!("There is no block resource {:?} {:?} to import into.", &*import.ty, &*import.name),
+            Some(r) if import.key.is_some() && r.count.is_none() && r.for_each.is_none() => {
+                "The resource has neither count nor for_each, so its address has no key.".to_owned()
+            }
+            Some(r) if import.key.is_none() && (r.count.is_some() || r.for_each.is_some()) => {
+                "The resource has several instances: say which one with a key.".to_owned()
+            }
+            Some(_) => continue,
+        };
+        diagnostics.push(Diagnostic::error("lang::import", "Import into nothing", detail).at(import.to));
     }
 }
 
@@ -108,6 +207,14 @@ fn inputs(modules: &[Module], module: &Module, diagnostics: &mut Diagnostics) {
                 );
                 continue;
             };
+            if let Some(reason) = &variable.deprecated {
+                let detail = format!("The variable {name:?} of the module {:?} is deprecated: {reason}", &*call.name);
+                diagnostics.push(
+                    Diagnostic::warning("lang::deprecated", "Deprecated variable", detail)
+                        .at(expr.span())
+                        .with(variable.span, "the variable is declared here"),
+                );
+            }
             if let Some(Err(error)) = expr.constant().map(|v| variable.ty.convert(&v)) {
                 let detail = format!("The value does not fit the variable {name:?}: {error}.");
                 diagnostics.push(

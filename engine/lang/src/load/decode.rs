@@ -19,10 +19,21 @@ use crate::suggest::hint;
 use crate::syntax::parse_items;
 use crate::{Module, Settings};
 
-const BLOCKS: [&str; 9] =
-    ["mesh", "provider", "variable", "locals", "output", "resource", "data", "ephemeral", "module"];
-/// Blocks of the field that this version does not know.
-const LATER: [&str; 4] = ["moved", "removed", "import", "check"];
+const BLOCKS: [&str; 13] = [
+    "mesh",
+    "provider",
+    "variable",
+    "locals",
+    "output",
+    "resource",
+    "data",
+    "ephemeral",
+    "module",
+    "moved",
+    "removed",
+    "import",
+    "check",
+];
 
 /// A module before the modules that it calls are loaded.
 pub(super) struct Draft {
@@ -102,21 +113,23 @@ impl Decoder {
             ("resource", Some(l)) => self.resource(block, span, Mode::Managed, &l),
             ("data", Some(l)) => self.resource(block, span, Mode::Data, &l),
             ("ephemeral", Some(l)) => self.resource(block, span, Mode::Ephemeral, &l),
+            ("check", Some(l)) => self.check(block, span, &l),
+            ("moved", _) => self.moved(block, span),
+            ("removed", _) => self.removed(block, span),
+            ("import", _) => self.import(block, span),
             (_, Some(l)) => self.call(block, span, &l),
         }
     }
 
     /// The labels of a top-level block, as many as its type has; `None` after an error.
-    fn labels(&mut self, block: &Block, span: Span) -> Option<Vec<Arc<str>>> {
+    pub(super) fn labels(&mut self, block: &Block, span: Span) -> Option<Vec<Arc<str>>> {
         let kind = block.ident.as_str();
         let wanted: &[&str] = match kind {
-            "mesh" | "locals" => &[],
-            "provider" | "variable" | "output" | "module" => &["name"],
+            "mesh" | "locals" | "moved" | "removed" | "import" => &[],
+            "provider" | "variable" | "output" | "module" | "check" => &["name"],
             "resource" | "data" | "ephemeral" => &["type", "name"],
             _ => {
-                let detail = if LATER.contains(&kind) {
-                    format!("Blocks of type {kind:?} are not supported by this version.")
-                } else if kind == "terraform" {
+                let detail = if kind == "terraform" {
                     "Settings stand in a block named \"mesh\" here.".to_owned()
                 } else {
                     format!("Blocks of type {kind:?} are not expected here.{}", hint(kind, BLOCKS))

@@ -90,22 +90,34 @@ impl Lower {
     pub(super) fn provider_ref(&mut self, expr: &Expression) -> Option<ProviderRef> {
         let span = self.span(expr.span());
         let found = match expr {
-            Expression::Variable(name) => Some((name.as_str(), None)),
+            Expression::Variable(name) => Some((name.as_str(), None, None)),
             Expression::Traversal(t) => match (&t.expr, t.operators.as_slice()) {
-                (Expression::Variable(name), [operator]) => match operator.value() {
-                    TraversalOperator::GetAttr(alias) => Some((name.as_str(), Some(alias.as_str()))),
+                (Expression::Variable(name), [alias]) => match alias.value() {
+                    TraversalOperator::GetAttr(alias) => Some((name.as_str(), Some(alias.as_str()), None)),
+                    _ => None,
+                },
+                (Expression::Variable(name), [alias, key]) => match (alias.value(), key.value()) {
+                    (TraversalOperator::GetAttr(alias), TraversalOperator::Index(key)) => {
+                        Some((name.as_str(), Some(alias.as_str()), Some(key)))
+                    }
                     _ => None,
                 },
                 _ => None,
             },
             _ => None,
         };
-        let Some((name, alias)) = found else {
-            let detail = "A provider is named by its bare name, with the alias after a dot: vault or vault.team.";
+        let Some((name, alias, key)) = found else {
+            let detail = "A provider is named by its bare name, with the alias after a dot: vault or vault.team; one \
+                          with for_each has a key: vault.site[\"a\"].";
             self.error("lang::provider", "Invalid provider reference", detail, span);
             return None;
         };
-        Some(ProviderRef { name: self.name(name), alias: alias.map(|a| self.name(a)), key: None, span })
+        Some(ProviderRef {
+            name: self.name(name),
+            alias: alias.map(|a| self.name(a)),
+            key: key.map(|k| self.expr(k)),
+            span,
+        })
     }
 
     /// Conditions of blocks of one kind.

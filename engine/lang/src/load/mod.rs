@@ -10,8 +10,10 @@ mod bodies;
 mod check;
 mod decode;
 mod meta;
+mod refactor;
 #[cfg(test)]
 mod tests;
+mod version;
 
 use std::collections::{HashMap, HashSet};
 use std::io;

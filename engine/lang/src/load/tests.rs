@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use mesh_model::{Mode, Sources, Value};
 
 use super::*;
-use crate::{Ignore, Subject};
+use crate::{Ignore, Subject, Target};
 
 struct Memory(BTreeMap<PathBuf, String>);
 
@@ -231,7 +231,7 @@ fn reports_wrong_variables_and_calls() {
     );
     check("output \"a\" {}\n", &["missing 1:1 Missing required argument"]);
     check(
-        "terraform {}\nmoved {}\nx = 1\n",
+        "terraform {}\nmovd {}\nx = 1\n",
         &[
             "unexpected 1:1 Unsupported block type",
             "unexpected 2:1 Unsupported block type",
@@ -360,4 +360,61 @@ fn reads_a_folder_and_says_where_text_is_not_utf8() {
         "{diagnostics:?}"
     );
     std::fs::remove_dir_all(&dir).expect("removed");
+}
+
+#[test]
+fn refactoring_blocks_name_what_need_not_be_declared() {
+    let config = good(
+        "moved {\n  from = a.x\n  to   = module.m[\"k\"].a.y[0]\n}\nmoved {\n  from = module.p\n  to   = module.q[1].module.r\n}\n\
+         removed {\n  from = module.gone.a.z\n  lifecycle { destroy = false }\n}\n\
+         resource \"a\" \"i\" { for_each = {} }\nimport {\n  for_each = { k = 1 }\n  to = a.i[each.key]\n  id = \"id-${each.value}\"\n}\n\
+         check \"c\" {\n  data \"a\" \"d\" {}\n  assert {\n    condition     = data.a.d.ok\n    error_message = \"x\"\n  }\n}\n\
+         provider \"p\" {\n  alias    = \"by\"\n  for_each = { x = 1 }\n  v = each.value\n}\n\
+         resource \"a\" \"p\" { provider = p.by[\"x\"] }\n",
+    );
+    let root = config.root();
+    let shown = |t: &Target| match t {
+        Target::Module(m) => m.to_string(),
+        Target::Resource(a) => a.to_string(),
+    };
+    let moved: Vec<String> = root.moved.iter().map(|m| format!("{} -> {}", shown(&m.from), shown(&m.to))).collect();
+    assert_eq!(moved, ["a.x -> module.m[\"k\"].a.y[0]", "module.p -> module.q[1].module.r"]);
+    assert_eq!((shown(&root.removed[0].from).as_str(), root.removed[0].destroy), ("module.gone.a.z", false));
+    assert!(root.imports[0].key.is_some() && root.imports[0].for_each.is_some());
+    assert_eq!(root.resource(Mode::Data, &"a".into(), &"d".into()).and_then(|r| r.check), Some(0));
+    assert!(root.providers[0].for_each.is_some());
+    assert!(root.resources.iter().any(|r| r.provider.as_ref().is_some_and(|p| p.key.is_some())));
+}
+
+#[test]
+fn reports_wrong_refactoring_blocks() {
+    let one = |text: &str, want: &str| check(text, &[want]);
+    one("moved {\n  from = a.x\n  to = a.x\n}\n", "moved 1:1 Invalid move");
+    one("moved {\n  from = a.x\n  to = b.x\n}\n", "moved 1:1 Invalid move");
+    one("moved {\n  from = a.x\n  to = module.m\n}\n", "moved 1:1 Invalid move");
+    one("moved {\n  from = \"a.x\"\n  to = a.y\n}\n", "address 2:10 Invalid address");
+    one("moved {\n  from = data.a.x\n  to = a.y\n}\n", "address 2:10 Invalid address");
+    one("moved {\n  from = a.x[var.k]\n  to = a.y\n}\n", "address 2:10 Invalid address");
+    one("removed {\n  from = a.x[0]\n}\n", "address 2:10 Invalid address");
+    one("resource \"a\" \"x\" {}\nremoved {\n  from = a.x\n}\n", "removed 2:1 Removed, but still there");
+    one("import {\n  to = a.x\n  id = \"1\"\n}\n", "import 2:8 Import into nothing");
+    one(
+        "resource \"a\" \"x\" { count = 1 }\nimport {\n  to = a.x\n  id = \"1\"\n}\n",
+        "import 3:8 Import into nothing",
+    );
+    one("check \"c\" {}\n", "missing 1:1 Missing required block");
+    one(
+        "check \"c\" {\n  data \"a\" \"d\" {}\n  assert {\n    condition = true\n    error_message = \"x\"\n  }\n}\n\
+         output \"o\" { value = data.a.d.id }\n",
+        "reference 8:22 Reference to a data source of a check",
+    );
+    one("provider \"p\" { for_each = {} }\n", "provider 1:1 Missing alias");
+    one("mesh { required_version = \">= 99\" }\n", "version 1:27 Unsupported version of mesh");
+    one("mesh { required_version = \"newest\" }\n", "version 1:27 Invalid version constraint");
+    let child = [
+        ("main.mesh.hcl", "module \"m\" {\n  source = \"./m\"\n  v = 1\n}\n"),
+        ("m/m.mesh.hcl", "mesh {\n  required_version = \"> 9\"\n}\nvariable \"v\" { deprecated = \"use w\" }\n"),
+    ];
+    let (_, lines, _) = load_files(&child);
+    assert_eq!(lines, ["version m/m.mesh.hcl:2:22 Unsupported version of mesh", "deprecated 3:7 Deprecated variable"]);
 }
