@@ -129,6 +129,7 @@ fn reason(change: &Change) -> Option<String> {
                 address.key.as_ref().map(ToString::to_string).unwrap_or_default()
             )
         }
+        Reason::NoMoveTarget => "because nothing is configured where it moved to".to_owned(),
         Reason::WrongRepetition => "because its key does not fit the block's count or for_each".to_owned(),
         Reason::Vanished => "because it no longer exists outside, although state remembers it".to_owned(),
         Reason::ConfigUnknown => "config refers to values not yet known".to_owned(),

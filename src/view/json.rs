@@ -4,7 +4,9 @@
 //! tools which read it work; what we have more is added under names of our own. A sensitive value is
 //! null here, always: there is no flag that shows it.
 
-use mesh_model::change::{Drift, OutputChange, Waiting};
+use std::collections::BTreeMap;
+
+use mesh_model::change::{CheckResult, Drift, OutputChange, Waiting};
 use mesh_model::json::{sensitive_mirror, to_json, unknown_mirror};
 use mesh_model::{
     Action, Address, Change, Deferred, Fingerprinter, Instance, InstanceKey, Mode, Path, Plan, Snapshot, Step, Value,
@@ -23,6 +25,7 @@ pub(crate) fn plan(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, tim
         "resource_changes": plan.changes.iter().map(|c| change(c, fingerprinter)).collect::<Vec<_>>(),
         "deferred_changes": plan.deferred.iter().map(|d| deferred(d, fingerprinter)).collect::<Vec<_>>(),
         "output_changes": plan.outputs.iter().map(|(n, o)| (n.to_string(), output(o, fingerprinter))).collect::<Map<_, _>>(),
+        "checks": checks(&plan.checks),
         "gates": plan.waiting.iter().map(waiting).collect::<Vec<_>>(),
         "protected": plan.protected.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "prior_state": prior_state(plan, fingerprinter),
@@ -32,6 +35,38 @@ pub(crate) fn plan(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, tim
         "complete": complete,
         "errored": errored,
     })
+}
+
+/// Results of `check` blocks: one entry for each block, with its instances.
+fn checks(results: &[CheckResult]) -> Json {
+    let display = |module: &str, name: &str| {
+        if module.is_empty() { format!("check.{name}") } else { format!("{module}.check.{name}") }
+    };
+    let mut blocks: BTreeMap<(String, &str), Vec<&CheckResult>> = BTreeMap::new();
+    for result in results {
+        let names: Vec<String> = result.module.names().iter().map(|n| format!("module.{n}")).collect();
+        blocks.entry((names.join("."), &result.name)).or_default().push(result);
+    }
+    let instance = |r: &CheckResult| {
+        let module = r.module.to_string();
+        let mut out = json!({ "address": { "to_display": display(&module, &r.name) }, "status": r.status.word() });
+        if !module.is_empty() {
+            out["address"]["module"] = module.into();
+        }
+        if !r.problems.is_empty() {
+            out["problems"] = r.problems.iter().map(|p| json!({ "message": p })).collect();
+        }
+        out
+    };
+    let block = |((module, name), list): ((String, &str), Vec<&CheckResult>)| {
+        let worst = list.iter().map(|r| r.status).max().map_or("unknown", |s| s.word());
+        let mut address = json!({ "kind": "check", "name": name, "to_display": display(&module, name) });
+        if !module.is_empty() {
+            address["module"] = module.into();
+        }
+        json!({ "address": address, "status": worst, "instances": list.into_iter().map(instance).collect::<Vec<_>>() })
+    };
+    blocks.into_iter().map(block).collect()
 }
 
 fn sides(before: &Value, after: &Value, fingerprinter: &Fingerprinter) -> Map<String, Json> {

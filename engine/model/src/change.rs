@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Address, Path, ResourceAddress, Value, json};
+use crate::{Address, ModulePath, Path, ResourceAddress, Value, json};
 
 /// What is done to an instance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
@@ -90,6 +90,8 @@ pub enum Reason {
     EachKey,
     /// `count`, `for_each` or neither does not fit the key.
     WrongRepetition,
+    /// It moved to an address that is not configured.
+    NoMoveTarget,
     /// It exists in state but no longer outside.
     Vanished,
     /// Its inputs are not known yet.
@@ -116,6 +118,7 @@ impl Reason {
             Self::CountIndex => "delete_because_count_index",
             Self::EachKey => "delete_because_each_key",
             Self::WrongRepetition => "delete_because_wrong_repetition",
+            Self::NoMoveTarget => "delete_because_no_move_target",
             Self::ConfigUnknown => "read_because_config_unknown",
             Self::DependencyPending => "read_because_dependency_pending",
             Self::Adopted => "adopted",
@@ -234,6 +237,44 @@ pub struct OutputChange {
     pub action: Action,
 }
 
+/// How a check ended; of several assertions the worst counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CheckStatus {
+    /// Everything holds.
+    Pass,
+    /// Something is not known yet.
+    Unknown,
+    /// Something does not hold.
+    Fail,
+    /// Something could not be evaluated.
+    Error,
+}
+
+impl CheckStatus {
+    /// The word of the machine formats.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Unknown => "unknown",
+            Self::Fail => "fail",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// The result of a `check` block in one module instance.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CheckResult {
+    /// The module instance.
+    pub module: ModulePath,
+    /// The name of the block.
+    pub name: Arc<str>,
+    /// How it ended.
+    pub status: CheckStatus,
+    /// The messages of what does not hold.
+    pub problems: Vec<String>,
+}
+
 /// One reviewed unit of work.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -247,6 +288,8 @@ pub struct Plan {
     pub drift: Vec<Drift>,
     /// Root outputs.
     pub outputs: BTreeMap<Arc<str>, OutputChange>,
+    /// Results of `check` blocks.
+    pub checks: Vec<CheckResult>,
     /// Whether the whole stack is destroyed.
     pub destroy: bool,
     /// Objects that a destroy leaves because they are protected.
@@ -326,6 +369,9 @@ impl Plan {
         for (address, digest) in self.change_digests(fingerprinter) {
             hash.update(address.as_bytes());
             hash.update(digest);
+        }
+        for (from, change) in self.changes.iter().filter_map(|c| c.previous_address.as_ref().map(|f| (f, c))) {
+            hash.update(format!("move {from} {}\n", change.address).as_bytes());
         }
         let envelope = |d: &Deferred| {
             let known = json::canonical(&fingerprinter.withhold(&d.known));

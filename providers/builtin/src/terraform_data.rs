@@ -9,8 +9,8 @@ use std::sync::{Arc, LazyLock};
 use mesh_model::snapshot::Identity;
 use mesh_model::{Attribute, Fields, Path, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    IdentityHint, Observation, ObserveRequest, OperationRequest, Outcome, PlanRequest, PlanResponse, ProviderError,
-    Resource, Rules, Verdict, async_trait,
+    IdentityHint, Imported, Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest,
+    PlanResponse, ProviderError, Resource, Rules, Verdict, async_trait,
 };
 
 use crate::{Client, state_only};
@@ -32,6 +32,11 @@ fn attribute(values: &Value, name: &str) -> Value {
 impl Rules for TerraformData {
     fn identity(&self, _planned: &Value) -> IdentityHint {
         IdentityHint::Assigned
+    }
+
+    fn import(&self, id: &str, _planned: &Value) -> Result<Imported, String> {
+        let values = object(Value::string(id), Value::NULL, Value::NULL, Value::NULL);
+        Ok(Imported::Only(Observed { values, identity: Identity(id.into()), private: None, notes: Vec::new() }))
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {

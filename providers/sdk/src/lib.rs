@@ -17,7 +17,7 @@ pub mod session;
 pub use error::{ErrorKind, ProviderError};
 pub use plan::{PlanRequest, PlanResponse, Verdict, schema_plan};
 pub use registry::{Registry, TypedSession};
-pub use resource::{ClosedGate, DataSource, IdentityHint, Problem, Resource, Rules};
+pub use resource::{ClosedGate, DataSource, IdentityHint, Imported, Problem, Resource, Rules};
 pub use session::{
     Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PreviewRequest, PreviewResponse,
     Provider, Services, Session,

@@ -5,8 +5,8 @@ use mesh_model::snapshot::Identity;
 use mesh_model::{Path, ResourceSchema, Value};
 
 use crate::{
-    Observation, ObserveRequest, OperationRequest, Outcome, PlanRequest, PlanResponse, PreviewRequest, PreviewResponse,
-    ProviderError, Services, schema_plan,
+    Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest, PlanResponse, PreviewRequest,
+    PreviewResponse, ProviderError, Services, schema_plan,
 };
 
 /// What is wrong with a configured value.
@@ -44,6 +44,15 @@ impl IdentityHint {
     }
 }
 
+/// What an import leads to.
+#[derive(Clone, Debug)]
+pub enum Imported {
+    /// An object outside, which is looked at.
+    At(Identity),
+    /// An object that is nowhere but in state: all that its id says.
+    Only(Observed),
+}
+
 /// A gate that does not let anything through yet: the instance and all that depends on it wait for a
 /// later stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,6 +78,29 @@ pub trait Rules: Send + Sync {
 
     /// The identity that an object with these planned values will have.
     fn identity(&self, planned: &Value) -> IdentityHint;
+
+    /// What an `import` means by `id`, for an instance with these planned values. The usual rule: where
+    /// the values say which object it is, `id` must be that identity or its end (without the kind before
+    /// it); else it is taken as the identity.
+    ///
+    /// # Errors
+    /// Why it cannot be that object, as a sentence.
+    fn import(&self, id: &str, planned: &Value) -> Result<Imported, String> {
+        match self.identity(planned) {
+            IdentityHint::Assigned => Ok(Imported::At(Identity(id.into()))),
+            IdentityHint::Known(identity) => {
+                let end = identity.0.strip_suffix(id).is_some_and(|before| before.is_empty() || before.ends_with(' '));
+                if end {
+                    Ok(Imported::At(identity))
+                } else {
+                    Err(format!("{id:?} is imported, but the configuration says {identity}."))
+                }
+            }
+            IdentityHint::Unknown => {
+                Err("which object the configuration means is known only after other changes.".to_owned())
+            }
+        }
+    }
 
     /// Decides between leaving, updating and replacing; see [`schema_plan`] for the usual rules.
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {

@@ -116,6 +116,9 @@ pub async fn apply(
     cancel: Cancel,
 ) -> Result<Report, StateError> {
     settle_open(planning, writer).await?;
+    for (from, to) in &planning.moves {
+        writer.record(None, Record::Move { from: from.clone(), to: to.clone() }).await?;
+    }
     refresh_state(engine, planning, writer).await?;
     remember_replaces(planning, writer).await?;
     planning.world.start_applying(timestamp);
@@ -168,7 +171,7 @@ async fn settle_open(planning: &Planning<'_>, writer: &dyn Writer) -> Result<(),
         let record = match (intent.operation, &recovered.found, recovered.looked) {
             (Operation::Create, Some((values, identity)), _) => {
                 // The object is there: known to state from now on, and completed by this run.
-                let known = planning.snapshot.instances.get(&intent.address);
+                let known = planning.snapshot.instances.get(&recovered.at);
                 let target = planning
                     .providers
                     .iter()
@@ -363,7 +366,11 @@ impl Walk<'_, '_> {
                 self.gather(node, module, item);
                 Ok(())
             }
-
+            crate::graph::Node::Check { module, item } => {
+                let (_, warnings) = crate::plan::evaluate_check(world, module, item);
+                self.report.borrow_mut().diagnostics.extend(warnings);
+                Ok(())
+            }
             _ => crate::plan::again(world, self.inputs, node),
         };
         match result {

@@ -280,8 +280,9 @@ impl Walk<'_, '_> {
                         Diagnostic::warning("provider::warning", "The server has a warning", text).on(&change.address),
                     ));
                 }
-                let adopted =
-                    adopting || self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
+                // What was imported by name is ours like what we made; what was adopted is only looked after.
+                let adopted = adopting && item.adopt
+                    || self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
                 let instance =
                     self.instance(change, item, &session, &values, identity.clone(), private, false, adopted);
                 self.store(Some(seq), Record::Put { address: change.address.clone(), deposed: None, instance }).await?;

@@ -50,8 +50,10 @@ pub fn build(
         b.provider(key, block.name.clone(), Some(item), !is_provider(&block.name));
     }
     for key in used {
+        // One of a block with `for_each` belongs to its block.
+        let key = key.split('[').next().unwrap_or(key);
         let name = key.split('.').next().unwrap_or(key);
-        b.provider(key.clone(), Arc::from(name), None, !is_provider(name));
+        b.provider(Arc::from(key), Arc::from(name), None, !is_provider(name));
     }
     b.resource_providers(provider_of_type, is_provider);
     b.connect();
@@ -110,6 +112,9 @@ impl Builder<'_> {
             }
             for (item, c) in m.calls.iter().enumerate() {
                 subjects.insert(Subject::Module(c.name.clone()), self.node(Node::Call { module, item }));
+            }
+            for item in 0..m.checks.len() {
+                self.node(Node::Check { module, item });
             }
             self.subjects.push(subjects);
             self.outputs.push(outputs);
@@ -208,7 +213,9 @@ impl Builder<'_> {
     fn connect(&mut self) {
         for position in 0..self.providers.len() {
             if let Some(block) = self.providers[position].block {
-                let references = body_references(&self.config.root().providers[block].body);
+                let block = &self.config.root().providers[block];
+                let mut references = body_references(&block.body);
+                references.extend(block.for_each.iter().flat_map(mesh_lang::Expr::references));
                 let to = self.provider_node(position);
                 self.refer(0, &references, to);
             }
@@ -231,6 +238,11 @@ impl Builder<'_> {
                     self.refer(module, &references, to);
                     self.after_call(module, to);
                 }
+                Node::Check { module, item } => {
+                    let references = of_conditions(&self.config.modules[module].checks[item].asserts);
+                    self.refer(module, &references, to);
+                    self.after_call(module, to);
+                }
                 Node::Call { module, item } => {
                     let call = &self.config.modules[module].calls[item];
                     let mut references = Vec::new();
@@ -238,6 +250,8 @@ impl Builder<'_> {
                         references.extend(e.references());
                     }
                     references.extend(call.depends_on.iter().cloned());
+                    let keys = call.providers.iter().filter_map(|(_, outside)| outside.key.as_ref());
+                    references.extend(keys.flat_map(mesh_lang::Expr::references));
                     self.refer(module, &references, to);
                     self.after_call(module, to);
                 }
@@ -286,9 +300,18 @@ impl Builder<'_> {
         for e in r.count.iter().chain(&r.for_each).chain(&r.lifecycle.prevent_destroy).chain(&r.lifecycle.on_existing) {
             references.extend(e.references());
         }
+        references.extend(r.provider.iter().filter_map(|p| p.key.as_ref()).flat_map(mesh_lang::Expr::references));
         references.extend(of_conditions(&r.lifecycle.preconditions));
         references.extend(of_conditions(&r.lifecycle.postconditions));
         references.extend(r.lifecycle.replace_triggered_by.iter().flat_map(mesh_lang::Expr::references));
+        let mut imported = Vec::new();
+        for i in self.config.root().imports.iter().filter(|i| i.ty == r.ty && i.name == r.name) {
+            if i.module.iter().map(|(n, _)| n).eq(&self.config.modules[module].path) {
+                let keys = i.module.iter().filter_map(|(_, k)| k.as_ref()).chain(&i.key);
+                imported.extend(keys.chain([&i.id]).chain(&i.for_each).flat_map(mesh_lang::Expr::references));
+            }
+        }
+        self.refer(0, &imported, to);
         let explicit = r.depends_on.clone();
         self.refer(module, &references, to);
         let first = self.edges.len();

@@ -98,6 +98,7 @@ pub(crate) fn name(config: &Config, graph: &Graph, node: u32) -> String {
         Node::Output { module, item } => {
             format!("{}output.{}", prefix(module), config.modules[module].outputs[item].name)
         }
+        Node::Check { module, item } => format!("{}check.{}", prefix(module), config.modules[module].checks[item].name),
         Node::Resource { .. } => graph.address(config, node).map(|a| a.to_string()).unwrap_or_default(),
         Node::Call { module, item } => format!("{}module.{}", prefix(module), config.modules[module].calls[item].name),
     }

@@ -51,6 +51,13 @@ pub enum Node {
         /// Which resource.
         item: usize,
     },
+    /// A check.
+    Check {
+        /// Which module.
+        module: usize,
+        /// Which check.
+        item: usize,
+    },
     /// The expansion of a module call.
     Call {
         /// The calling module.

@@ -22,7 +22,9 @@ impl Planner<'_, '_> {
             return;
         }
         let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
-        let Some(session) = self.providers.borrow()[position].session.clone() else { return };
+        if !self.configured(position) {
+            return;
+        }
         let pending = self.pending(node);
         for (ordinal, instance) in self.world.instances(module).iter().enumerate() {
             let scope = self.world.scope(module, ordinal).repeated(&instance.repetition);
@@ -47,6 +49,23 @@ impl Planner<'_, '_> {
             for repetition in list {
                 let address = address(&instance.path, block, repetition.key.clone());
                 let seen = if repetition.is_single() { instance.repetition.clone() } else { repetition.clone() };
+                let position = match self.answers(node, ordinal, &seen) {
+                    Ok(Some(position)) => position,
+                    Ok(None) => {
+                        let reason = "the key of its provider is known only after apply";
+                        self.postpone(node, module, block, reason, "provider_config_unknown");
+                        return;
+                    }
+                    Err(diagnostics) => {
+                        self.say_all(node, diagnostics);
+                        return;
+                    }
+                };
+                let (provider, session) = {
+                    let providers = self.providers.borrow();
+                    (providers[position].key.clone(), providers[position].session.clone())
+                };
+                let Some(session) = session else { continue };
                 let scope = self.world.scope(module, ordinal).repeated(&seen);
                 for condition in &block.lifecycle.preconditions {
                     if let Some(d) =
@@ -82,7 +101,7 @@ impl Planner<'_, '_> {
                             address: address.clone(),
                             previous_address: None,
                             deposed: None,
-                            provider: self.graph.providers[position].key.clone(),
+                            provider: provider.clone(),
                             action: Action::Read,
                             reason,
                             before: Value::NULL,

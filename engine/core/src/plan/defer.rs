@@ -74,13 +74,14 @@ impl Planner<'_, '_> {
         else {
             return;
         };
-        if !self.options.refresh || self.providers.borrow()[position].session.is_none() {
+        if !self.options.refresh || !self.configured(position) {
             return;
         }
         for address in addresses.iter().filter(|a| !self.tentative(a)) {
             // An error of the look was said where the provider was asked.
-            let Ok(found) = self.seen(position, address) else { continue };
             let saved = &self.snapshot.instances[address];
+            let Some(position) = self.maker(position, &saved.provider) else { continue };
+            let Ok(found) = self.seen(position, address) else { continue };
             let drift = decide::drifted(address, schema, rules, saved, found.as_ref(), &self.fingerprinter);
             self.out.borrow_mut().drift.extend(drift);
         }

@@ -4,14 +4,21 @@
 //! are configured and asked in bulk on the way, so that a later part of the configuration may
 //! depend on what an earlier part observed. Reads only; takes no lock.
 
+mod candidate;
+mod checks;
 mod data;
 mod defer;
+mod imports;
+mod look;
+mod moves;
 mod orphan;
 mod provider;
 mod recover;
 mod removal;
 mod resource;
+mod trigger;
 mod values;
+mod which;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -21,11 +28,12 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use mesh_lang::Config;
 use mesh_lang::functions::Context;
-use mesh_model::change::{Deferred, Drift, OutputChange, Waiting};
+use mesh_model::change::{CheckResult, Deferred, Drift, OutputChange, Waiting};
 use mesh_model::snapshot::Identity;
 use mesh_model::{Action, Address, Change, Diagnostic, Diagnostics, Fingerprinter, InstanceKey, Plan, Snapshot, Value};
 use mesh_sdk::{Observed, PreviewResponse};
 
+pub(crate) use checks::evaluate as evaluate_check;
 pub use provider::ProviderState;
 pub(crate) use provider::code;
 pub(crate) use values::{again, check};
@@ -107,6 +115,8 @@ pub struct Planning<'c> {
     pub snapshot: Snapshot,
     /// Open intents, each with what was found of its object.
     pub recovered: Vec<recover::Recovered>,
+    /// What is renamed in state before anything else is done, in this order.
+    pub moves: Vec<(Address, Address)>,
     /// Where the changes of each block stand: apart, since the instances of two blocks of a repeated
     /// module take turns in the order of addresses.
     of_node: HashMap<u32, Vec<usize>>,
@@ -154,10 +164,14 @@ struct Planner<'p, 'c> {
     /// Addresses of state by block, so that a visit finds its instances without a scan.
     saved: HashMap<mesh_model::ResourceAddress, Vec<Address>>,
     recovered: RefCell<Vec<recover::Recovered>>,
+    moves: moves::Moves,
     /// Instances that are in state, or thought to be, because of an open create.
     tentative: HashSet<Address>,
     fingerprinter: Fingerprinter,
+    /// Those of the graph, then one for each key of a block with `for_each`.
     providers: RefCell<Vec<ProviderState>>,
+    /// The positions of those keys, by the position of the block.
+    keyed: RefCell<HashMap<usize, BTreeMap<InstanceKey, usize>>>,
     states: RefCell<Vec<NodeState>>,
     out: RefCell<Out>,
     create_before_destroy: HashSet<u32>,
@@ -179,6 +193,7 @@ struct Out {
     waiting: Vec<Waiting>,
     drift: Vec<Drift>,
     outputs: BTreeMap<Arc<str>, OutputChange>,
+    checks: Vec<CheckResult>,
     protected: Vec<Address>,
     diagnostics: Diagnostics,
     identities: HashMap<(usize, Identity), Address>,
@@ -206,7 +221,9 @@ pub struct Request<'p, 'c> {
 /// Makes a plan. Errors are in its diagnostics; a plan with errors must not be applied.
 pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c> {
     let Request { config, graph, inputs, mut snapshot, fingerprinter, options, context } = request;
-    let recovered = recover::tentative(&mut snapshot);
+    let mut recovered = recover::tentative(&mut snapshot);
+    let moves = moves::execute(config, &mut snapshot);
+    recover::moved(&mut recovered, &moves.done);
     let mut saved: HashMap<_, Vec<Address>> = HashMap::new();
     for address in snapshot.instances.keys() {
         saved.entry(address.resource()).or_default().push(address.clone());
@@ -230,8 +247,10 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
         recovered: RefCell::new(recovered),
         fingerprinter,
         providers: RefCell::new(graph.providers.iter().map(ProviderState::new).collect()),
+        keyed: RefCell::default(),
         states: RefCell::new(vec![NodeState::default(); graph.nodes.len()]),
-        out: RefCell::default(),
+        out: RefCell::new(Out { diagnostics: moves.diagnostics.clone(), ..Out::default() }),
+        moves,
         create_before_destroy: spread(config, graph),
         owned,
         replace: options.replace.iter().collect(),
@@ -247,7 +266,8 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
 /// that it was made with. So an object whose block moved to another alias is looked for there.
 fn owner(graph: &Graph, address: &Address, made_with: &str) -> Option<usize> {
     let configured = graph.resource(&address.resource()).and_then(|n| graph.provider_of.get(&n).copied());
-    configured.or_else(|| graph.providers.iter().position(|p| &*p.key == made_with && !p.unknown))
+    let block = made_with.split('[').next().unwrap_or(made_with);
+    configured.or_else(|| graph.providers.iter().position(|p| &*p.key == block && !p.unknown))
 }
 
 /// Everything that the configurations of providers need.
@@ -385,6 +405,10 @@ impl<'c> Planner<'_, 'c> {
                     self.call(node, module, item);
                 }
             }
+            Node::Check { module, item } => {
+                self.inherit(node);
+                self.check(node, module, item);
+            }
             Node::Provider(_) | Node::Resource { .. } => return false,
         }
         true
@@ -419,9 +443,12 @@ impl<'c> Planner<'_, 'c> {
     }
 
     /// Adds a diagnostic; an error marks the node as failed.
-    fn say(&self, node: u32, diagnostic: Diagnostic) {
+    fn say(&self, node: u32, mut diagnostic: Diagnostic) {
         if diagnostic.is_error() {
             self.states.borrow_mut()[node as usize].failed = true;
+            if self.in_check(node) {
+                diagnostic.severity = mesh_model::Severity::Warning;
+            }
         }
         self.out.borrow_mut().diagnostics.push(diagnostic);
     }
@@ -454,11 +481,16 @@ impl<'c> Planner<'_, 'c> {
                 out.outputs.insert(name.clone(), gone);
             }
         }
+        let moved = &self.moves.previous;
+        for (change, _) in &mut out.planned {
+            change.previous_address = moved.get(&change.address).cloned();
+        }
         out.planned.sort_by(|(a, _), (b, _)| a.address.cmp(&b.address).then_with(|| a.deposed.cmp(&b.deposed)));
         out.deferred.sort_by(|a, b| a.pattern.cmp(&b.pattern));
         out.drift.sort_by(|a, b| a.address.cmp(&b.address));
         out.waiting.sort_by(|a, b| a.address.cmp(&b.address));
         out.protected.sort();
+        out.checks.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
         let mut diagnostics = out.diagnostics;
         diagnostics.0.sort_by_key(|d| (d.severity, d.span));
         diagnostics.0.dedup();
@@ -478,6 +510,7 @@ impl<'c> Planner<'_, 'c> {
                 waiting: out.waiting,
                 drift: out.drift,
                 outputs: out.outputs,
+                checks: out.checks,
                 destroy: self.options.mode == Mode::Destroy,
                 protected: out.protected,
             },
@@ -486,6 +519,7 @@ impl<'c> Planner<'_, 'c> {
             providers: self.providers.into_inner(),
             snapshot: self.snapshot,
             recovered: self.recovered.into_inner(),
+            moves: self.moves.done,
             of_node,
             deferred,
             diagnostics,

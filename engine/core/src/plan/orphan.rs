@@ -1,5 +1,6 @@
 //! Objects that state knows and the configuration does not name (any more).
 
+use mesh_lang::Target;
 use mesh_model::change::{Deferred, Previewed};
 use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Value};
 
@@ -36,7 +37,9 @@ impl Planner<'_, '_> {
         }
         let deposed: Vec<_> = self.snapshot.deposed.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         for ((address, key), saved) in deposed {
-            let Some(position) = self.graph.providers.iter().position(|p| p.key == saved.provider) else {
+            let block = saved.provider.split('[').next().unwrap_or_default();
+            let position = self.graph.providers.iter().position(|p| *p.key == *block);
+            let Some(position) = position.and_then(|p| self.maker(p, &saved.provider)) else {
                 self.no_provider(&address);
                 continue;
             };
@@ -76,8 +79,21 @@ impl Planner<'_, '_> {
         }
     }
 
+    /// Whether a `removed` block says that the object stays.
+    pub(super) fn forgets(&self, address: &Address) -> bool {
+        let names = address.module.names();
+        self.config.modules.iter().filter(|m| names.starts_with(&m.path)).any(|m| {
+            let inside = &names[m.path.len()..];
+            m.removed.iter().filter(|r| !r.destroy).any(|r| match &r.from {
+                Target::Module(path) => inside.starts_with(&path.names()),
+                Target::Resource(a) => a.module.names() == inside && a.ty == address.ty && a.name == address.name,
+            })
+        })
+    }
+
     fn position(&self, address: &Address) -> Option<usize> {
-        super::owner(self.graph, address, &self.snapshot.instances.get(address)?.provider)
+        let made_with = &self.snapshot.instances.get(address)?.provider;
+        self.maker(super::owner(self.graph, address, made_with)?, made_with)
     }
 
     /// An object that is to go, but whose provider has no session: a failure of the provider was said;
@@ -126,6 +142,9 @@ impl Planner<'_, '_> {
     }
 
     fn why(&self, address: &Address, node: Option<u32>) -> Reason {
+        if self.moves.previous.contains_key(address) {
+            return Reason::NoMoveTarget;
+        }
         let Some(node) = node else {
             let module = address.module.names();
             let known = self.config.modules.iter().any(|m| m.path == module);

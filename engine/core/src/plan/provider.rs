@@ -1,6 +1,6 @@
 //! Configuring providers, and looking at everything that state knows of them, in one call each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +10,8 @@ use mesh_sdk::{ErrorKind, Observation, ObserveRequest, Observed, ProviderError, 
 
 use super::Planner;
 use crate::event::Event;
-use crate::graph::ProviderNode;
+use crate::graph::{Node, ProviderNode};
+use crate::world::{Expansion, Repetition, expand};
 
 /// A provider of this run.
 pub struct ProviderState {
@@ -56,10 +57,49 @@ impl Planner<'_, '_> {
             self.defer(node, &reason);
             return;
         }
-        let Some(provider) = self.engine.provider(&used.name) else { return };
-        let body = used.block.map(|b| &self.config.root().providers[b].body);
+        let block = used.block.map(|b| &self.config.root().providers[b]);
+        let Some(for_each) = block.and_then(|b| b.for_each.as_ref()) else {
+            return self.configure(node, position, &Repetition::default(), addresses).await;
+        };
+        let list = match expand(None, Some(for_each), &self.world.scope(0, 0)) {
+            Ok(Expansion::Known(list)) => list,
+            Ok(Expansion::Unknown(_)) => {
+                self.defer(
+                    node,
+                    &format!("provider {:?} repeats over values that are known only after apply", used.key),
+                );
+                return;
+            }
+            Err(diagnostics) => return self.say_all(node, diagnostics),
+        };
+        let mut keys = BTreeMap::new();
+        for repetition in list {
+            let Some(key) = repetition.key.clone() else { continue };
+            let state = ProviderState { key: Arc::from(format!("{}{key}", used.key)), ..ProviderState::new(used) };
+            let own = |a: &&Address| self.snapshot.instances[*a].provider == state.key;
+            let own: Vec<Address> = addresses.iter().filter(own).cloned().collect();
+            let one = self.providers.borrow().len();
+            self.providers.borrow_mut().push(state);
+            keys.insert(key, one);
+            self.keyed.borrow_mut().insert(position, keys.clone());
+            self.configure(node, one, &repetition, own).await;
+        }
+        self.keyed.borrow_mut().insert(position, keys);
+    }
+
+    /// Configures one provider, and looks at all that state knows of it.
+    async fn configure(&self, node: u32, position: usize, repetition: &Repetition, addresses: Vec<Address>) {
+        let (key, name) = {
+            let providers = self.providers.borrow();
+            (providers[position].key.clone(), providers[position].name.clone())
+        };
+        let Some(provider) = self.engine.provider(&name) else { return };
+        let block = self.provider_block(node);
+        let body = block.map(|b| &b.body);
+        let span = block.map(|b| b.span);
         let empty = mesh_lang::Body::empty(span.unwrap_or(Span { file: 0, start: 0, end: 0 }));
-        let config = match eval_body(body.unwrap_or(&empty), &provider.schema().config, &self.world.scope(0, 0)) {
+        let scope = self.world.scope(0, 0).repeated(repetition);
+        let config = match eval_body(body.unwrap_or(&empty), &provider.schema().config, &scope) {
             Ok(config) => config,
             Err(diagnostics) => {
                 self.say_all(node, diagnostics);
@@ -67,13 +107,10 @@ impl Planner<'_, '_> {
             }
         };
         if !config.is_wholly_known() {
-            self.defer(
-                node,
-                &format!("provider {:?} is configured from values that are known only after apply", used.key),
-            );
+            self.defer(node, &format!("provider {key:?} is configured from values that are known only after apply"));
             return;
         }
-        self.engine.sink.event(Event::Configuring { provider: used.key.clone() });
+        self.engine.sink.event(Event::Configuring { provider: key.clone() });
         let (config, _) = config.reveal_deep();
         let session = match provider.configure(&config, &self.engine.services).await {
             Ok(session) => session,
@@ -81,7 +118,7 @@ impl Planner<'_, '_> {
                 let path_span = e.path.as_ref().and_then(|p| body.and_then(|b| mesh_lang::attribute_span(b, p)));
                 self.say(
                     node,
-                    Diagnostic::error(code(&e), e.summary, format!("provider {:?}: {}", used.key, e.detail))
+                    Diagnostic::error(code(&e), e.summary, format!("provider {key:?}: {}", e.detail))
                         .at_default(path_span.or(span)),
                 );
                 return;
@@ -92,6 +129,12 @@ impl Planner<'_, '_> {
             return;
         }
         self.look(position, session.as_ref(), addresses).await;
+    }
+
+    /// The block of a provider node.
+    fn provider_block(&self, node: u32) -> Option<&mesh_lang::ProviderConfig> {
+        let Node::Provider(position) = self.graph.nodes[node as usize] else { return None };
+        self.graph.providers[position].block.map(|b| &self.config.root().providers[b])
     }
 
     /// An error when state's objects were made on another system.
@@ -110,10 +153,10 @@ impl Planner<'_, '_> {
                 format!(
                     "{address} was made on {made_on}, but provider {:?} now leads to {target}. Nothing is compared or changed there. Correct \
                      the provider's configuration; if the system was rebuilt on purpose, use another state.",
-                    self.graph.providers[position].key
+                    self.providers.borrow()[position].key
                 ),
             )
-            .at_default(self.graph.providers[position].block.map(|b| self.config.root().providers[b].span)),
+            .at_default(self.provider_block(node).map(|b| b.span)),
         );
         true
     }
@@ -126,7 +169,7 @@ impl Planner<'_, '_> {
         if !self.options.refresh {
             return;
         }
-        let key = self.graph.providers[position].key.clone();
+        let key = self.providers.borrow()[position].key.clone();
         self.engine.sink.event(Event::Observing { provider: key.clone(), objects: addresses.len() });
         let start = Instant::now();
         let requests = addresses
@@ -147,7 +190,7 @@ impl Planner<'_, '_> {
         self.engine.sink.event(Event::Observed { provider: key, objects: addresses.len(), elapsed: start.elapsed() });
         for recovered in self.recovered.borrow_mut().iter_mut() {
             // An intent about another object at the same address (a deposed one) is not answered by this.
-            let Ok(i) = addresses.binary_search(&recovered.intent.address) else { continue };
+            let Ok(i) = addresses.binary_search(&recovered.at) else { continue };
             if recovered.intent.identity.is_some()
                 && recovered.intent.identity != self.snapshot.instances[&addresses[i]].identity
             {

@@ -15,6 +15,8 @@ use mesh_model::{Address, Instance, Snapshot, Type, Value};
 pub struct Recovered {
     /// What was about to be done.
     pub intent: Intent,
+    /// The address of the object now: moves may have renamed it since.
+    pub at: Address,
     /// What was found: the object's identity when it is there; `None` when it is certainly not.
     pub found: Option<(Value, Identity)>,
     /// Whether anybody could look.
@@ -48,7 +50,18 @@ pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
             }),
         );
     }
-    open.into_iter().map(|intent| Recovered { intent, found: None, looked: false }).collect()
+    open.into_iter()
+        .map(|intent| Recovered { at: intent.address.clone(), intent, found: None, looked: false })
+        .collect()
+}
+
+/// Follows the moves of this run.
+pub(super) fn moved(recovered: &mut [Recovered], moves: &[(Address, Address)]) {
+    for (from, to) in moves {
+        for r in recovered.iter_mut().filter(|r| r.at == *from) {
+            r.at = to.clone();
+        }
+    }
 }
 
 /// With null where something was unknown.
@@ -59,5 +72,5 @@ fn known(value: &Value) -> Value {
 /// The addresses of open creates.
 pub(super) fn created(recovered: &[Recovered]) -> HashSet<Address> {
     let creates = recovered.iter().filter(|r| r.intent.operation == Operation::Create);
-    creates.map(|r| r.intent.address.clone()).collect()
+    creates.map(|r| r.at.clone()).collect()
 }

@@ -15,7 +15,7 @@ impl Planner<'_, '_> {
     pub(super) fn remembered(&self, node: u32, module: usize, block: &Resource) {
         let resource = self.graph.address(self.config, node);
         let position = self.graph.provider_of.get(&node).copied().unwrap_or(0);
-        if self.providers.borrow()[position].session.is_none() {
+        if !self.configured(position) {
             return;
         }
         let addresses = resource.and_then(|r| self.saved.get(&r).cloned()).unwrap_or_default();
@@ -24,6 +24,11 @@ impl Planner<'_, '_> {
         let ordinals: HashMap<_, usize> = instances.iter().enumerate().map(|(o, i)| (&i.path, o)).collect();
         for address in addresses {
             let ordinal = ordinals.get(&address.module).copied().unwrap_or(0);
+            // One whose provider key is gone is said with the orphans.
+            let Some(position) = self.snapshot.instances.get(&address).and_then(|s| self.maker(position, &s.provider))
+            else {
+                continue;
+            };
             let value = self.removal(node, Some(node), ordinal, position, &address, Reason::Destroy);
             if let Some(list) = values.get_mut(ordinal) {
                 list.push((address.key.clone(), value));
@@ -55,7 +60,8 @@ impl Planner<'_, '_> {
             }
         };
         let before = observed.as_ref().map_or_else(|| saved.values.clone(), |o| o.values.clone());
-        if saved.protected {
+        let stays = self.forgets(address);
+        if saved.protected && !stays {
             if reason == Reason::Destroy {
                 self.out.borrow_mut().protected.push(address.clone());
             } else {
@@ -66,6 +72,7 @@ impl Planner<'_, '_> {
         let gone = observed.is_none() && self.options.refresh;
         let (action, note) = match (gone, saved.adopted) {
             (true, _) => (Action::Forget, Some("it is gone already")),
+            (false, _) if stays => (Action::Forget, None),
             (false, true) => {
                 (Action::Forget, Some("it was adopted, not created: the object stays, only state forgets it"))
             }

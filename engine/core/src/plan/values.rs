@@ -11,6 +11,13 @@ use crate::world::{Expansion, ModuleInstance, Repetition, World, expand};
 
 impl Planner<'_, '_> {
     pub(super) fn variable(&self, node: u32, module: usize, item: usize) {
+        let block = &self.config.modules[module].variables[item];
+        if let Some(reason) =
+            block.deprecated.as_ref().filter(|_| module == 0 && self.inputs.contains_key(&*block.name))
+        {
+            let detail = format!("A value is given for the variable {:?}, which is deprecated: {reason}", &*block.name);
+            self.say(node, Diagnostic::warning("plan::deprecated", "Deprecated variable", detail).at(block.span));
+        }
         if let Err(diagnostics) = variable(&self.world, self.inputs, node, module, item) {
             self.say_all(node, diagnostics);
         }
@@ -188,7 +195,7 @@ pub(crate) fn again(world: &World<'_>, inputs: &inputs::Inputs, node: u32) -> Re
         Node::Variable { module, item } => variable(world, inputs, node, module, item),
         Node::Local { module, item } => local(world, node, module, item),
         Node::Output { module, item } => output(world, node, module, item),
-        Node::Call { .. } | Node::Provider(_) | Node::Resource { .. } => Ok(()),
+        Node::Call { .. } | Node::Check { .. } | Node::Provider(_) | Node::Resource { .. } => Ok(()),
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct State {
     pub(crate) faults: BTreeMap<String, Fault>,
     /// Calls in their order.
     pub(crate) log: Vec<String>,
+    /// Other worlds: an endpoint `at-x` leads to the one named `x`.
+    pub(crate) others: BTreeMap<String, World>,
 }
 
 #[derive(Clone, Default)]
@@ -161,7 +163,11 @@ impl Provider for Fake {
         self.registry.rules(ty)
     }
 
-    async fn configure(&self, _: &Value, services: &Services) -> Result<Arc<dyn Session>, ProviderError> {
-        Ok(Arc::new(TypedSession::new(self.registry.clone(), self.world.clone(), None, services.clone())))
+    async fn configure(&self, config: &Value, services: &Services) -> Result<Arc<dyn Session>, ProviderError> {
+        let world = match config.get_str("endpoint").and_then(|e| e.strip_prefix("at-")) {
+            Some(name) => self.world.state().others.entry(name.to_owned()).or_default().clone(),
+            None => self.world.clone(),
+        };
+        Ok(Arc::new(TypedSession::new(self.registry.clone(), world, None, services.clone())))
     }
 }

@@ -2,7 +2,9 @@
 
 mod fake;
 mod order;
+mod refactoring;
 mod scenarios;
+mod sites;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -52,6 +54,8 @@ pub(crate) fn summary(planning: &Planning<'_>) -> Vec<String> {
         .filter(|c| c.action.is_write() || c.importing.is_some())
         .map(|c| format!("{} {}", c.action.symbol(), c.address))
         .collect();
+    let moved = planning.plan.changes.iter().filter_map(|c| Some((c.previous_address.as_ref()?, &c.address)));
+    out.extend(moved.map(|(from, to)| format!("> {from} {to}")));
     out.extend(planning.plan.deferred.iter().map(|d| format!("? {}", d.pattern)));
     out.extend(planning.plan.waiting.iter().map(|w| format!("| {}", w.address)));
     out.extend(planning.plan.drift.iter().map(|d| format!("! {}", d.address)));

@@ -30,10 +30,7 @@ struct Split<'e> {
 }
 
 fn written(expr: &Expression) -> Option<Written<'_>> {
-    let traversal = match expr {
-        Expression::Traversal(t) => t,
-        _ => return None,
-    };
+    let Expression::Traversal(traversal) = expr else { return None };
     let Expression::Variable(root) = &traversal.expr else { return None };
     let mut parts = vec![(root.as_str(), None)];
     for operator in &traversal.operators {
