@@ -18,7 +18,9 @@ pub(crate) fn one(d: &Diagnostic, sources: &Sources) -> Json {
         if let Some(range) = range(span, sources) {
             out.insert("range".into(), range);
         }
-        if let Some(snippet) = snippet(span, sources) {
+        if let Some(mut snippet) = snippet(span, sources) {
+            snippet["values"] =
+                d.values.iter().map(|(what, is)| json!({ "traversal": what, "statement": is })).collect();
             out.insert("snippet".into(), snippet);
         }
     }

@@ -81,6 +81,9 @@ fn one(out: &mut String, handler: &GraphicalReportHandler, diagnostic: &Diagnost
             }
         }
     }
+    for (what, is) in &diagnostic.values {
+        push!(out, "  {what} {}\n", visible(is));
+    }
     if let Some(address) = &diagnostic.address {
         push!(out, "  with {address}\n");
     }

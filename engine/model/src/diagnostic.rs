@@ -118,6 +118,8 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// Other places that matter, each with what it is.
     pub related: Vec<(Span, String)>,
+    /// What the expression refers to, each with what it was: `var.a`, `is "x"`; never a secret.
+    pub values: Vec<(String, String)>,
 }
 
 impl Diagnostic {
@@ -131,6 +133,7 @@ impl Diagnostic {
             address: None,
             span: None,
             related: Vec::new(),
+            values: Vec::new(),
         }
     }
 

@@ -226,7 +226,8 @@ pub(crate) fn check(
                 }
                 Err(_) => "The condition is false, and its message could not be made.".to_owned(),
             };
-            Some(Diagnostic::error(code, summary, detail).at(condition.condition.span()))
+            let found = Diagnostic::error(code, summary, detail).at(condition.condition.span());
+            Some(condition.condition.explain(found, scope))
         }
         None => Some(
             Diagnostic::error("lang::condition", "A condition is not true or false", "The condition must give a bool.")

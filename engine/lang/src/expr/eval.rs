@@ -36,6 +36,11 @@ impl<'s> Env<'s> {
         Self { scope, slots: Vec::new() }
     }
 
+    /// Where references are answered.
+    pub(crate) fn scope(&self) -> Option<&'s dyn Scope> {
+        self.scope
+    }
+
     /// The value of a node.
     pub(crate) fn eval(&mut self, node: &Node) -> Outcome {
         match &node.op {

@@ -6,6 +6,7 @@
 
 mod access;
 mod eval;
+mod explain;
 mod lower;
 mod ops;
 mod repeat;
@@ -183,7 +184,7 @@ impl Expr {
 
     /// The value in a scope. All errors of independent parts come back at once.
     pub fn eval(&self, scope: &dyn Scope) -> Result<Value, Diagnostics> {
-        Env::new(Some(scope)).eval(&self.0)
+        Env::new(Some(scope)).eval(&self.0).map_err(|d| self.explain_all(d, Some(scope)))
     }
 
     /// What a plain reference means, with its keys evaluated: `a.b[count.index].c`. `None` for any

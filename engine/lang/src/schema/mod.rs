@@ -129,7 +129,7 @@ fn evaluate(body: &Body, schema: &Schema, env: &mut Env<'_>, diagnostics: &mut D
             Some(attribute) => match env.eval(attribute.expr.node()).and_then(|v| fit(&v, declared, &attribute.expr)) {
                 Ok(value) => value,
                 Err(errors) => {
-                    diagnostics.extend(errors);
+                    diagnostics.extend(attribute.expr.explain_all(errors, env.scope()));
                     Value::unknown(declared.ty.clone())
                 }
             },
