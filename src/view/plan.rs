@@ -76,9 +76,7 @@ fn nothing(plan: &Plan) -> String {
 
 fn legend(out: &mut String, plan: &Plan) {
     let has = |action| plan.changes.iter().any(|c| c.action == action);
-    out.push_str(
-        "\nmesh used the configured providers to generate the following execution plan.\nResource actions are indicated with the following symbols:\n",
-    );
+    out.push_str("\nmesh used the configured providers to generate the following execution plan.\n");
     let rows = [
         (Action::Create, Sign::Add, "create"),
         (Action::Update, Sign::Change, "update in-place"),
@@ -88,6 +86,9 @@ fn legend(out: &mut String, plan: &Plan) {
         (Action::Read, Sign::Block("<="), "read (data resources)"),
         (Action::Forget, Sign::Block("."), "forget, the object stays"),
     ];
+    if rows.iter().any(|(action, ..)| has(*action)) {
+        out.push_str("Resource actions are indicated with the following symbols:\n");
+    }
     for (action, sign, what) in rows {
         if has(action) {
             out.push_str(&Line { depth: 0, sign, text: what.into() }.render());

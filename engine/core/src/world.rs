@@ -217,6 +217,10 @@ impl Scope for View<'_, '_> {
             Subject::PathRoot => Ok(Value::string(".")),
             Subject::PathCwd => Ok(Value::string(self.functions().cwd.to_string_lossy())),
             Subject::Workspace => Ok(Value::string("default")),
+            Subject::Applying => {
+                let applying = self.world.applying.get().is_some();
+                Ok(Value::bool(applying).mark(mesh_model::Marks::EPHEMERAL))
+            }
             Subject::Module(_) => match self.world.graph.find(self.module, subject) {
                 Some(node) => Ok(self.world.module_value(node, self.ordinal)),
                 None => Err(missing("This module")),

@@ -345,7 +345,7 @@ impl Lower {
                     "path" => {
                         &[("module", Subject::PathModule), ("root", Subject::PathRoot), ("cwd", Subject::PathCwd)]
                     }
-                    _ => &[("workspace", Subject::Workspace)],
+                    _ => &[("workspace", Subject::Workspace), ("applying", Subject::Applying)],
                 };
                 match known.iter().find(|(name, _)| attribute(0) == Some(name)) {
                     Some((_, subject)) => (subject.clone(), 1),

@@ -86,6 +86,8 @@ pub enum Subject {
     PathCwd,
     /// `mesh.workspace` and `terraform.workspace`
     Workspace,
+    /// `mesh.applying` and `terraform.applying`: ephemeral, since it is false while planning.
+    Applying,
 }
 
 /// As it is written.
@@ -104,6 +106,7 @@ impl fmt::Display for Subject {
             Self::PathRoot => f.write_str("path.root"),
             Self::PathCwd => f.write_str("path.cwd"),
             Self::Workspace => f.write_str("mesh.workspace"),
+            Self::Applying => f.write_str("mesh.applying"),
         }
     }
 }
