@@ -365,6 +365,7 @@ impl Decoder {
             Ignore::Paths(paths) if paths.is_empty() => {}
             ignore => lifecycle.ignore_changes = ignore,
         }
+        // The field's manual says so; its program passes over it.
         if given.contains("lifecycle.replace_triggered_by") {
             old.append(&mut std::mem::replace(&mut lifecycle.replace_triggered_by, new.replace_triggered_by));
         }
