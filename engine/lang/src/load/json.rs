@@ -29,7 +29,7 @@ pub(super) fn native(text: &str, file: u32, diagnostics: &mut Diagnostics) -> (S
                 writer.body(&properties, &FILE);
             }
         }
-        Err(error) => writer.diagnostics.push(error),
+        Err(errors) => writer.diagnostics.extend(errors),
     }
     writer.out.finish()
 }

@@ -145,10 +145,10 @@ fn evaluate(body: View<'_>, schema: &Schema, env: &mut Env<'_>, diagnostics: &mu
     let mut fields = Vec::with_capacity(schema.attributes.len() + schema.blocks.len());
     for declared in &schema.attributes {
         let value = match body.argument(declared.name) {
-            Some(node) => match env.eval(node).and_then(|v| fit(&v, declared, node)) {
+            Some((node, whole)) => match env.eval(node).and_then(|v| fit(&v, declared, node)) {
                 Ok(value) => value,
                 Err(errors) => {
-                    diagnostics.extend(attribute.expr.explain_all(errors, env.scope()));
+                    diagnostics.extend(whole.explain_all(errors, env.scope()));
                     Value::unknown(declared.ty.clone())
                 }
             },

@@ -6,18 +6,18 @@
 use std::sync::Arc;
 
 use mesh_model::schema::Block as Declared;
-use mesh_model::{Diagnostic, Diagnostics, Nesting, Span};
+use mesh_model::{Diagnostic, Diagnostics, Kind, Nesting, Span};
 
 use crate::expr::{Node, Op};
-use crate::{Block, Body, Dynamic};
+use crate::{Block, Body, Dynamic, Expr};
 
 /// The content of a block.
 #[derive(Clone, Copy)]
 pub(super) enum View<'b> {
     /// Written as a block.
     Body(&'b Body),
-    /// Written as an object in JSON.
-    Object(&'b [(Node, Node)], Span),
+    /// Written as an object in JSON, with its place and the argument that it is a part of.
+    Object(&'b [(Node, Node)], Span, &'b Expr),
 }
 
 /// A name with a value.
@@ -44,15 +44,17 @@ impl<'b> View<'b> {
     pub(super) fn place(self) -> Span {
         match self {
             Self::Body(body) => body.span,
-            Self::Object(_, span) => span,
+            Self::Object(_, span, _) => span,
         }
     }
 
-    /// The value of a name.
-    pub(super) fn argument(self, name: &str) -> Option<&'b Node> {
+    /// The value of a name, and the whole expression that it is a part of.
+    pub(super) fn argument(self, name: &str) -> Option<(&'b Node, &'b Expr)> {
         match self {
-            Self::Body(body) => body.attribute(name).map(|a| a.expr.node()),
-            Self::Object(items, _) => items.iter().find(|(key, _)| fixed(key) == Some(name)).map(|(_, value)| value),
+            Self::Body(body) => body.attribute(name).map(|a| (a.expr.node(), &a.expr)),
+            Self::Object(items, _, whole) => {
+                items.iter().find(|(key, _)| fixed(key) == Some(name)).map(|(_, value)| (value, whole))
+            }
         }
     }
 
@@ -64,7 +66,7 @@ impl<'b> View<'b> {
                 .iter()
                 .map(|a| Argument { name: Some(&a.name), place: a.name_span, value: a.expr.node(), json: a.json })
                 .collect(),
-            Self::Object(items, _) => items
+            Self::Object(items, ..) => items
                 .iter()
                 .map(|(key, value)| Argument { name: fixed(key), place: key.span, value, json: true })
                 .filter(|a| a.name != Some("//"))
@@ -84,22 +86,27 @@ impl<'b> View<'b> {
     pub(super) fn blocks(self, declared: &Declared, diagnostics: &mut Diagnostics) -> Vec<Nested<'b>> {
         let mut out = Vec::new();
         let map = declared.nesting == Nesting::Map;
-        let (value, place, json) = match self {
-            Self::Body(body) => match body.attribute(declared.name) {
-                Some(a) => (Some(a.expr.node()), a.name_span, a.json),
-                None => (None, body.span, false),
-            },
-            Self::Object(items, span) => match items.iter().find(|(key, _)| fixed(key) == Some(declared.name)) {
-                Some((key, value)) => (Some(value), key.span, true),
-                None => (None, span, true),
-            },
-        };
-        if let Some(value) = value.filter(|_| json) {
-            unfold(value, place, None, usize::from(map), &mut out, diagnostics);
+        let labels = usize::from(map);
+        match self {
+            Self::Body(body) => {
+                if let Some(a) = body.attribute(declared.name).filter(|a| a.json) {
+                    Unfold { out: &mut out, diagnostics, whole: &a.expr }.value(
+                        a.expr.node(),
+                        a.name_span,
+                        None,
+                        labels,
+                    );
+                }
+            }
+            Self::Object(items, _, whole) => {
+                if let Some((key, value)) = items.iter().find(|(key, _)| fixed(key) == Some(declared.name)) {
+                    Unfold { out: &mut out, diagnostics, whole }.value(value, key.span, None, labels);
+                }
+            }
         }
         for block in self.written().iter().filter(|b| *b.name == *declared.name) {
             if map && block.json && block.dynamic.is_none() && block.labels.is_empty() {
-                labelled(View::Body(&block.body), &mut out, diagnostics);
+                labelled(&block.body, &mut out, diagnostics);
                 continue;
             }
             out.push(Nested {
@@ -114,65 +121,59 @@ impl<'b> View<'b> {
     }
 }
 
-/// The blocks that a value of JSON stands for: an object is one, an array several; above them objects whose
-/// names are labels.
-fn unfold<'b>(
-    value: &'b Node,
-    place: Span,
-    label: Option<&'b Arc<str>>,
-    labels: usize,
-    out: &mut Vec<Nested<'b>>,
-    diagnostics: &mut Diagnostics,
-) {
-    match &value.op {
-        Op::Const(v) if v.is_null() => {}
-        Op::Tuple(items) => {
-            for item in items {
-                let place = Span { end: item.span.start + 1, ..item.span };
-                unfold(item, place, label, labels, out, diagnostics);
-            }
-        }
-        Op::Object(items) if labels > 0 => labelled(View::Object(items, place), out, diagnostics),
-        Op::Object(items) => out.push(Nested {
-            label,
-            labels: usize::from(label.is_some()),
-            content: View::Object(items, place),
-            place,
-            dynamic: None,
-        }),
-        _ => {
-            let detail = "This is a block: in JSON an object is its content, and an array of objects that of several. A \
-                          computed number of blocks is written as a dynamic block.";
-            diagnostics.push(Diagnostic::error("lang::json", "Wrong kind of JSON value", detail).at(value.span));
-        }
+/// Blocks whose labels are the names in `labels`.
+fn labelled<'b>(labels: &'b Body, out: &mut Vec<Nested<'b>>, diagnostics: &mut Diagnostics) {
+    for a in &labels.attributes {
+        Unfold { out, diagnostics, whole: &a.expr }.value(a.expr.node(), a.name_span, Some(&a.name), 0);
+    }
+    for block in labels.blocks.iter().filter(|b| b.dynamic.is_none()) {
+        let (label, place) = (Some(&block.name), block.span);
+        out.push(Nested { label, labels: 1, content: View::Body(&block.body), place, dynamic: None });
     }
 }
 
-/// Blocks whose labels are the names in `labels`.
-fn labelled<'b>(labels: View<'b>, out: &mut Vec<Nested<'b>>, diagnostics: &mut Diagnostics) {
-    let names: &[(Node, Node)] = match labels {
-        View::Object(items, _) => items,
-        View::Body(body) => {
-            for attribute in &body.attributes {
-                unfold(attribute.expr.node(), attribute.name_span, Some(&attribute.name), 0, out, diagnostics);
+/// The blocks that a value of JSON stands for: an object is one, an array several; above them objects whose
+/// names are labels.
+struct Unfold<'u, 'b> {
+    out: &'u mut Vec<Nested<'b>>,
+    diagnostics: &'u mut Diagnostics,
+    whole: &'b Expr,
+}
+
+impl<'b> Unfold<'_, 'b> {
+    fn value(&mut self, value: &'b Node, place: Span, label: Option<&'b Arc<str>>, labels: usize) {
+        match &value.op {
+            Op::Const(v) if v.is_null() => {}
+            Op::Tuple(items) => {
+                for item in items {
+                    self.value(item, Span { end: item.span.start + 1, ..item.span }, label, labels);
+                }
             }
-            for block in body.blocks.iter().filter(|b| b.dynamic.is_none()) {
-                let (label, place) = (Some(&block.name), block.span);
-                out.push(Nested { label, labels: 1, content: View::Body(&block.body), place, dynamic: None });
+            Op::Object(items) if labels > 0 => items.iter().for_each(|(key, value)| self.labelled(key, value)),
+            Op::Object(items) => self.out.push(Nested {
+                label,
+                labels: usize::from(label.is_some()),
+                content: View::Object(items, place, self.whole),
+                place,
+                dynamic: None,
+            }),
+            _ => {
+                let detail = "This is a block: in JSON an object is its content, and an array of objects that of \
+                              several. A computed number of blocks is written as a dynamic block.";
+                self.error("lang::json", "Wrong kind of JSON value", detail, value.span);
             }
-            return;
         }
-    };
-    for (key, value) in names {
+    }
+
+    fn labelled(&mut self, key: &'b Node, value: &'b Node) {
         match &key.op {
-            Op::Const(v) if let mesh_model::Kind::String(name) = v.kind() => {
-                unfold(value, key.span, Some(name), 0, out, diagnostics);
-            }
-            _ => diagnostics.push(
-                Diagnostic::error("lang::labels", "Invalid block label", "The label of a block is a fixed text.")
-                    .at(key.span),
-            ),
+            Op::Const(name) if let Kind::String(name) = name.kind() => self.value(value, key.span, Some(name), 0),
+            _ => self.error("lang::labels", "Invalid block label", "The label of a block is a fixed text.", key.span),
         }
+    }
+
+    fn error(&mut self, code: &'static str, summary: &'static str, detail: &str, place: Span) {
+        self.diagnostics.push(Diagnostic::error(code, summary, detail).at(place));
     }
 }
 

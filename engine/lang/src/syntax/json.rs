@@ -9,7 +9,7 @@ use jsonc_parser::ast::{StringLit, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::errors::ParseErrorKind;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
-use mesh_model::Diagnostic;
+use mesh_model::{Diagnostic, Diagnostics};
 
 use super::{MAX_TEXT, sentence, span, too_big};
 
@@ -27,24 +27,27 @@ const STRICT: ParseOptions = ParseOptions {
 };
 
 /// The only value of a text.
-pub(crate) fn parse_json(text: &str, file: u32) -> Result<Value<'_>, Diagnostic> {
+pub(crate) fn parse_json(text: &str, file: u32) -> Result<Value<'_>, Diagnostics> {
     if text.len() > MAX_TEXT {
-        return Err(too_big(text, file));
+        return Err(too_big(text, file).into());
     }
-    let invalid = |detail: String, at: Range<usize>| {
-        Diagnostic::error("lang::syntax", "Invalid JSON", detail).at(span(file, &at))
+    let error = |summary: &'static str, detail: String, at: Range<usize>| {
+        Diagnostics::from(Diagnostic::error("lang::syntax", summary, detail).at(span(file, &at)))
     };
-    let parsed = parse_to_ast(text, &CollectOptions::default(), &STRICT).map_err(|error| {
-        let at = error.range().start..error.range().end;
-        if matches!(error.kind(), ParseErrorKind::NestingDepthExceeded) {
-            let detail = "More than 512 levels of nesting are not read.";
-            return Diagnostic::error("lang::syntax", "Too deeply nested", detail).at(span(file, &at));
+    const INVALID: &str = "Invalid JSON";
+    let parsed = parse_to_ast(text, &CollectOptions::default(), &STRICT).map_err(|e| {
+        let at = e.range().start..e.range().end;
+        if matches!(e.kind(), ParseErrorKind::NestingDepthExceeded) {
+            return error("Too deeply nested", "More than 512 levels of nesting are not read.".to_owned(), at);
         }
-        invalid(format!("{}.", sentence(&error.kind().to_string())), at)
+        error(INVALID, format!("{}.", sentence(&e.kind().to_string())), at)
     })?;
-    let value = parsed.value.ok_or_else(|| invalid("The text holds no value.".to_owned(), 0..0))?;
+    let value = parsed.value.ok_or_else(|| error(INVALID, "The text holds no value.".to_owned(), 0..0))?;
     match control(&value, text) {
-        Some(at) => Err(invalid("In a text, a control character is written with an escape, such as \\n.".into(), at)),
+        Some(at) => {
+            let detail = "In a text, a control character is written with an escape, such as \\n.";
+            Err(error(INVALID, detail.to_owned(), at))
+        }
         None => Ok(value),
     }
 }
