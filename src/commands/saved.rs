@@ -31,7 +31,7 @@ pub(crate) fn content(
     text: String,
 ) -> Content {
     let (plan, fingerprinter) = (&planning.plan, &planning.fingerprinter);
-    let sources = ui.sources.iter().filter(|s| s.name.ends_with(".mesh.hcl"));
+    let sources = ui.sources.iter().filter(|s| is_configuration(&s.name));
     let ephemeral = |name: &str| project.config.root().variable(name).is_some_and(|v| v.ephemeral);
     Content {
         files: sources.map(|s| (s.name.clone(), s.text.clone())).collect(),
@@ -104,7 +104,11 @@ pub(crate) fn backend(ui: &mut Ui, state: &StateArgs) -> Result<LocalBackend, Fa
 /// Whether this folder has a configuration at all.
 pub(crate) fn has_configuration() -> bool {
     let files = std::fs::read_dir(".").into_iter().flatten().flatten();
-    files.into_iter().any(|e| e.file_name().to_str().is_some_and(|n| n.ends_with(".mesh.hcl") && !n.starts_with('.')))
+    files.into_iter().any(|e| e.file_name().to_str().is_some_and(|n| is_configuration(n) && !n.starts_with('.')))
+}
+
+fn is_configuration(name: &str) -> bool {
+    name.ends_with(".mesh.hcl") || name.ends_with(".mesh.json")
 }
 
 /// A project as the plan file has it, with ephemeral variables from the command line.

@@ -1,8 +1,8 @@
 //! Where the values of root variables come from.
 //!
 //! The one decision: Terraform's order, the later wins: environment, `mesh.meshvars.hcl`,
-//! `*.auto.meshvars.hcl` by name, then `-var` and `-var-file` as typed. What is still missing is asked
-//! for where somebody can answer.
+//! `mesh.meshvars.json`, `*.auto.meshvars.hcl` and `*.auto.meshvars.json` by name, then `-var` and `-var-file` as
+//! typed. What is still missing is asked for where somebody can answer.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use mesh_model::{Diagnostic, Diagnostics};
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui, ask, ask_hidden};
 
-const MAIN: &str = "mesh.meshvars.hcl";
-const AUTO: &str = ".auto.meshvars.hcl";
+const MAIN: [&str; 2] = ["mesh.meshvars.hcl", "mesh.meshvars.json"];
+const AUTO: [&str; 2] = [".auto.meshvars.hcl", ".auto.meshvars.json"];
 
 /// The values of all root variables that were given.
 ///
@@ -92,11 +92,10 @@ fn automatic() -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .map(|e| PathBuf::from(e.file_name()))
-        .filter(|p| p.to_str().is_some_and(|n| n.ends_with(AUTO) && !n.starts_with('.')))
+        .filter(|p| p.to_str().is_some_and(|n| AUTO.iter().any(|a| n.ends_with(a)) && !n.starts_with('.')))
         .collect();
     auto.sort();
-    let main = PathBuf::from(MAIN);
-    main.is_file().then_some(main).into_iter().chain(auto).collect()
+    MAIN.iter().map(PathBuf::from).filter(|main| main.is_file()).chain(auto).collect()
 }
 
 fn read(ui: &mut Ui, config: &Config, file: &Path, inputs: &mut Inputs, found: &mut Diagnostics) {

@@ -31,6 +31,8 @@ pub struct Attribute {
     pub expr: Expr,
     /// Where the name stands.
     pub name_span: Span,
+    /// Written in JSON: an object or an array of objects may be blocks, which only a schema knows.
+    pub json: bool,
 }
 
 /// A nested block, or a `dynamic` block that stands for any number of them.
@@ -44,6 +46,8 @@ pub struct Block {
     pub body: Body,
     /// The header: type and labels.
     pub span: Span,
+    /// Written in JSON: what a schema has as labels may stand in it as names.
+    pub json: bool,
     /// For a `dynamic` block: what it repeats over.
     pub dynamic: Option<Arc<Dynamic>>,
 }
@@ -106,6 +110,11 @@ pub fn attribute_span(body: &Body, path: &Path) -> Option<Span> {
     let (first, rest) = path.0.split_first()?;
     let Step::Key(name) = first else { return None };
     if let Some(attribute) = body.attribute(name) {
+        // One block need not stand in an array in JSON.
+        let rest = match rest {
+            [Step::Index(0), rest @ ..] if attribute.json && attribute.expr.is_object() => rest,
+            rest => rest,
+        };
         return Some(attribute.expr.span_at(rest));
     }
     let blocks: Vec<&Block> = body.blocks_of(name).collect();

@@ -142,6 +142,9 @@ impl Lower {
             }
             Expression::FuncCall(call) => self.type_call(expr, call),
             Expression::Parenthesis(inner) => self.type_of(inner.inner()),
+            Expression::String(text) if self.places.is_some() => {
+                self.bad_type(expr, format!("{:?} is not a type: write \"string\" or \"list(string)\".", text.as_str()))
+            }
             Expression::String(text) => {
                 self.bad_type(expr, format!("A type is written without quotes: type = {}", text.value()))
             }

@@ -3,14 +3,17 @@
 //! The one decision: both go through the parser and the compiler of the configuration, so that a value
 //! given on the command line means what it means in a file.
 
+use std::collections::HashMap;
+
 use hcl_edit::Span as _;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::Structure;
-use mesh_model::{Diagnostic, Diagnostics, Sources, Span, Value};
+use jsonc_parser::ast::{Object, ObjectProp, Value as Json};
+use mesh_model::{Diagnostic, Diagnostics, Number, Sources, Span, Value};
 
 use crate::Expr;
 use crate::expr::Lower;
-use crate::syntax::{on_large_stack, parse_items, scan, syntax_error};
+use crate::syntax::{a_kind, on_large_stack, parse_items, parse_json, range, scan, span, syntax_error};
 
 /// Parses one expression: for the console and for values on the command line. `name` is what
 /// messages call it.
@@ -43,9 +46,13 @@ pub fn parse_expression(text: &str, name: &str, sources: &mut Sources) -> Result
     })
 }
 
-/// Parses a file of values: attributes whose expressions are constants.
+/// Parses a file of values: attributes whose expressions are constants, or, where the name ends with
+/// `.json`, an object, whose texts are no templates.
 pub fn parse_values(text: &str, name: &str, sources: &mut Sources) -> Result<Vec<(String, Value, Span)>, Diagnostics> {
     let file = sources.add(name, text);
+    if name.ends_with(".json") {
+        return on_large_stack(|| json_values(text, file));
+    }
     on_large_stack(|| {
         let mut diagnostics = Diagnostics::new();
         let mut values: Vec<(String, Value, Span)> = Vec::new();
@@ -98,14 +105,85 @@ pub fn parse_values(text: &str, name: &str, sources: &mut Sources) -> Result<Vec
     })
 }
 
+fn json_values(text: &str, file: u32) -> Result<Vec<(String, Value, Span)>, Diagnostics> {
+    let parsed = parse_json(text, file)?;
+    let Json::Object(object) = &parsed else {
+        let detail =
+            format!("A file of values is an object with the names of variables, but this is {}.", a_kind(&parsed));
+        return Err(Diagnostic::error("lang::json", "Wrong kind of JSON value", detail)
+            .at(span(file, &range(&parsed)))
+            .into());
+    };
+    let mut diagnostics = Diagnostics::new();
+    let mut values = Vec::new();
+    for property in properties(object, file, &mut diagnostics) {
+        let name = property.name.as_str();
+        // A comment.
+        if name != "//" {
+            let value = json_value(&property.value, file, &mut diagnostics);
+            values.push((name.to_owned(), value, span(file, &range(&property.name))));
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(values) }
+}
+
+/// The properties of an object; names that come again are reported.
+fn properties<'o>(object: &'o Object<'o>, file: u32, diagnostics: &mut Diagnostics) -> Vec<&'o ObjectProp<'o>> {
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    let mut fresh = Vec::with_capacity(object.properties.len());
+    for property in &object.properties {
+        let place = span(file, &range(&property.name));
+        match seen.insert(property.name.as_str(), place) {
+            None => fresh.push(property),
+            Some(first) => {
+                let detail = format!("The object has an attribute {:?} already.", property.name.as_str());
+                diagnostics.push(
+                    Diagnostic::error("lang::duplicate", "Duplicate attribute", detail)
+                        .at(place)
+                        .with(first, "first here"),
+                );
+            }
+        }
+    }
+    fresh
+}
+
+fn json_value(value: &Json<'_>, file: u32, diagnostics: &mut Diagnostics) -> Value {
+    match value {
+        Json::NullKeyword(_) => Value::NULL,
+        Json::BooleanLit(b) => Value::bool(b.value),
+        Json::StringLit(text) => Value::string(&*text.value),
+        Json::NumberLit(number) => match number.value.parse::<Number>() {
+            Ok(number) => Value::number(number),
+            Err(_) => {
+                let detail = "This number is too long or too big.";
+                let place = span(file, &range(number));
+                diagnostics.push(Diagnostic::error("lang::expression", "Invalid number", detail).at(place));
+                Value::NULL
+            }
+        },
+        Json::Array(array) => {
+            Value::tuple(array.elements.iter().map(|v| json_value(v, file, diagnostics)).collect::<Vec<_>>())
+        }
+        Json::Object(object) => {
+            let properties = properties(object, file, diagnostics);
+            Value::object(properties.into_iter().map(|p| (p.name.as_str(), json_value(&p.value, file, diagnostics))))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::expr::show;
 
     fn values(text: &str) -> Result<Vec<String>, Vec<String>> {
+        values_of("v", text)
+    }
+
+    fn values_of(name: &str, text: &str) -> Result<Vec<String>, Vec<String>> {
         let mut sources = Sources::default();
-        match parse_values(text, "v", &mut sources) {
+        match parse_values(text, name, &mut sources) {
             Ok(values) => Ok(values.iter().map(|(n, v, _)| format!("{n}={}", show(v))).collect()),
             Err(errors) => Err(errors
                 .iter()
@@ -130,5 +208,34 @@ mod tests {
             ])
         );
         assert_eq!(values("a = 1\na = 2\n"), Err(vec!["v:2:1 Duplicate argument".into()]));
+    }
+
+    #[test]
+    fn values_in_json_are_taken_as_they_are() {
+        let json = |text| values_of("v.json", text);
+        assert_eq!(
+            json(r#"{"//": "c", "a": "${1+1} $${x}", "b": {"${k}": "%{if}", "//": 1}, "l": [1e2, -0.5, null, true]}"#),
+            Ok(vec![
+                "a=\"${1+1} $${x}\"".into(),
+                "b={ \"$${k}\" = \"%{if}\" \"//\" = 1 }".into(),
+                "l=[ 100 -0.5 null true ]".into(),
+            ])
+        );
+        assert_eq!(
+            json("{\"a\": 1,\n \"a\": {\"k\": 1, \"k\": 2},\n \"b\": {\"k\": 1, \"k\": 2}}"),
+            Err(vec!["v.json:2:2 Duplicate attribute".into(), "v.json:3:16 Duplicate attribute".into()])
+        );
+        for (text, place) in [
+            ("[{\"a\": 1}]", "1:1 Wrong kind of JSON value"),
+            ("{\"a\":}", "1:6 Invalid JSON"),
+            ("{\"a\": 1,}", "1:8 Invalid JSON"),
+            ("", "1:1 Invalid JSON"),
+            ("{\"a\": 1} x", "1:10 Invalid JSON"),
+            ("{\"a\": \"x\ny\"}", "1:9 Invalid JSON"),
+        ] {
+            assert_eq!(json(text), Err(vec![format!("v.json:{place}")]), "{text}");
+        }
+        let deep = format!("{{\"a\": {}", "[".repeat(100_000));
+        assert_eq!(json(&deep), Err(vec!["v.json:1:517 Too deeply nested".into()]));
     }
 }

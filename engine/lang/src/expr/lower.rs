@@ -18,6 +18,7 @@ use super::template::{Style, elements};
 use super::{Access, Call, Expr, For, Node, Op, Reference, Subject};
 use crate::functions;
 use crate::suggest::hint;
+use crate::syntax::Places;
 
 /// More steps than anybody writes; every step costs a step at each evaluation.
 const MAX_STEPS: usize = 256;
@@ -36,10 +37,14 @@ pub(crate) struct Used {
 pub(crate) struct Lower {
     /// The file in `Sources`.
     pub(crate) file: u32,
-    /// Its text.
+    /// The text that was parsed.
     pub(crate) source: Option<Arc<Source>>,
-    /// Where the parsed item starts in the file.
+    /// Where the parsed item starts in the text.
     pub(crate) base: usize,
+    /// For a text that was made from the file: where it comes from.
+    pub(crate) places: Option<Places>,
+    /// Whether the file overrides others, so that what a block needs may stand there.
+    pub(crate) overriding: bool,
     /// Variables in scope, innermost last; their positions are the slots.
     pub(crate) slots: Vec<Arc<str>>,
     pub(crate) used: Vec<Used>,
@@ -72,8 +77,8 @@ impl Lower {
     /// A span of the parser as one of the file.
     pub(crate) fn span(&self, range: Option<Range<usize>>) -> Span {
         let range = range.unwrap_or(0..0);
-        let at = |offset: usize| u32::try_from(self.base + offset).unwrap_or(u32::MAX);
-        Span { file: self.file, start: at(range.start), end: at(range.end) }
+        let written = self.base + range.start..self.base + range.end;
+        crate::syntax::span(self.file, &self.places.as_ref().map_or(written.clone(), |p| p.origin(written)))
     }
 
     pub(crate) fn error(&mut self, code: &'static str, summary: &'static str, detail: impl Into<String>, span: Span) {
@@ -128,7 +133,12 @@ impl Lower {
             Expression::String(s) => Op::Const(Value::string(s.value().as_str())),
             Expression::Array(items) => Op::Tuple(items.iter().map(|e| self.node(e)).collect()),
             Expression::Object(object) => self.object(object),
-            Expression::StringTemplate(template) => return self.template(&elements(template), Style::Quoted, span),
+            Expression::StringTemplate(template) => {
+                let start = self.base + expr.span().map_or(0, |r| r.start);
+                let file = self.places.as_ref().is_some_and(|p| p.is_template(start));
+                let style = if file { Style::Json } else { Style::Quoted };
+                return self.template(&elements(template), style, span);
+            }
             Expression::HeredocTemplate(heredoc) => {
                 let indented = self.text(heredoc.span()).is_some_and(|t| t.starts_with("<<-"));
                 let style = if indented { Style::Indented } else { Style::Heredoc };

@@ -239,15 +239,17 @@ impl Expr {
     /// The value of an expression that refers to nothing and calls no function. `None` for any
     /// other, and for one that fails.
     pub fn constant(&self) -> Option<Value> {
-        if let Op::Const(value) = &self.0.op {
-            return Some(value.clone());
-        }
-        Env::new(None).eval(&self.0).ok()
+        self.0.constant()
     }
 
     /// The value of a constant expression, or why it has none.
     pub(crate) fn eval_constant(&self) -> Result<Value, Diagnostics> {
         Env::new(None).eval(&self.0)
+    }
+
+    /// Whether an object is written out.
+    pub(crate) fn is_object(&self) -> bool {
+        matches!(self.0.op, Op::Object(_))
     }
 
     /// The place of the part at a path, as far as it is written out.
@@ -265,6 +267,14 @@ impl fmt::Debug for Expr {
 }
 
 impl Node {
+    /// See [`Expr::constant`].
+    pub(crate) fn constant(&self) -> Option<Value> {
+        if let Op::Const(value) = &self.op {
+            return Some(value.clone());
+        }
+        Env::new(None).eval(self).ok()
+    }
+
     fn references(&self, out: &mut Vec<Reference>) {
         match &self.op {
             Op::Const(_) | Op::Slot(_) => {}
@@ -306,7 +316,7 @@ impl Node {
         }
     }
 
-    fn span_at(&self, path: &[Step]) -> Span {
+    pub(crate) fn span_at(&self, path: &[Step]) -> Span {
         let Some((first, rest)) = path.split_first() else { return self.span };
         match (&self.op, first) {
             (Op::Tuple(items), Step::Index(i)) => items.get(*i).map_or(self.span, |n| n.span_at(rest)),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hcl_edit::Span as _;
+use hcl_edit::expr::Expression;
 use hcl_edit::template::{Directive, Element, Strip, Template};
 use mesh_model::convert::convert;
 use mesh_model::{Diagnostic, Fields, Kind, Marks, Span, Type, Value};
@@ -27,6 +28,8 @@ type Literals = VecDeque<String>;
 pub(super) enum Style {
     /// In quotes.
     Quoted,
+    /// In quotes, made from a text of JSON: a template as a file is.
+    Json,
     /// `<<EOT`, or a whole file.
     Heredoc,
     /// `<<-EOT`: the smallest indentation is taken from all lines.
@@ -95,7 +98,7 @@ impl Lower {
     /// tokens, in which every line of a heredoc is one.
     fn literals(&self, template: &[&Element], style: Style) -> Literals {
         let mut tokens = Vec::new();
-        self.flatten(template, style, &mut tokens);
+        self.flatten(template, style, false, &mut tokens);
         for i in 0..tokens.len() {
             let Token::Marker { before, after } = tokens[i] else { continue };
             if before && let Some(Token::Line { text, .. }) = i.checked_sub(1).and_then(|j| tokens.get_mut(j)) {
@@ -119,13 +122,15 @@ impl Lower {
         literals
     }
 
-    fn flatten(&self, template: &[&Element], style: Style, tokens: &mut Vec<Token>) {
+    fn flatten(&self, template: &[&Element], style: Style, nested: bool, tokens: &mut Vec<Token>) {
         for element in template {
             match element {
                 Element::Literal(literal) => {
-                    // The parser takes the indentation of the outermost literals only.
+                    // The parser takes the indentation of the outermost literals only, and leaves escapes in
+                    // those of directives.
                     let text = match (style, self.text(literal.span())) {
                         (Style::Indented, Some(source)) => source.replace("$${", "${").replace("%%{", "%{"),
+                        (Style::Quoted | Style::Json, Some(source)) if nested => unescaped(source),
                         _ => literal.to_string(),
                     };
                     if style == Style::Quoted || text.is_empty() {
@@ -139,21 +144,29 @@ impl Lower {
                 Element::Directive(directive) => match &**directive {
                     Directive::If(d) => {
                         tokens.push(Token::marker(d.if_expr.strip));
-                        self.flatten(&elements(&d.if_expr.template), style, tokens);
+                        self.flatten(&elements(&d.if_expr.template), style, true, tokens);
                         if let Some(e) = &d.else_expr {
                             tokens.push(Token::marker(e.strip));
-                            self.flatten(&elements(&e.template), style, tokens);
+                            self.flatten(&elements(&e.template), style, true, tokens);
                         }
                         tokens.push(Token::marker(d.endif_expr.strip));
                     }
                     Directive::For(d) => {
                         tokens.push(Token::marker(d.for_expr.strip));
-                        self.flatten(&elements(&d.for_expr.template), style, tokens);
+                        self.flatten(&elements(&d.for_expr.template), style, true, tokens);
                         tokens.push(Token::marker(d.endfor_expr.strip));
                     }
                 },
             }
         }
+    }
+}
+
+/// What stands in quotes, with its escapes worked off.
+fn unescaped(source: &str) -> String {
+    match format!("\"{source}\"").parse::<Expression>() {
+        Ok(Expression::String(text)) => text.value().to_string(),
+        _ => source.to_owned(),
     }
 }
 

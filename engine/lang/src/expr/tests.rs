@@ -138,6 +138,7 @@ fn heredocs_keep_and_strip_what_the_field_does() {
         ("<<EOT\n%{ for x in local.ab ~}\n  s ${x}\n%{ endfor ~}\nend\nEOT", "  s a\n  s b\nend\n"),
         ("<<-EOT\n  %{ for x in local.ab ~}\n    s ${x}\n  %{ endfor ~}\n  end\n  EOT", "    s a\n    s b\n  end\n"),
         ("<<EOT\nx ${\"a\" ~}\n   y\n   z\nEOT", "x a   y\n   z\n"),
+        ("\"%{ if true }a\\nb\\\"\\\\ $${x}\\u00e9%{ endif }\"", "a\nb\"\\ ${x}\u{e9}"),
         ("<<EOT\n%{ if true }\n  yes\n%{ else }\n  no\n%{ endif }\nEOT", "\n  yes\n\n"),
         ("<<-EOT\n  ${\"a\"}\n    ${\"b\"}\n  EOT", "a\n  b\n"),
         ("<<EOT\n${\"a\"}\nEOT", "a\n"),

@@ -50,6 +50,11 @@ impl<'b> Args<'b> {
         found
     }
 
+    /// The attribute of a name, which must be there, except in an override file.
+    pub(super) fn required_once(&mut self, name: &'static str, lower: &mut Lower) -> Option<&'b Attribute> {
+        if lower.overriding { self.attribute(name) } else { self.required(name, lower) }
+    }
+
     /// All blocks of a type.
     pub(super) fn blocks(&mut self, name: &'static str) -> Vec<&'b Block> {
         self.known.push(name);

@@ -15,6 +15,7 @@ use mesh_model::{Mode, Span, Type};
 use super::args::{Args, constant, header};
 use super::decode::Decoder;
 use super::meta::Repetition;
+use super::overrides::Owner;
 use crate::expr::Subject;
 use crate::{
     Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, TypeConstraint, Variable,
@@ -84,7 +85,8 @@ impl Decoder {
             lower.error("lang::provider", "Missing alias", detail, span);
         }
         let body = lower.rest(args);
-        lower.check_instance_names(from, &Repetition { count: None, for_each: for_each.clone() });
+        let owner = Owner::Provider(name.clone(), alias.clone());
+        self.instance_names(owner, from, &Repetition { count: None, for_each: for_each.clone() });
         if let Some(first) = self.module.providers.iter().find(|p| p.name == *name && p.alias == alias) {
             let what = match &alias {
                 Some(alias) => format!("The provider configuration {name}.{alias}"),
@@ -191,7 +193,7 @@ impl Decoder {
         let lower = &mut self.lower;
         let mut args = Args::new(&block.body, span);
         let from = lower.used.len();
-        let value = args.required("value", lower).map(|a| lower.expr(&a.value));
+        let value = args.required_once("value", lower).map(|a| lower.expr(&a.value));
         let description = args.string("description", lower);
         let sensitive = args.bool("sensitive", false, lower);
         let ephemeral = args.bool("ephemeral", false, lower);
@@ -230,8 +232,9 @@ impl Decoder {
             .block("lifecycle", lower)
             .map_or_else(Lifecycle::default, |b| lower.lifecycle(b, mode == Mode::Managed));
         let body = lower.rest(args);
-        lower.check_instance_names(after_repetition, &repetition);
         let own = Subject::Resource { mode, ty: ty.clone(), name: name.clone() };
+        self.instance_names(Owner::Block(own.clone()), after_repetition, &repetition);
+        let lower = &mut self.lower;
         let itself: Vec<Span> = lower.used[from..].iter().filter(|u| u.subject == own).map(|u| u.span).collect();
         for place in itself {
             let detail = format!(
@@ -267,7 +270,7 @@ impl Decoder {
         let mut args = Args::new(&block.body, span);
         let repetition = lower.repetition(&mut args);
         let from = lower.used.len();
-        let source = match args.required("source", lower) {
+        let source = match args.required_once("source", lower) {
             Some(_) if args.attribute("version").is_some() => {
                 let detail = "Only modules of a registry have a version; a folder has none.";
                 lower.error("lang::module", "Unsupported module version", detail, span);
@@ -287,7 +290,8 @@ impl Decoder {
             .map(|a| (lower.name(a.key.as_str()), lower.expr(&a.value)))
             .collect();
         args.finish(lower, "a module block");
-        lower.check_instance_names(from, &repetition);
+        self.instance_names(Owner::Block(Subject::Module(name.clone())), from, &repetition);
+        let lower = &mut self.lower;
         let itself: Vec<Span> =
             lower.used[from..].iter().filter(|u| u.subject == Subject::Module(name.clone())).map(|u| u.span).collect();
         for place in itself {
@@ -298,15 +302,18 @@ impl Decoder {
             let first = self.module.calls[first].span;
             return self.duplicate(&format!("The module call {name:?}"), first, span);
         }
-        let Some((source, place)) = source else { return };
-        if !(source.starts_with("./") || source.starts_with("../") || source == "." || source == "..") {
-            let detail = format!(
-                "{source:?} is not a folder relative to this one. Write \"./modules/name\"; other sources are not \
-                 supported by this version."
-            );
-            return self.lower.error("lang::module", "Unsupported module source", detail, place);
+        if let Some((source, place)) = source {
+            if !(source.starts_with("./") || source.starts_with("../") || source == "." || source == "..") {
+                let detail = format!(
+                    "{source:?} is not a folder relative to this one. Write \"./modules/name\"; other sources are not \
+                     supported by this version."
+                );
+                return self.lower.error("lang::module", "Unsupported module source", detail, place);
+            }
+            self.sources.push((PathBuf::from(source), place));
+        } else if !self.lower.overriding {
+            return;
         }
-        self.sources.push((PathBuf::from(source), place));
         self.module.index.calls.insert(name.clone(), self.module.calls.len());
         let Repetition { count, for_each } = repetition;
         self.module.calls.push(ModuleCall {

@@ -40,6 +40,7 @@ impl Lower {
             name: self.name(attribute.key.as_str()),
             name_span: self.span(attribute.key.span()),
             expr: self.expr(&attribute.value),
+            json: self.places.is_some(),
         }
     }
 
@@ -53,6 +54,7 @@ impl Lower {
             labels: block.labels.iter().map(|l| self.name(l.as_str())).collect(),
             body: self.body(&block.body, span),
             span,
+            json: self.places.is_some(),
             dynamic: None,
         })
     }
@@ -98,7 +100,8 @@ impl Lower {
                 }
             };
             let body = lower.body(&content.body, span);
-            Some(Block { name, labels: Vec::new(), body, span, dynamic: Some(Arc::new(Dynamic { for_each, labels })) })
+            let dynamic = Some(Arc::new(Dynamic { for_each, labels }));
+            Some(Block { name, labels: Vec::new(), body, span, json: lower.places.is_some(), dynamic })
         })
     }
 }

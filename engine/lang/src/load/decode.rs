@@ -10,9 +10,11 @@ use hcl_edit::Span as _;
 use hcl_edit::structure::{Block, Structure};
 use mesh_model::diagnostic::Source;
 use mesh_model::path::is_identifier;
-use mesh_model::{Diagnostic, Diagnostics, Mode, Span};
+use mesh_model::{Diagnostic, Diagnostics, Mode, Sources, Span};
 
 use super::args::header;
+use super::overrides::{Overrides, is_override};
+use super::{HCL, JSON, json};
 use crate::config::Index;
 use crate::expr::{Lower, Used};
 use crate::suggest::hint;
@@ -48,13 +50,22 @@ pub(super) struct Decoder {
     pub(super) lower: Lower,
     pub(super) module: Module,
     pub(super) sources: Vec<(PathBuf, Span)>,
+    pub(super) overrides: Overrides,
 }
 
-/// Decodes the files of a folder.
-pub(super) fn module(dir: &Path, files: &[(u32, Arc<Source>)], diagnostics: &mut Diagnostics) -> Draft {
-    let mut decoder = Decoder {
-        lower: Lower::default(),
-        module: Module {
+/// A file of a folder.
+pub(super) struct File {
+    /// Its index in the sources.
+    pub(super) index: u32,
+    pub(super) source: Arc<Source>,
+    /// The last part of its path.
+    pub(super) name: String,
+}
+
+impl Module {
+    /// A module that declares nothing.
+    pub(super) fn empty(dir: &Path) -> Self {
+        Self {
             path: Vec::new(),
             parent: None,
             dir: dir.to_owned(),
@@ -70,25 +81,58 @@ pub(super) fn module(dir: &Path, files: &[(u32, Arc<Source>)], diagnostics: &mut
             removed: Vec::new(),
             imports: Vec::new(),
             index: Index::default(),
-        },
-        sources: Vec::new(),
-    };
-    for (file, source) in files {
-        decoder.lower.file = *file;
-        decoder.lower.source = Some(source.clone());
-        let mut syntax = Diagnostics::new();
-        parse_items(&source.text, *file, &mut syntax, |base, item, _| {
-            decoder.lower.base = base;
-            decoder.item(&item);
-        });
-        diagnostics.extend(syntax);
-        diagnostics.extend(std::mem::take(&mut decoder.lower.diagnostics));
+        }
     }
+}
+
+/// Decodes the files of a folder.
+pub(super) fn module(dir: &Path, files: &[File], diagnostics: &mut Diagnostics) -> Draft {
+    let mut decoder = Decoder {
+        lower: Lower::default(),
+        module: Module::empty(dir),
+        sources: Vec::new(),
+        overrides: Overrides::default(),
+    };
+    let (over, base): (Vec<&File>, Vec<&File>) = files.iter().partition(|f| {
+        let name = &f.name;
+        [HCL, JSON].iter().any(|ending| name.strip_suffix(ending).is_some_and(is_override))
+    });
+    // First what is overridden, so that what depends on the merged block is left until then.
+    let mut later = Diagnostics::new();
+    decoder.lower.overriding = true;
+    over.into_iter().for_each(|file| decoder.file(file, &mut later));
+    decoder.lower.overriding = false;
+    base.into_iter().for_each(|file| decoder.file(file, diagnostics));
+    diagnostics.extend(later);
+    decoder.merge();
+    diagnostics.extend(decoder.lower.diagnostics);
     Draft { module: decoder.module, sources: decoder.sources, used: decoder.lower.used }
 }
 
 impl Decoder {
-    fn item(&mut self, item: &Structure) {
+    fn file(&mut self, file: &File, diagnostics: &mut Diagnostics) {
+        self.lower.file = file.index;
+        (self.lower.source, self.lower.places) = (Some(file.source.clone()), None);
+        let mut syntax = Diagnostics::new();
+        if file.name.ends_with(JSON) {
+            let (text, places) = json::native(&file.source.text, file.index, diagnostics);
+            let mut written = Sources::default();
+            let index = written.add(file.name.clone(), text);
+            (self.lower.source, self.lower.places) = (written.get(index).cloned(), Some(places));
+        }
+        let Some(source) = self.lower.source.clone() else { return };
+        parse_items(&source.text, file.index, &mut syntax, |base, item, _| {
+            self.lower.base = base;
+            if self.lower.overriding { self.overriding(&item) } else { self.item(&item) }
+        });
+        if let Some(places) = &self.lower.places {
+            syntax.0.iter_mut().for_each(|d| places.translate(d));
+        }
+        diagnostics.extend(syntax);
+        diagnostics.extend(std::mem::take(&mut self.lower.diagnostics));
+    }
+
+    pub(super) fn item(&mut self, item: &Structure) {
         let block = match item {
             Structure::Block(block) => block,
             Structure::Attribute(attribute) => {

@@ -3,6 +3,8 @@
 //! The one decision: places that name something (a provider, an attribute path, an object to wait for)
 //! are read from the tree, not evaluated: what they say must be known without values.
 
+use std::ops::Range;
+
 use hcl_edit::Span as _;
 use hcl_edit::expr::{Expression, TraversalOperator};
 use hcl_edit::structure::{Attribute, Block};
@@ -42,8 +44,13 @@ impl Lower {
 
     /// Reports `each`, `count` and `self` in references since `from` where they mean nothing.
     pub(super) fn check_instance_names(&mut self, from: usize, repetition: &Repetition) {
+        self.check_instance_names_in(from..self.used.len(), repetition);
+    }
+
+    /// The same for a part of all references.
+    pub(super) fn check_instance_names_in(&mut self, part: Range<usize>, repetition: &Repetition) {
         let mut wrong = Vec::new();
-        for used in &self.used[from..] {
+        for used in &self.used[part] {
             let detail = match &used.subject {
                 Subject::Count if repetition.count.is_none() => {
                     "count.index can be used only inside a block with count, and not in count itself."

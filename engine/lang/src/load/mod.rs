@@ -9,7 +9,10 @@ mod blocks;
 mod bodies;
 mod check;
 mod decode;
+mod json;
+mod kinds;
 mod meta;
+mod overrides;
 mod refactor;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,9 @@ use crate::syntax::on_large_stack;
 use crate::{Config, Module};
 use decode::Draft;
 
+/// What names of files of the language end with.
+const HCL: &str = ".mesh.hcl";
+const JSON: &str = ".mesh.json";
 /// Deeper calls are a mistake.
 const MAX_DEPTH: usize = 32;
 
@@ -211,16 +217,11 @@ impl Loader<'_> {
         for path in names {
             let Some(name) = path.file_name().and_then(|n| n.to_str()) else { continue };
             let shown = folder.display.join(name).display().to_string();
-            if name.starts_with('.') || !(name.ends_with(".mesh.hcl") || name.ends_with(".mesh.json")) {
-                continue;
-            }
-            if name.ends_with(".mesh.json") {
-                let detail = format!("{shown} is in JSON syntax, which this version does not read.");
-                self.diagnostics.push(Diagnostic::error("lang::file", "JSON syntax not supported", detail));
+            if name.starts_with('.') || !(name.ends_with(HCL) || name.ends_with(JSON)) {
                 continue;
             }
             match self.files.read(&path) {
-                Ok(text) => texts.push(self.sources.add(shown, text)),
+                Ok(text) => texts.push((self.sources.add(shown, text), name.to_owned())),
                 Err(error) => {
                     broken = true;
                     let detail = format!("{shown} cannot be read: {error}.");
@@ -229,13 +230,15 @@ impl Loader<'_> {
             }
         }
         if texts.is_empty() && !broken {
-            return Err(format!("The folder {} holds no *.mesh.hcl file.", shown.display()));
+            return Err(format!("The folder {} holds no *.mesh.hcl or *.mesh.json file.", shown.display()));
         }
         let draft = if broken {
             None
         } else {
-            let sources: Vec<_> = texts.iter().filter_map(|f| Some((*f, self.sources.get(*f)?.clone()))).collect();
-            let draft = decode::module(&folder.dir, &sources, &mut self.diagnostics);
+            let sources = &self.sources;
+            let file = |(index, name)| Some(decode::File { index, source: sources.get(index)?.clone(), name });
+            let files: Vec<_> = texts.into_iter().filter_map(file).collect();
+            let draft = decode::module(&folder.dir, &files, &mut self.diagnostics);
             Some(Arc::new(draft))
         };
         self.drafts.insert(folder.dir.clone(), draft.clone());

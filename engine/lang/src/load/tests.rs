@@ -9,6 +9,9 @@ use mesh_model::{Mode, Sources, Value};
 use super::*;
 use crate::{Ignore, Subject, Target};
 
+mod json;
+mod overrides;
+
 struct Memory(BTreeMap<PathBuf, String>);
 
 impl Files for Memory {

@@ -12,92 +12,111 @@ use mesh_model::convert::convert;
 use mesh_model::schema::{Attribute as Declared, Block as DeclaredBlock, Given};
 use mesh_model::{Diagnostic, Diagnostics, Fields, Kind, Marks, Nesting, Schema, Span, Type, Value};
 
-use crate::expr::{Env, elements_of};
+use crate::expr::{Env, Node, elements_of};
 use crate::suggest::hint;
-use crate::{Block, Body, Expr, Scope};
+use crate::{Body, Expr, Scope};
+use view::{Nested, View};
+
+mod view;
 
 /// What can be said about a body without values: unknown arguments and blocks, missing ones, arguments
 /// that only the provider sets, constants of a wrong type, too few or too many blocks. `what` names the
 /// body in messages: `vault_policy.istiod`.
 pub fn check_body(body: &Body, schema: &Schema, what: &str) -> Diagnostics {
     let mut diagnostics = Diagnostics::new();
-    check(body, schema, what, &mut diagnostics);
+    check(View::Body(body), schema, what, &mut diagnostics);
     diagnostics
 }
 
-fn check(body: &Body, schema: &Schema, what: &str, diagnostics: &mut Diagnostics) {
+fn check(body: View<'_>, schema: &Schema, what: &str, diagnostics: &mut Diagnostics) {
     let names = || {
         let settable = schema.attributes.iter().filter(|a| a.given != Given::Computed).map(|a| a.name);
         settable.chain(schema.blocks.iter().map(|b| b.name))
     };
-    for attribute in &body.attributes {
-        let name = &*attribute.name;
+    let unexpected = |name: &str, place: Span| {
+        let detail = format!("An argument named {name:?} is not expected in {what}.{}", hint(name, names()));
+        Diagnostic::error("lang::unexpected", "Unsupported argument", detail).at(place)
+    };
+    for argument in body.arguments() {
+        let Some(name) = argument.name else {
+            let detail = "The name of an argument is a fixed text.";
+            diagnostics.push(Diagnostic::error("lang::unexpected", "Unsupported argument", detail).at(argument.place));
+            continue;
+        };
         match schema.attribute(name) {
             Some(declared) if declared.given == Given::Computed => {
                 let detail = format!("{name:?} is set by the provider and cannot be configured. Remove this line.");
                 diagnostics.push(
-                    Diagnostic::error("lang::unexpected", "Value for read-only attribute", detail)
-                        .at(attribute.name_span),
+                    Diagnostic::error("lang::unexpected", "Value for read-only attribute", detail).at(argument.place),
                 );
             }
             Some(declared) => {
-                if let Some(value) = attribute.expr.constant() {
-                    let _ = diagnostics.take(fit(&value, declared, &attribute.expr));
+                if let Some(value) = argument.value.constant() {
+                    let _ = diagnostics.take(fit(&value, declared, argument.value));
                 }
             }
+            // Looked at below, with the other blocks.
+            None if argument.json && schema.blocks.iter().any(|b| b.name == name) => {}
             None if schema.blocks.iter().any(|b| b.name == name) => {
                 let detail = format!("{name:?} is a block: write it as {name} {{ ... }}, without \"=\".");
-                diagnostics.push(
-                    Diagnostic::error("lang::unexpected", "Unsupported argument", detail).at(attribute.name_span),
-                );
+                diagnostics
+                    .push(Diagnostic::error("lang::unexpected", "Unsupported argument", detail).at(argument.place));
             }
-            None => {
-                let detail = format!("An argument named {name:?} is not expected in {what}.{}", hint(name, names()));
-                diagnostics.push(
-                    Diagnostic::error("lang::unexpected", "Unsupported argument", detail).at(attribute.name_span),
-                );
-            }
+            None => diagnostics.push(unexpected(name, argument.place)),
         }
     }
     for declared in schema.attributes.iter().filter(|a| a.given == Given::Required) {
-        if body.attribute(declared.name).is_none() {
+        if body.argument(declared.name).is_none() {
             let detail = format!("The argument {:?} is required in {what}. {}", declared.name, declared.doc);
-            diagnostics
-                .push(Diagnostic::error("lang::missing", "Missing required argument", detail.trim_end()).at(body.span));
+            diagnostics.push(
+                Diagnostic::error("lang::missing", "Missing required argument", detail.trim_end()).at(body.place()),
+            );
         }
     }
-    for block in &body.blocks {
+    for block in body.written() {
         let name = &*block.name;
-        let Some(declared) = schema.blocks.iter().find(|b| b.name == name) else {
-            let detail = if schema.attribute(name).is_some() {
-                format!("{name:?} is an argument: write it as {name} = ..., with \"=\".")
-            } else {
-                format!("Blocks of type {name:?} are not expected in {what}.{}", hint(name, names()))
-            };
-            diagnostics.push(Diagnostic::error("lang::unexpected", "Unsupported block type", detail).at(block.span));
+        if schema.blocks.iter().any(|b| b.name == name) {
             continue;
-        };
-        let given = block.dynamic.as_ref().map_or(block.labels.len(), |d| d.labels.len());
-        let wanted = usize::from(declared.nesting == Nesting::Map);
-        if given != wanted {
-            let detail = format!("A {name:?} block in {what} has {wanted} label(s).");
-            diagnostics.push(Diagnostic::error("lang::labels", "Wrong number of block labels", detail).at(block.span));
         }
-        check(&block.body, &declared.schema, &format!("{name} of {what}"), diagnostics);
+        let is_argument = schema.attribute(name).is_some();
+        if block.json && block.dynamic.is_none() && !is_argument {
+            diagnostics.push(unexpected(name, block.span));
+            continue;
+        }
+        let detail = if block.json && is_argument && body.argument(name).is_some() {
+            format!("{name:?} is an argument, and it is given more than once.")
+        } else if is_argument {
+            format!("{name:?} is an argument: write it as {name} = ..., with \"=\".")
+        } else {
+            format!("Blocks of type {name:?} are not expected in {what}.{}", hint(name, names()))
+        };
+        diagnostics.push(Diagnostic::error("lang::unexpected", "Unsupported block type", detail).at(block.span));
     }
-    for declared in &schema.blocks {
-        counts(body, declared, what, diagnostics);
+    let found: Vec<_> = schema.blocks.iter().map(|declared| (declared, body.blocks(declared, diagnostics))).collect();
+    // In the order of the source.
+    let mut blocks: Vec<_> = found.iter().flat_map(|(d, blocks)| blocks.iter().map(move |b| (*d, b))).collect();
+    blocks.sort_by_key(|(_, block)| block.place);
+    for (declared, block) in blocks {
+        let name = declared.name;
+        let wanted = usize::from(declared.nesting == Nesting::Map);
+        if block.labels != wanted {
+            let detail = format!("A {name:?} block in {what} has {wanted} label(s).");
+            diagnostics.push(Diagnostic::error("lang::labels", "Wrong number of block labels", detail).at(block.place));
+        }
+        check(block.content, &declared.schema, &format!("{name} of {what}"), diagnostics);
+    }
+    for (declared, blocks) in &found {
+        counts(body.place(), blocks, declared, what, diagnostics);
     }
 }
 
-fn counts(body: &Body, declared: &DeclaredBlock, what: &str, diagnostics: &mut Diagnostics) {
-    let written: Vec<&Block> = body.blocks_of(declared.name).collect();
+fn counts(place: Span, written: &[Nested<'_>], declared: &DeclaredBlock, what: &str, diagnostics: &mut Diagnostics) {
     let dynamic = written.iter().any(|b| b.dynamic.is_some());
     let fixed = written.iter().filter(|b| b.dynamic.is_none()).count();
     let most = if declared.nesting == Nesting::Single { 1 } else { declared.max };
     if !dynamic && fixed < declared.min {
         let detail = format!("{what} needs at least {} {:?} block(s). {}", declared.min, declared.name, declared.doc);
-        diagnostics.push(Diagnostic::error("lang::missing", "Missing required block", detail.trim_end()).at(body.span));
+        diagnostics.push(Diagnostic::error("lang::missing", "Missing required block", detail.trim_end()).at(place));
     }
     if most > 0
         && fixed > most
@@ -106,8 +125,8 @@ fn counts(body: &Body, declared: &DeclaredBlock, what: &str, diagnostics: &mut D
         let detail = format!("{what} takes at most {most} {:?} block(s).", declared.name);
         diagnostics.push(
             Diagnostic::error("lang::duplicate", "Too many blocks", detail)
-                .at(block.span)
-                .with(written[0].span, "first here"),
+                .at(block.place)
+                .with(written[0].place, "first here"),
         );
     }
 }
@@ -118,18 +137,18 @@ fn counts(body: &Body, declared: &DeclaredBlock, what: &str, diagnostics: &mut D
 /// Call [`check_body`] first: names that the schema does not know are passed over here.
 pub fn eval_body(body: &Body, schema: &Schema, scope: &dyn Scope) -> Result<Value, Diagnostics> {
     let mut diagnostics = Diagnostics::new();
-    let value = evaluate(body, schema, &mut Env::new(Some(scope)), &mut diagnostics);
+    let value = evaluate(View::Body(body), schema, &mut Env::new(Some(scope)), &mut diagnostics);
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(value) }
 }
 
-fn evaluate(body: &Body, schema: &Schema, env: &mut Env<'_>, diagnostics: &mut Diagnostics) -> Value {
+fn evaluate(body: View<'_>, schema: &Schema, env: &mut Env<'_>, diagnostics: &mut Diagnostics) -> Value {
     let mut fields = Vec::with_capacity(schema.attributes.len() + schema.blocks.len());
     for declared in &schema.attributes {
-        let value = match body.attribute(declared.name) {
-            Some(attribute) => match env.eval(attribute.expr.node()).and_then(|v| fit(&v, declared, &attribute.expr)) {
+        let value = match body.argument(declared.name) {
+            Some((node, whole)) => match env.eval(node).and_then(|v| fit(&v, declared, node)) {
                 Ok(value) => value,
                 Err(errors) => {
-                    diagnostics.extend(attribute.expr.explain_all(errors, env.scope()));
+                    diagnostics.extend(whole.explain_all(errors, env.scope()));
                     Value::unknown(declared.ty.clone())
                 }
             },
@@ -150,14 +169,14 @@ fn evaluate(body: &Body, schema: &Schema, env: &mut Env<'_>, diagnostics: &mut D
 }
 
 /// A value as one of the declared type.
-fn fit(value: &Value, declared: &Declared, expr: &Expr) -> Result<Value, Diagnostics> {
+fn fit(value: &Value, declared: &Declared, node: &Node) -> Result<Value, Diagnostics> {
     if value.is_null() && declared.given == Given::Required {
         let detail = format!("The argument {:?} is required, but its value is null.", declared.name);
-        return Err(Diagnostic::error("lang::missing", "Missing required argument", detail).at(expr.span()).into());
+        return Err(Diagnostic::error("lang::missing", "Missing required argument", detail).at(node.span).into());
     }
     convert(value, &declared.ty).map_err(|error| {
         let detail = format!("The value of {:?} does not fit: {error}.", declared.name);
-        Diagnostic::error("lang::type", "Wrong type of an attribute", detail).at(expr.span_at(&error.path.0)).into()
+        Diagnostic::error("lang::type", "Wrong type of an attribute", detail).at(node.span_at(&error.path.0)).into()
     })
 }
 
@@ -170,15 +189,15 @@ struct Made {
     unknown: bool,
 }
 
-fn nested(body: &Body, declared: &DeclaredBlock, env: &mut Env<'_>, diagnostics: &mut Diagnostics) -> Value {
+fn nested(body: View<'_>, declared: &DeclaredBlock, env: &mut Env<'_>, diagnostics: &mut Diagnostics) -> Value {
     let mut made = Made::default();
-    for block in body.blocks_of(declared.name) {
-        expand(block, declared, env, &mut made, diagnostics);
+    for block in body.blocks(declared, diagnostics) {
+        expand(&block, declared, env, &mut made, diagnostics);
     }
     let ty = declared.schema.ty();
     let most = if declared.nesting == Nesting::Single { 1 } else { declared.max };
     if made.items.len() > most && most > 0 || made.items.len() < declared.min && !made.unknown {
-        let place = made.items.get(most).map_or(body.span, |(_, _, span)| *span);
+        let place = made.items.get(most).map_or(body.place(), |(_, _, span)| *span);
         let detail = format!(
             "There are {} {:?} blocks; {} are needed{}.",
             made.items.len(),
@@ -218,10 +237,16 @@ fn nested(body: &Body, declared: &DeclaredBlock, env: &mut Env<'_>, diagnostics:
     value.mark(made.marks)
 }
 
-fn expand(block: &Block, declared: &DeclaredBlock, env: &mut Env<'_>, made: &mut Made, diagnostics: &mut Diagnostics) {
-    let Some(dynamic) = &block.dynamic else {
-        let value = evaluate(&block.body, &declared.schema, env, diagnostics);
-        made.items.push((block.labels.first().cloned(), value, block.span));
+fn expand(
+    block: &Nested<'_>,
+    declared: &DeclaredBlock,
+    env: &mut Env<'_>,
+    made: &mut Made,
+    diagnostics: &mut Diagnostics,
+) {
+    let Some(dynamic) = block.dynamic else {
+        let value = evaluate(block.content, &declared.schema, env, diagnostics);
+        made.items.push((block.label.cloned(), value, block.place));
         return;
     };
     let found = env.eval(dynamic.for_each.node()).and_then(|v| elements_of(v, dynamic.for_each.span()));
@@ -236,9 +261,9 @@ fn expand(block: &Block, declared: &DeclaredBlock, env: &mut Env<'_>, made: &mut
         env.slots.push(iterator);
         let label =
             dynamic.labels.first().and_then(|l| diagnostics.take(env.eval(l.node()).and_then(|v| label(&v, l))));
-        let value = evaluate(&block.body, &declared.schema, env, diagnostics);
+        let value = evaluate(block.content, &declared.schema, env, diagnostics);
         env.slots.pop();
-        made.items.push((label, value, block.span));
+        made.items.push((label, value, block.place));
     }
 }
 

@@ -9,15 +9,16 @@ use super::*;
 use crate::expr::{TestScope, show};
 use crate::{Files, LoadOptions, attribute_span, load_from};
 
-struct One(String);
+/// One file, with its name.
+struct One(&'static str, String);
 
 impl Files for One {
     fn read_dir(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        Ok(vec![dir.join("main.mesh.hcl")])
+        Ok(vec![dir.join(self.0)])
     }
 
     fn read(&self, _: &Path) -> io::Result<String> {
-        Ok(self.0.clone())
+        Ok(self.1.clone())
     }
 }
 
@@ -43,28 +44,44 @@ const DECLARED: &str = "\nlocals {\n  unk  = 1\n  list = []\n  str  = 1\n  nul  
 
 /// The body of a resource with this content, and its sources.
 fn body(content: &str) -> (Body, Sources) {
-    let mut sources = Sources::default();
     let text = format!("resource \"a\" \"b\" {{\n{content}\n}}{DECLARED}");
+    load("main.mesh.hcl", text)
+}
+
+/// The same in JSON.
+fn json(content: &str) -> (Body, Sources) {
+    let declared = r#""locals": {"unk": 1, "list": []}, "variable": {"secret": {}}"#;
+    load("main.mesh.json", format!("{{\"resource\": {{\"a\": {{\"b\": {{\n{content}\n}}}}}}, {declared}}}"))
+}
+
+fn load(name: &'static str, text: String) -> (Body, Sources) {
+    let mut sources = Sources::default();
     let options = LoadOptions::new(std::path::Path::new("/"));
-    let (config, diagnostics) = load_from(&One(text), options, &mut sources);
+    let (config, diagnostics) = load_from(&One(name, text), options, &mut sources);
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     (config.expect("loads").modules.swap_remove(0).resources.swap_remove(0).body, sources)
 }
 
 fn lines(diagnostics: &Diagnostics, sources: &Sources) -> Vec<String> {
-    let place = |s| sources.position(s).replace("main.mesh.hcl:", "");
+    let place = |s| sources.position(s).replace("main.mesh.hcl:", "").replace("main.mesh.json:", "");
     diagnostics.iter().map(|d| format!("{} {}", d.span.map_or_else(String::new, place), d.summary)).collect()
 }
 
 fn value(content: &str) -> Result<String, Vec<String>> {
-    let (body, sources) = body(content);
+    value_of(body(content))
+}
+
+fn value_of((body, sources): (Body, Sources)) -> Result<String, Vec<String>> {
     let diagnostics = check_body(&body, &schema(), "a.b");
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     eval_body(&body, &schema(), &TestScope::new()).map(|v| show(&v)).map_err(|d| lines(&d, &sources))
 }
 
 fn wrong(content: &str) -> Vec<String> {
-    let (body, sources) = body(content);
+    wrong_in(body(content))
+}
+
+fn wrong_in((body, sources): (Body, Sources)) -> Vec<String> {
     lines(&check_body(&body, &schema(), "a.b"), &sources)
 }
 
@@ -157,4 +174,65 @@ fn paths_lead_to_the_most_precise_place() {
     assert_eq!(at(vec![key("rule"), Step::Index(1), key("port")]).as_deref(), Some("2"));
     assert_eq!(at(vec![key("rule"), Step::Index(1), key("note")]).as_deref(), Some("rule"));
     assert_eq!(at(vec![key("size")]), None);
+}
+
+#[test]
+fn in_json_the_schema_says_what_is_a_block() {
+    let expected = value(
+        "name = \"x\"\nrule {\n  port = 1\n}\nrule {\n  port = 2\n  note = \"n\"\n}\none {\n  port = 3\n}\nnamed \"l\" {\n  port = 4\n}",
+    );
+    for text in [
+        r#""name": "x", "rule": [{"port": 1}, {"port": "${1+1}", "note": "n", "//": "c"}], "one": {"port": 3}, "named": {"l": {"port": 4}}"#,
+        r#""name": "x", "rule": {"port": 1}, "rule": {"port": 2, "note": "n"}, "one": [{"port": 3}], "named": [{"l": {"port": 4}}]"#,
+        r#""//": "c", "name": "${\"x\"}", "rule": [], "one": {"port": 3}, "named": {"l": [{"port": 4}]},
+           "dynamic": {"rule": {"for_each": [1, 2], "content": {"port": "${rule.value}", "note": "${rule.key == 1 ? \"n\" : null}"}}}"#,
+    ] {
+        assert_eq!(value_of(json(text)), expected, "{text}");
+    }
+    let shown = value_of(json(
+        r#""name": "x", "rule": null, "one": null, "named": null, "tags": {"//": "kept", "${\"k\"}": 1}"#,
+    ));
+    assert_eq!(shown, value("name = \"x\"\ntags = {\n  \"//\" = \"kept\"\n  k = 1\n}"));
+    let labels = r#""name": "x", "dynamic": {"named": {"for_each": ["p"], "labels": ["l-${named.value}"], "content": {"port": "${named.key}"}}}"#;
+    assert!(value_of(json(labels)).expect("evaluates").contains("\"named\" = tomap({ \"l-p\" = "));
+}
+
+#[test]
+fn in_json_errors_of_blocks_stand_where_they_are_written() {
+    for (content, expected) in [
+        (
+            "\"nam\": 1, \"id\": \"x\",\n\"tags\": {\"a\": []}, \"rul\": {\"port\": 1}, \"size\": \"big\"",
+            &[
+                "2:1 Unsupported argument",
+                "2:11 Value for read-only attribute",
+                "3:15 Wrong type of an attribute",
+                "3:20 Unsupported argument",
+                "3:48 Wrong type of an attribute",
+                "1:21 Missing required argument",
+            ] as &[&str],
+        ),
+        (
+            "\"name\": 1,\n\"rule\": [{\"port\": 1}, {\"prt\": 1},\n {\"port\": 1}], \"one\": 5, \"named\": {\"a\": 5}",
+            &[
+                "4:23 Wrong kind of JSON value",
+                "4:41 Wrong kind of JSON value",
+                "3:24 Unsupported argument",
+                "3:23 Missing required argument",
+                "4:2 Too many blocks",
+            ],
+        ),
+        (
+            "\"name\": {\"a\": 1},\n \"name\": {\"a\": 2}",
+            &["2:9 Wrong type of an attribute", "3:2 Unsupported block type"],
+        ),
+    ] {
+        assert_eq!(wrong_in(json(content)), expected, "{content}");
+    }
+    let (body, sources) = json("\"name\": \"x\", \"rule\": [{\"port\": 1}, {\"port\": 2}], \"one\": {\"port\": 3}");
+    let at = |steps: Vec<Step>| attribute_span(&body, &Steps(steps)).map(|s| sources.text(s).to_owned());
+    let key = |k: &str| Step::Key(k.into());
+    assert_eq!(at(vec![key("rule"), Step::Index(1), key("port")]).as_deref(), Some("2"));
+    assert_eq!(at(vec![key("one"), key("port")]).as_deref(), Some("3"));
+    assert_eq!(at(vec![key("one"), Step::Index(0), key("port")]).as_deref(), Some("3"));
+    assert_eq!(at(vec![key("name")]).as_deref(), Some("\"x\""));
 }

@@ -5,6 +5,8 @@
 //! where it was opened, and the tree of a piece is gone before the next one is parsed. A piece that does
 //! not parse is cut again inside its braces to find the line.
 
+mod json;
+mod places;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,8 @@ use hcl_edit::structure::{Body, Structure};
 use mesh_model::{Diagnostic, Diagnostics, Sources, Span};
 
 use crate::expr::{Lower, Node};
+pub(crate) use json::{a_kind, origins, parse_json, range};
+pub(crate) use places::{Places, Written};
 pub(crate) use scan::{Broken, scan};
 
 /// The parser admits 64 levels of nesting; a debug build needs up to 4 MiB for them.
@@ -48,9 +52,7 @@ pub(crate) fn parse_items(
     mut each: impl FnMut(usize, Structure, &mut Diagnostics),
 ) {
     if text.len() > MAX_TEXT {
-        let detail = format!("This file has {} MiB; the limit is {} MiB.", text.len() >> 20, MAX_TEXT >> 20);
-        diagnostics.push(Diagnostic::error("lang::syntax", "File too big", detail).at(Span { file, start: 0, end: 0 }));
-        return;
+        return diagnostics.push(too_big(text, file));
     }
     // A byte order mark is accepted, as in the field.
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
@@ -67,6 +69,11 @@ pub(crate) fn parse_items(
     diagnostics.0.sort_by_key(|d| (d.code != "lang::syntax", d.span));
 }
 
+fn too_big(text: &str, file: u32) -> Diagnostic {
+    let detail = format!("This file has {} MiB; the limit is {} MiB.", text.len() >> 20, MAX_TEXT >> 20);
+    Diagnostic::error("lang::syntax", "File too big", detail).at(Span { file, start: 0, end: 0 })
+}
+
 fn report(broken: Broken, file: u32) -> Diagnostic {
     let mut diagnostic = Diagnostic::error("lang::syntax", broken.summary, broken.detail).at(span(file, &broken.range));
     if let Some((range, what)) = broken.related {
@@ -75,7 +82,7 @@ fn report(broken: Broken, file: u32) -> Diagnostic {
     diagnostic
 }
 
-fn span(file: u32, range: &Range<usize>) -> Span {
+pub(crate) fn span(file: u32, range: &Range<usize>) -> Span {
     let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Span { file, start: at(range.start), end: at(range.end) }
 }
