@@ -28,6 +28,11 @@ pub(super) fn module(modules: &[Module], index: usize, used: &[Used], diagnostic
     }
     inputs(modules, module, diagnostics);
     providers(modules, module, diagnostics);
+    for output in module.outputs.iter().filter(|o| o.ephemeral && index == 0) {
+        let detail = "Outputs of the root module are kept in state, and what is ephemeral is kept nowhere.";
+        diagnostics
+            .push(Diagnostic::error("lang::output", "Ephemeral output of the root module", detail).at(output.span));
+    }
     settings(module, index == 0, diagnostics);
     checks(module, used, diagnostics);
     refactoring(modules, index, diagnostics);
