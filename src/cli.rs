@@ -13,8 +13,8 @@ use mesh_model::Diagnostic;
 
 use crate::argv;
 use crate::commands::{
-    apply, completion, console, destroy, drift, fmt, graph, init, output, plan, sandbox, show, state, unlock, validate,
-    version,
+    apply, completion, console, destroy, drift, explain, fmt, functions, graph, init, output, plan, sandbox, show,
+    state, unlock, validate, version,
 };
 use crate::ui::{Outcome, Ui};
 use crate::view::{style, summary};
@@ -50,6 +50,8 @@ enum Command {
     State(state::Args),
     Unlock(unlock::Args),
     Console(console::Args),
+    Explain(explain::Args),
+    Functions(functions::Args),
     Sandbox(sandbox::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -152,6 +154,8 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::State(args) => state::run(ui, &args),
         Command::Unlock(args) => unlock::run(ui, &args),
         Command::Console(args) => console::run(ui, &args, &vars),
+        Command::Explain(args) => explain::run(ui, &args),
+        Command::Functions(args) => functions::run(&args),
         Command::Sandbox(args) => sandbox::run(ui, &args),
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args),

@@ -76,6 +76,20 @@ pub(crate) fn command(folder: &Path, arguments: &[&str], env: &BTreeMap<String, 
     command
 }
 
+/// The real `terraform`, for tests that compare with it; where there is none, they say so and do nothing.
+pub(crate) fn terraform() -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "terraform is found as a user's shell does")]
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|p| p.join("terraform")).find(|p| p.is_file());
+    if found.is_none() {
+        #[expect(clippy::print_stderr, reason = "a test that was not done says so")]
+        {
+            eprintln!("skipped: no terraform on PATH");
+        }
+    }
+    found
+}
+
 /// A folder with one file of configuration, and `mesh` in it without any variable.
 pub(crate) struct Folder(tempfile::TempDir);
 

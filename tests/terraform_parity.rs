@@ -166,15 +166,7 @@ fn write_secret(folder: &Path) {
 
 #[test]
 fn every_answer_is_that_of_terraform() {
-    #[expect(clippy::disallowed_methods, reason = "terraform is found as a user's shell does")]
-    let path = std::env::var("PATH").unwrap_or_default();
-    let Some(terraform) = std::env::split_paths(&path).map(|p| p.join("terraform")).find(|p| p.is_file()) else {
-        #[expect(clippy::print_stderr, reason = "a test that was not done says so")]
-        {
-            eprintln!("skipped: no terraform on PATH");
-        }
-        return;
-    };
+    let Some(terraform) = crate::site::terraform() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let files = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/terraform_parity/files"));
     copy(files, folder.path()).expect("copies");

@@ -3,22 +3,31 @@
 //! The one decision: values are those of a plan that does not look outside. At a terminal each line is
 //! answered; from a pipe every line is evaluated and the last result printed, as Terraform does.
 
-use std::io::{BufRead, IsTerminal, Write};
+mod complete;
+mod line;
+
+use std::io::{BufRead, IsTerminal};
 use std::sync::Arc;
 
 use clap::ArgAction;
-use mesh_core::{Options, Planning, Silent};
-use mesh_lang::functions::Context;
-use mesh_lang::{Scope, Subject, parse_expression};
+use mesh_core::{Engine, Options, Planning, Silent};
+use mesh_lang::functions::{Context, types};
+use mesh_lang::{Scope, Subject, is_unfinished, parse_console};
 use mesh_model::{Diagnostic, Diagnostics, Span, Value};
 
 use super::options::{StateArgs, VarArgs};
 use super::project::Project;
 use super::running::runtime;
 use crate::cli::VarSource;
-use crate::ui::{Failure, Outcome, Ui};
+use crate::ui::{Failure, Outcome, Ui, timestamp};
 use crate::view::style::out;
 use crate::view::{diagnostics, values};
+
+const HELP: &str = "\
+Type an expression and Enter to see its value; what is open (a bracket, a heredoc) goes on in the next line.
+Tab completes, Up shows what was typed before. type(x) shows the type of a value.
+mesh functions lists the functions, mesh explain TYPE what a resource has.
+exit, Ctrl-C or Ctrl-D ends.";
 
 /// Evaluate expressions
 #[derive(clap::Args, Debug)]
@@ -28,7 +37,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     state: StateArgs,
     /// Look at what is really there
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(long, visible_alias = "plan", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     refresh: bool,
 }
 
@@ -37,37 +46,61 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     let engine = project.engine(ui, Arc::new(Silent));
     let options = Options { refresh: args.refresh, ..Options::default() };
     let run = project.run(&engine, &options);
-    runtime()?.block_on(run.plan(|planning| answer(ui, planning)))?
+    runtime()?.block_on(run.plan(|planning| {
+        // What could not be evaluated is unknown; the reasons are worth seeing before.
+        ui.report(&planning.diagnostics);
+        planning.world.start_applying(&timestamp());
+        if std::io::stdin().is_terminal() { converse(ui, &engine, planning) } else { batch(ui, planning) }
+    }))?
 }
 
-fn answer(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
-    // What could not be evaluated is unknown; the reasons are worth seeing before.
-    ui.report(&planning.diagnostics);
-    let terminal = std::io::stdin().is_terminal();
-    let (mut text, mut last, mut failed) = (String::new(), None, Diagnostics::new());
+/// Every line of a terminal is answered.
+fn converse(ui: &mut Ui, engine: &Engine, planning: &Planning<'_>) -> Outcome {
+    let broken = |e: rustyline::error::ReadlineError| {
+        let detail = format!("The system says: {e}. From a pipe the console needs no terminal.");
+        Diagnostic::error("cli::terminal", "The terminal cannot be used", detail)
+    };
+    let mut lines = line::Lines::new(ui, complete::Known { planning, engine }).map_err(broken)?;
+    while let Some(text) = lines.next().map_err(broken)? {
+        match text.trim() {
+            "" => {}
+            "exit" | "quit" => break,
+            "help" => out(&format!("{HELP}\n"))?,
+            expression => match evaluate(ui, planning, &text) {
+                Ok(answer) => {
+                    lines.keep(expression);
+                    out(&format!("{answer}\n"))?;
+                }
+                Err(found) => out(&diagnostics::text(&found, &ui.sources, ui.layout))?,
+            },
+        }
+    }
+    Ok(0)
+}
+
+/// Every line of a pipe is evaluated, and the last answer printed.
+fn batch(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
+    let (mut text, mut last, mut failed) = (String::new(), String::new(), Diagnostics::new());
     let mut input = std::io::stdin().lock();
     loop {
-        if terminal {
-            let mut screen = anstream::stdout().lock();
-            let _ = screen.write_all(if text.is_empty() { b"> " } else { b": " }).and_then(|()| screen.flush());
-        }
         let mut line = String::new();
         let read = input.read_line(&mut line).map_err(Failure::from)?;
         if read == 0 && text.trim().is_empty() {
             break;
         }
         text.push_str(&line);
-        if read > 0 && open(&text) {
+        if read > 0 && is_unfinished(&text) {
             continue;
         }
         let whole = std::mem::take(&mut text);
         match whole.trim() {
-            "" => continue,
-            "exit" | "quit" if terminal => break,
-            expression => match evaluate(ui, planning, expression) {
-                Ok(value) if terminal => out(&format!("{}\n", values::text(&value)))?,
-                Ok(value) => last = Some(value),
-                Err(found) if terminal => out(&diagnostics::text(&found, &ui.sources, ui.layout))?,
+            "" => {}
+            // Nothing is printed then, as in the field.
+            "exit" if !failed.has_errors() => return Ok(0),
+            "exit" => break,
+            "help" => last = HELP.to_owned(),
+            _ => match evaluate(ui, planning, &whole) {
+                Ok(answer) => last = answer,
                 Err(found) => failed.extend(found),
             },
         }
@@ -75,30 +108,18 @@ fn answer(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
     if failed.has_errors() {
         return Err(failed.into());
     }
-    if let Some(value) = last {
-        out(&format!("{}\n", values::text(&value)))?;
-    }
+    out(&format!("{last}\n"))?;
     Ok(0)
 }
 
-fn evaluate(ui: &mut Ui, planning: &Planning<'_>, text: &str) -> Result<Value, Diagnostics> {
-    let expr = parse_expression(text, "<console-input>", &mut ui.sources)?;
-    expr.eval(&Declared { inner: &planning.world.scope(0, 0), planning })
-}
-
-/// Whether brackets are still open, so that the expression goes on in the next line.
-fn open(text: &str) -> bool {
-    let (mut depth, mut quoted, mut chars) = (0_i64, false, text.chars());
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if quoted => drop(chars.next()),
-            '"' => quoted = !quoted,
-            '(' | '[' | '{' if !quoted => depth += 1,
-            ')' | ']' | '}' if !quoted => depth -= 1,
-            _ => {}
-        }
-    }
-    depth > 0
+fn evaluate(ui: &mut Ui, planning: &Planning<'_>, text: &str) -> Result<String, Diagnostics> {
+    let (expr, calls_of_type) = parse_console(text, "<console-input>", &mut ui.sources)?;
+    let value = expr.eval(&Declared { inner: &planning.world.scope(0, 0), planning })?;
+    Ok(match calls_of_type {
+        0 => values::text(&value),
+        1 => types::describe(&value),
+        _ => "type".to_owned(),
+    })
 }
 
 /// The root module's scope, in which a name that nothing declares is an error.
@@ -120,17 +141,5 @@ impl Scope for Declared<'_, '_> {
 
     fn functions(&self) -> &Context {
         self.inner.functions()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn open_brackets_ask_for_more() {
-        assert!(open("{ a = ["));
-        assert!(!open("[1]"));
-        assert!(!open("\"[\\\"\""));
     }
 }

@@ -37,7 +37,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let mut found = Diagnostics::new();
-    if args.target == [PathBuf::from("-")] {
+    // Whatever stands behind it, as in the field.
+    if args.target.first().is_some_and(|t| t == Path::new("-")) {
         let mut text = String::new();
         std::io::stdin()
             .read_to_string(&mut text)
@@ -58,8 +59,14 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     for target in if args.target.is_empty() { &here[..] } else { &args.target } {
         if target.is_dir() {
             walk(target, args.recursive, &mut files);
-        } else {
+        } else if is_source(target) || !target.exists() {
             files.push(target.clone());
+        } else {
+            let detail = format!(
+                "{} is no source file: those are called *.mesh.hcl, or *.meshvars.hcl for values. JSON has no canonical style.",
+                target.display()
+            );
+            found.push(Diagnostic::error("cli::fmt", "Not a source file", detail));
         }
     }
     files.sort();
@@ -107,16 +114,17 @@ fn formatted(ui: &mut Ui, name: &str, text: &str, found: &mut Diagnostics) -> Op
     match mesh_lang::fmt::format(text) {
         Ok(new) => Some(new),
         Err(error) => {
+            // The loader says better what is wrong, and all of it.
+            let problems = mesh_lang::check_syntax(text, name, &mut ui.sources);
+            if problems.has_errors() {
+                found.extend(problems);
+                return None;
+            }
             let file = ui.sources.add(name, text);
             let at = u32::try_from(error.offset).unwrap_or(u32::MAX);
-            found.push(
-                Diagnostic::error(
-                    "lang::syntax",
-                    "File cannot be parsed",
-                    format!("{}. It was not changed.", error.message.trim_end_matches('.')),
-                )
-                .at(Span { file, start: at, end: at }),
-            );
+            let detail = format!("{}. It was not changed.", error.message.trim_end_matches('.'));
+            let problem = Diagnostic::error("lang::syntax", "File cannot be parsed", detail);
+            found.push(problem.at(Span { file, start: at, end: at }));
             None
         }
     }

@@ -4,7 +4,7 @@ use clap::ArgAction;
 use mesh_model::snapshot::StoredOutput;
 use mesh_model::{Diagnostic, convert};
 use mesh_state::Backend as _;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::options::StateArgs;
 use super::running::runtime;
@@ -29,16 +29,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
+    if args.raw && args.json {
+        let detail = "-raw and -json are two forms: give one of them.";
+        return Err(Diagnostic::error("cli::option", "Bad option", detail).into());
+    }
     let backend = saved::backend(ui, &args.state)?;
-    let snapshot = runtime()?.block_on(backend.snapshot())?;
+    let mut snapshot = runtime()?.block_on(backend.snapshot())?;
+    // A null output is none, as in the field.
+    snapshot.outputs.retain(|_, o| !o.value.is_null());
     let Some(name) = &args.name else {
         if args.raw {
             return Err(Diagnostic::error("cli::option", "Bad option", "-raw needs the name of an output.").into());
         }
         if args.json {
-            let object: Map<String, Json> =
-                snapshot.outputs.iter().map(|(n, o)| (n.to_string(), json::stored(o))).collect();
-            out(&format!("{:#}\n", Json::Object(object)))?;
+            let members = snapshot.outputs.iter().map(|(n, o)| format!("{}:{}", Json::from(&**n), member(o)));
+            let object = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+            out(&format!("{}\n", json::indented(&object)))?;
         } else if snapshot.outputs.is_empty() {
             talk(
                 "Warning: No outputs found\n\nThe state has no outputs. Declare them with output blocks, then run mesh apply.\n",
@@ -81,11 +87,22 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         };
         raw(text.as_bytes())?;
     } else if args.json {
-        out(&format!("{}\n", mesh_model::json::to_json(&value)))?;
+        out(&format!("{}\n", mesh_model::json::canonical(&value)))?;
     } else {
         out(&format!("{}\n", values::text(&value)))?;
     }
     Ok(0)
+}
+
+/// Sensitivity, type and value. The value is written with every digit: readers of JSON may round, we do
+/// not.
+fn member(output: &StoredOutput) -> String {
+    let (sensitive, ty) = (output.sensitive, output.value.ty().to_json());
+    if output.value.has_withheld() {
+        return format!("{{\"sensitive\":{sensitive},\"type\":{ty},\"value\":null,\"withheld\":true}}");
+    }
+    let value = mesh_model::json::canonical(&output.value.reveal_deep().0);
+    format!("{{\"sensitive\":{sensitive},\"type\":{ty},\"value\":{value}}}")
 }
 
 fn shown(output: &StoredOutput) -> String {

@@ -64,7 +64,34 @@ fn range(span: Span, sources: &Sources) -> Option<Json> {
         let column = source.text.get(start..byte).map_or(byte - start, |t| t.graphemes(true).count());
         json!({ "line": line, "column": column + 1, "byte": byte })
     };
-    Some(json!({ "filename": source.name, "start": position(span.start), "end": position(span.end) }))
+    let end = widened(span, &source.text);
+    Some(json!({ "filename": source.name, "start": position(span.start), "end": position(end) }))
+}
+
+/// The end of a span, behind one character where it is empty, so that there is something to mark.
+fn widened(span: Span, text: &str) -> u32 {
+    let next = || text.get(span.start as usize..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    if span.end > span.start { span.end } else { span.start + u32::try_from(next()).unwrap_or(0) }
+}
+
+/// The header of the top-level block around a byte, as `resource "type" "name"`. Such a block starts
+/// at the margin, and what stands first in it is not inside.
+fn context(text: &str, at: usize) -> Option<String> {
+    let (before, rest) = text.split_at_checked(at)?;
+    let inside = !before.is_empty() && !before.ends_with('\n');
+    let end = if inside { rest.find('\n').unwrap_or(rest.len()) } else { 0 };
+    for (i, line) in text[..at + end].lines().rev().enumerate() {
+        if line.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+            // A block that ends on its own line is around what stands in that line only.
+            let open = !line.trim_end().ends_with('}') || (inside && i == 0);
+            let header = line.split_once('{')?.0.trim();
+            return (open && !header.contains('=')).then(|| header.to_owned());
+        }
+        if line.starts_with('}') {
+            return None;
+        }
+    }
+    None
 }
 
 fn snippet(span: Span, sources: &Sources) -> Option<Json> {
@@ -76,11 +103,11 @@ fn snippet(span: Span, sources: &Sources) -> Option<Json> {
     let to = source.line_starts().get(last).copied().unwrap_or(source.text.len());
     let code = source.text.get(from..to)?.trim_end_matches(['\n', '\r']);
     Some(json!({
-        "context": null,
+        "context": context(&source.text, start),
         "code": code,
         "start_line": line,
         "highlight_start_offset": start - from,
-        "highlight_end_offset": (span.end as usize).saturating_sub(from).min(code.len()),
+        "highlight_end_offset": (widened(span, &source.text) as usize).saturating_sub(from).min(code.len()),
         "values": [],
     }))
 }
@@ -98,7 +125,29 @@ mod tests {
         assert_eq!(json["range"]["start"], json!({ "line": 2, "column": 11, "byte": 18 }));
         assert_eq!(json["snippet"]["code"], json!("y = \"e\u{301}\" + b"));
         assert_eq!(json["snippet"]["highlight_start_offset"], json!(12));
+        assert_eq!(json["snippet"]["context"], Json::Null);
         let all = validation(&d.into(), &sources);
         assert_eq!((&all["valid"], &all["error_count"]), (&json!(false), &json!(1)));
+    }
+
+    #[test]
+    fn the_block_around_is_named() {
+        let text = "variable \"a\" {}\n\nresource \"x\" \"y\" {\n  b {\n    c = 1\n  }\n}\nz = 1\n";
+        let at = |part: &str| context(text, text.find(part).expect("is there"));
+        assert_eq!(at("c = 1").as_deref(), Some("resource \"x\" \"y\""));
+        assert_eq!(at("\"y\"").as_deref(), Some("resource \"x\" \"y\""));
+        for outside in ["variable", "resource", "z = 1"] {
+            assert_eq!(at(outside), None, "{outside}");
+        }
+    }
+
+    #[test]
+    fn an_empty_place_is_made_visible() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.mesh.hcl", "a = é\n");
+        let at = |start| one(&Diagnostic::error("a::b", "S", "D").at(Span { file, start, end: start }), &sources);
+        assert_eq!(at(4)["range"]["end"], json!({ "line": 1, "column": 6, "byte": 6 }));
+        assert_eq!(at(4)["snippet"]["highlight_end_offset"], json!(6));
+        assert_eq!(at(7)["range"]["end"]["byte"], json!(7), "there is nothing behind the end");
     }
 }

@@ -308,6 +308,47 @@ pub(crate) fn stored(output: &mesh_model::snapshot::StoredOutput) -> Json {
     out
 }
 
+/// JSON without spaces, laid out over lines as `serde_json` does; for numbers that it would round.
+pub(crate) fn indented(compact: &str) -> String {
+    let (mut out, mut depth, mut quoted, mut escaped) = (String::new(), 0_usize, false, false);
+    let line = |out: &mut String, depth: usize| push!(out, "\n{}", "  ".repeat(depth));
+    let mut chars = compact.chars().peekable();
+    while let Some(c) = chars.next() {
+        if quoted {
+            out.push(c);
+            quoted = c != '"' || escaped;
+            escaped = c == '\\' && !escaped;
+            continue;
+        }
+        match c {
+            '{' | '[' => {
+                out.push(c);
+                if let Some(close) = chars.next_if(|next| matches!(next, '}' | ']')) {
+                    out.push(close);
+                } else {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            c => {
+                quoted = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
 fn instance_json(address: &Address, instance: &Instance, deposed: Option<&str>) -> Map<String, Json> {
     let mut out = resource(address, &instance.provider, &instance.values);
     out.insert("schema_version".into(), instance.schema_version.into());
@@ -325,4 +366,15 @@ fn instance_json(address: &Address, instance: &Instance, deposed: Option<&str>) 
         out.insert("deposed_key".into(), key.into());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layout_is_that_of_the_library() {
+        let json = json!({ "a": [], "b": {}, "c": [1, { "d\\\"{,": "x:[y]\\" }], "e": null });
+        assert_eq!(indented(&json.to_string()), format!("{json:#}"));
+    }
 }

@@ -27,4 +27,4 @@ pub use load::{Disk, Fetched, Files, LoadOptions, Modules, RootValues, load, loa
 pub use schema::{check_body, eval_body};
 pub use suggest::suggestion;
 pub use typeexpr::TypeConstraint;
-pub use values::{parse_expression, parse_values};
+pub use values::{check_syntax, is_unfinished, parse_console, parse_expression, parse_values};

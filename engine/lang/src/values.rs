@@ -15,13 +15,45 @@ use crate::Expr;
 use crate::expr::Lower;
 use crate::syntax::{a_kind, on_large_stack, parse_items, parse_json, range, scan, span, syntax_error};
 
-/// Parses one expression: for the console and for values on the command line. `name` is what
-/// messages call it.
+/// Parses one expression: for values on the command line. `name` is what messages call it.
+///
+/// # Errors
+/// What is wrong with the text, all of it.
 pub fn parse_expression(text: &str, name: &str, sources: &mut Sources) -> Result<Expr, Diagnostics> {
+    parsed(text, name, sources, false).map(|(expr, _)| expr)
+}
+
+/// Parses what is typed into a console: an expression, and how many calls of `type` stand around it.
+/// They are no part of expressions, since what they give is no value
+/// ([`crate::functions::types::describe`]).
+///
+/// # Errors
+/// As [`parse_expression`].
+pub fn parse_console(text: &str, name: &str, sources: &mut Sources) -> Result<(Expr, usize), Diagnostics> {
+    parsed(text, name, sources, true)
+}
+
+/// Whether a bracket, a template or a heredoc is open at the end, so that an expression goes on in the
+/// next line.
+pub fn is_unfinished(text: &str) -> bool {
+    scan(text, 0..text.len()).broken.iter().any(|b| matches!(b.summary, "Unclosed bracket" | "Unclosed heredoc"))
+}
+
+/// What keeps a text from being read as a file of the language.
+pub fn check_syntax(text: &str, name: &str, sources: &mut Sources) -> Diagnostics {
     let file = sources.add(name, text);
     on_large_stack(|| {
-        let whole = text.trim();
-        let start = text.len() - text.trim_start().len();
+        let mut diagnostics = Diagnostics::new();
+        parse_items(text, file, &mut diagnostics, |_, _, _| {});
+        diagnostics
+    })
+}
+
+fn parsed(text: &str, name: &str, sources: &mut Sources, console: bool) -> Result<(Expr, usize), Diagnostics> {
+    let file = sources.add(name, text);
+    on_large_stack(|| {
+        let start = content(text);
+        let whole = text[start..].trim_end();
         if whole.is_empty() {
             return Err(Diagnostic::error("lang::syntax", "Missing expression", "An expression is expected here.")
                 .at(Span { file, start: 0, end: 0 })
@@ -37,13 +69,54 @@ pub fn parse_expression(text: &str, name: &str, sources: &mut Sources) -> Result
         let whole = found.comment.map_or(whole, |end| text[start..end].trim_end());
         match whole.parse::<Expression>() {
             Ok(tree) => {
+                let (tree, types) = if console { without_type(&tree) } else { (&tree, 0) };
                 let mut lower = Lower::new(sources, file, start);
-                let expr = lower.expr(&tree);
-                if lower.diagnostics.has_errors() { Err(lower.diagnostics) } else { Ok(expr) }
+                let expr = lower.expr(tree);
+                if lower.diagnostics.has_errors() { Err(lower.diagnostics) } else { Ok((expr, types)) }
             }
             Err(error) => Err(syntax_error(text, start, start + whole.len(), &error, file).into()),
         }
     })
+}
+
+/// Where a text starts after blanks and comments, which the parser of expressions does not take there.
+fn content(text: &str) -> usize {
+    let mut at = 0;
+    loop {
+        let rest = text[at..].trim_start();
+        at = text.len() - rest.len();
+        let end = if rest.starts_with("/*") {
+            rest.find("*/").map(|end| end + 2)
+        } else if rest.starts_with('#') || rest.starts_with("//") {
+            Some(rest.find('\n').unwrap_or(rest.len()))
+        } else {
+            None
+        };
+        match end {
+            Some(end) => at += end,
+            None => return at,
+        }
+    }
+}
+
+/// What is within the calls of `type` that are the whole expression, and how many there are.
+fn without_type(tree: &Expression) -> (&Expression, usize) {
+    match tree {
+        Expression::FuncCall(call) if call.name.namespace.is_empty() && call.name.name.as_str() == "type" => {
+            match call.args.iter().collect::<Vec<_>>().as_slice() {
+                [argument] if !call.args.expand_final() => {
+                    let (tree, types) = without_type(argument);
+                    (tree, types + 1)
+                }
+                _ => (tree, 0),
+            }
+        }
+        Expression::Parenthesis(inner) => match without_type(inner.inner()) {
+            (_, 0) => (tree, 0),
+            found => found,
+        },
+        _ => (tree, 0),
+    }
 }
 
 /// Parses a file of values: attributes whose expressions are constants, or, where the name ends with
@@ -189,6 +262,27 @@ mod tests {
                 .iter()
                 .map(|d| format!("{} {}", d.span.map_or_else(String::new, |s| sources.position(s)), d.summary))
                 .collect()),
+        }
+    }
+
+    #[test]
+    fn the_console_knows_type_as_the_whole_expression_only() {
+        let types = |text: &str| parse_console(text, "v", &mut Sources::default()).ok().map(|(_, n)| n);
+        assert_eq!(types("type((type( [1] ))) # x"), Some(2));
+        assert_eq!(types("/* a */ # b\n 1"), Some(0));
+        for wrong in ["[type(1)]", "type(1, 2)", "type([1]...)", "type()", "# only", ""] {
+            assert_eq!(types(wrong), None, "{wrong}");
+        }
+        assert!(parse_expression("type(1)", "v", &mut Sources::default()).is_err());
+    }
+
+    #[test]
+    fn open_brackets_and_heredocs_ask_for_more() {
+        for text in ["{ a = [", "upper(<<EOT\nx", "<<-EOT\nx\n", "\"${[\n"] {
+            assert!(is_unfinished(text), "{text}");
+        }
+        for text in ["[1]", "\"[\\\"[\"", "# [", "\"a", "]", "<<EOT\nx\nEOT\n"] {
+            assert!(!is_unfinished(text), "{text}");
         }
     }
 

@@ -237,7 +237,12 @@ impl Lower {
             _ => {}
         }
         let Some(function) = functions::lookup(name).filter(|f| f.callable()) else {
-            let detail = format!("There is no function named {name:?}.{}", hint(name, functions::names()));
+            let detail = match functions::lookup(name) {
+                Some(_) => {
+                    "type can only be called in the console, with one argument and as the whole expression.".into()
+                }
+                None => format!("There is no function named {name:?}.{}", hint(name, functions::names())),
+            };
             return self.broken("Call to unknown function", detail, name_span);
         };
         if let Some(detail) = wrong_count(name, function, args.len(), expand) {

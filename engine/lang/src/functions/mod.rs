@@ -203,6 +203,11 @@ impl Param {
         Self { name, ty, null: false, unknowns: Unknowns::Refuse, marked: false }
     }
 
+    /// Whether an argument may be null.
+    pub const fn takes_null(&self) -> bool {
+        self.null
+    }
+
     /// Takes null.
     pub const fn nullable(self) -> Self {
         Self { null: true, ..self }
@@ -382,25 +387,35 @@ fn forget_withheld(value: &Value) -> Value {
     }
 }
 
+/// A group as users know it from the field's documentation.
+pub struct Group {
+    /// What stands above it.
+    pub title: &'static str,
+    files: &'static [&'static [Function]],
+}
+
+impl Group {
+    /// Its functions, file by file.
+    pub fn functions(&self) -> impl Iterator<Item = &'static Function> {
+        self.files.iter().copied().flatten()
+    }
+}
+
 /// All groups; a function is in exactly one.
-const GROUPS: [&[Function]; 17] = [
-    numeric::FUNCTIONS,
-    string::FUNCTIONS,
-    format::FUNCTIONS,
-    regex::FUNCTIONS,
-    collection::FUNCTIONS,
-    sequence::FUNCTIONS,
-    maps::FUNCTIONS,
-    sets::FUNCTIONS,
-    encoding::FUNCTIONS,
-    filesystem::FUNCTIONS,
-    date::FUNCTIONS,
-    hash::FUNCTIONS,
-    types::FUNCTIONS,
-    cidr::FUNCTIONS,
-    secret::FUNCTIONS,
-    certificate::FUNCTIONS,
-    quantity::FUNCTIONS,
+pub const GROUPS: [Group; 10] = [
+    Group { title: "Numeric functions", files: &[numeric::FUNCTIONS] },
+    Group { title: "String functions", files: &[string::FUNCTIONS, format::FUNCTIONS, regex::FUNCTIONS] },
+    Group {
+        title: "Collection functions",
+        files: &[collection::FUNCTIONS, sequence::FUNCTIONS, maps::FUNCTIONS, sets::FUNCTIONS],
+    },
+    Group { title: "Encoding functions", files: &[encoding::FUNCTIONS] },
+    Group { title: "Filesystem functions", files: &[filesystem::FUNCTIONS] },
+    Group { title: "Date and time functions", files: &[date::FUNCTIONS] },
+    Group { title: "Hash and crypto functions", files: &[hash::FUNCTIONS, secret::FUNCTIONS] },
+    Group { title: "IP network functions", files: &[cidr::FUNCTIONS] },
+    Group { title: "Type conversion functions", files: &[types::FUNCTIONS] },
+    Group { title: "Mesh functions", files: &[certificate::FUNCTIONS, quantity::FUNCTIONS] },
 ];
 
 /// The function of this name; `core::` may stand before it.
@@ -416,7 +431,16 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// All functions, group by group.
 pub fn all() -> impl Iterator<Item = &'static Function> {
-    GROUPS.into_iter().flatten()
+    GROUPS.iter().flat_map(Group::functions)
+}
+
+/// A call of a function and what it gives, from a table in which expressions stand at the margin and
+/// their answers are indented.
+pub fn example(name: &str) -> Option<(&'static str, String)> {
+    let mut lines = include_str!("examples.txt").lines().filter(|l| !l.starts_with("//"));
+    let expression = lines.find(|l| l.strip_prefix(name).is_some_and(|rest| rest.starts_with('(')))?;
+    let answer: Vec<&str> = lines.map_while(|l| l.strip_prefix("    ")).collect();
+    Some((expression, answer.join("\n")))
 }
 
 /// The text of an argument that [`Function::call`] made a string.

@@ -23,7 +23,10 @@ const fn elsewhere(name: &'static str, params: &'static [Param], doc: &'static s
 }
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    elsewhere("can", &[Param::new("expression", Ty::Any)], "Whether an expression evaluates without an error."),
+    Function {
+        result: Ty::Bool,
+        ..elsewhere("can", &[Param::new("expression", Ty::Any)], "Whether an expression evaluates without an error.")
+    },
     marks(
         "ephemeralasnull",
         Ty::Any,
