@@ -109,7 +109,12 @@ fn all() -> Vec<ResourceSchema> {
                 "Where state is; the label is its type. By default the file mesh.state.",
                 Schema::of([Attribute::optional("path", Type::String, "For `local`: the file.")]),
             ))
-            .block(nested("encryption", Nesting::Single, "How state is sealed.", Schema::default())),
+            .block(nested(
+                "encryption",
+                Nesting::Single,
+                "How state is sealed; read, and without effect in this version.",
+                Schema::default(),
+            )),
         ),
         block(
             "variable",
