@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::options::{StateArgs, VarArgs};
 use super::project::Project;
-use super::running::{Reporter, runtime};
+use super::running::{Reporter, wait};
 use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui};
 use crate::view::style::out;
@@ -32,15 +32,18 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     ui.input &= args.input;
     let project = Project::load(ui, &args.state, vars)?;
-    let reporter = Reporter::new(ui);
+    let reporter = Reporter::on(ui, args.json);
     let engine = project.engine(ui, reporter.sink(ui));
     let options = Options::default();
     let run = project.run(&engine, &options);
-    let seen = runtime()?.block_on(run.plan(|planning| {
-        let (plan, f) = (&planning.plan, &planning.fingerprinter);
-        let objects: Vec<_> = plan.drift.iter().map(|d| json::drift(d, f)).collect();
-        (text::drift_text(plan, f), objects, planning.diagnostics.clone())
-    }));
+    let seen = wait(
+        &engine,
+        run.plan(|planning| {
+            let (plan, f) = (&planning.plan, &planning.fingerprinter);
+            let objects: Vec<_> = plan.drift.iter().map(|d| json::drift(d, f)).collect();
+            (text::drift_text(plan, f), objects, planning.diagnostics.clone())
+        }),
+    );
     reporter.clear();
     let (text, objects, diagnostics) = seen?;
     let count = objects.len();

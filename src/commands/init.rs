@@ -10,7 +10,7 @@ use std::path::Path;
 use clap::ArgAction;
 use hcl::{Block, Body};
 use mesh_lang::{Config, Disk};
-use mesh_model::{Diagnostic, Mode};
+use mesh_model::Diagnostic;
 use sha2::{Digest, Sha256};
 
 use super::project::{configuration, engine};
@@ -79,10 +79,11 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
 /// Names of the providers that the configuration uses.
 fn used(ui: &Ui, config: &Config) -> Vec<String> {
     let engine = engine(ui, std::sync::Arc::new(mesh_core::Silent));
-    let by_type = config.modules.iter().flat_map(|m| &m.resources).filter_map(|r| {
-        let mode = if r.mode == Mode::Data { Mode::Data } else { Mode::Managed };
-        Some(engine.provider_of(mode, &r.ty)?.schema().name.to_owned())
-    });
+    let by_type = config
+        .modules
+        .iter()
+        .flat_map(|m| &m.resources)
+        .filter_map(|r| Some(engine.provider_of(r.mode, &r.ty)?.schema().name.to_owned()));
     let declared = config.root().providers.iter().map(|p| p.name.to_string());
     let mut names: Vec<String> = by_type.chain(declared).collect();
     names.sort();

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::options::{Format, PlanArgs};
 use super::project::Project;
-use super::running::{Reporter, runtime};
+use super::running::{Reporter, wait};
 use super::saved;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Outcome, Ui};
@@ -52,10 +52,10 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     args.plan.prepare(ui);
     let options = args.plan.options()?;
     let project = Project::load(ui, &args.plan.state, vars)?;
-    let reporter = Reporter::new(ui);
+    let reporter = Reporter::on(ui, args.format != Format::Text);
     let engine = project.engine(ui, reporter.sink(ui));
     let run = project.run(&engine, &options);
-    let made = runtime()?.block_on(run.plan(|planning| make(ui, args, &project, &options, planning)));
+    let made = wait(&engine, run.plan(|planning| make(ui, args, &project, &options, planning)));
     reporter.clear();
     let made = made??;
     ui.report(&made.diagnostics);

@@ -6,9 +6,9 @@
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mesh_core::{Cancel, Event, Sink};
+use mesh_core::{Cancel, Engine, Event, Sink};
 use mesh_model::change::Counts;
-use mesh_model::{Action, Diagnostic};
+use mesh_model::{Action, Diagnostic, Diagnostics};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -42,10 +42,17 @@ pub(crate) enum Reporter {
 impl Reporter {
     /// The right one for this run.
     pub(crate) fn new(ui: &Ui) -> Self {
+        Self::on(ui, false)
+    }
+
+    /// The right one for this run. `machine`: stdout is for a program, so that lines go to stderr.
+    pub(crate) fn on(ui: &Ui, machine: bool) -> Self {
+        let lines: Box<dyn io::Write + Send> =
+            if machine { Box::new(anstream::stderr()) } else { Box::new(anstream::stdout()) };
         match &ui.stream {
             Some(stream) => Self::Stream(stream.clone()),
-            None if io::stderr().is_terminal() => Self::People(Arc::new(Progress::bars(Box::new(anstream::stdout())))),
-            None => Self::People(Arc::new(Progress::lines(Box::new(anstream::stdout())))),
+            None if io::stderr().is_terminal() => Self::People(Arc::new(Progress::bars(lines))),
+            None => Self::People(Arc::new(Progress::lines(lines))),
         }
     }
 
@@ -105,6 +112,28 @@ impl Sink for Logged {
         talk(&format!("{} {event:?}\n", crate::ui::timestamp()));
         self.0.event(event);
     }
+}
+
+/// Waits for a run that changes nothing. Ctrl-C and SIGTERM end it at once, but not before what it has
+/// opened is closed.
+///
+/// # Errors
+/// What the run gives, or that it was interrupted.
+pub(crate) fn wait<T>(engine: &Engine, run: impl Future<Output = Result<T, Diagnostics>>) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let (_cancel, mut interrupted) = interrupts(&runtime, false)?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run => return result,
+            _ = interrupted.wait_for(|n| *n > 0) => {}
+        }
+        let mut found = engine.close().await;
+        found.push(Diagnostic::error("cli::interrupted", "Interrupted", "The run was stopped; nothing was changed."));
+        Err(found)
+    });
+    // What an abandoned call still does must not keep the process.
+    runtime.shutdown_background();
+    Ok(result?)
 }
 
 /// Ctrl-C and SIGTERM from now on: the first stops what is not begun, the second stops at once.

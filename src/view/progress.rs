@@ -10,11 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use mesh_core::{Event, Sink};
+use mesh_core::{Event, Phase, Sink};
 use mesh_model::{Action, Address};
 
 use super::style::{BOLD, DIM, RED, YELLOW, paint, visible};
-use super::words::{elapsed, operation};
+use super::words::{elapsed, ephemeral, operation};
 
 /// A sink for people. `W` is where lines go.
 pub(crate) struct Progress {
@@ -123,6 +123,16 @@ impl Sink for Progress {
             Event::Observed { provider, .. } => self.stop(provider, false),
             Event::Reading { address } => self.spin(&key(address, Action::Read), format!("{address}: reading")),
             Event::Read { address, .. } => self.stop(&key(address, Action::Read), false),
+            Event::Ephemeral { address, operation, phase } => {
+                let (doing, _, _) = ephemeral(*operation);
+                match phase {
+                    Phase::Started => {
+                        self.spin(&format!("{address} {doing}"), format!("{address}: {}", doing.to_lowercase()));
+                    }
+                    Phase::Running(_) => {}
+                    Phase::Done(_) | Phase::Failed(..) => self.stop(&format!("{address} {doing}"), false),
+                }
+            }
             Event::StageStarted { operations, .. } => {
                 if let Some(bars) = &self.bars {
                     for (_, bar) in locked(&bars.running).drain() {
@@ -162,6 +172,20 @@ pub(crate) fn line(event: &Event) -> Option<String> {
             let head = format!("{address}: {} failed after {}:", operation(*action).1, elapsed(*time));
             format!("{} {}", paint(RED.bold(), head), diagnostic.summary)
         }
+        Event::Ephemeral { address, operation, phase } => {
+            let (doing, done, _) = ephemeral(*operation);
+            match phase {
+                Phase::Started => paint(BOLD, format!("{address}: {doing}...")),
+                Phase::Running(time) => {
+                    paint(BOLD, format!("{address}: Still {}... [{} elapsed]", doing.to_lowercase(), elapsed(*time)))
+                }
+                Phase::Done(time) => paint(BOLD, format!("{address}: {done} complete after {}", elapsed(*time))),
+                Phase::Failed(time, diagnostic) => {
+                    let head = format!("{address}: {done} failed after {}:", elapsed(*time));
+                    format!("{} {}", paint(RED.bold(), head), diagnostic.summary)
+                }
+            }
+        }
         Event::Skipped { address, because, .. } => {
             format!("{} {}", paint(YELLOW.bold(), format!("{address}: Skipped:")), visible(because))
         }
@@ -178,6 +202,7 @@ pub(crate) fn line(event: &Event) -> Option<String> {
 mod tests {
     use std::sync::Arc;
 
+    use mesh_core::EphemeralOperation;
     use mesh_model::Diagnostic;
 
     use super::*;
@@ -203,6 +228,10 @@ mod tests {
         let progress = Progress::lines(Box::new(out.clone()));
         let address: Address = "vault_policy.a[0]".parse().expect("an address");
         let at = address.clone();
+        let opening = |phase| {
+            let address = "ephemeral.vault_token.t".parse().expect("an address");
+            Event::Ephemeral { address, operation: EphemeralOperation::Open, phase }
+        };
         let time = Duration::from_secs(61);
         for event in [
             Event::Observing { provider: "vault".into(), objects: 3 },
@@ -223,6 +252,10 @@ mod tests {
             },
             Event::Skipped { address, action: Action::Delete, because: "it needs x, which failed".into() },
             Event::StageStarted { stage: 2, operations: 1 },
+            opening(Phase::Started),
+            opening(Phase::Running(Duration::from_secs(10))),
+            opening(Phase::Done(time)),
+            opening(Phase::Failed(time, Diagnostic::error("vault::denied", "Permission denied", "long"))),
             Event::Warning(Diagnostic::warning("a::b", "The server has a warning", "old API").on(&at)),
         ] {
             progress.event(event);
@@ -236,6 +269,10 @@ mod tests {
              vault_policy.a[0]: Modifications failed after 1m1s: Permission denied\n\
              vault_policy.a[0]: Skipped: it needs x, which failed\n\
              Stage 2:\n\
+             ephemeral.vault_token.t: Opening...\n\
+             ephemeral.vault_token.t: Still opening... [10s elapsed]\n\
+             ephemeral.vault_token.t: Opening complete after 1m1s\n\
+             ephemeral.vault_token.t: Opening failed after 1m1s: Permission denied\n\
              Warning: vault_policy.a[0]: The server has a warning: old API\n"
         );
     }

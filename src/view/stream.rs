@@ -6,13 +6,13 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use mesh_core::{Event, Sink};
+use mesh_core::{EphemeralOperation, Event, Phase, Sink};
 use mesh_model::change::Counts;
 use mesh_model::{Action, Address, Diagnostic, Fingerprinter, Plan, Sources};
 use mesh_state::Outputs;
 use serde_json::{Map, Value as Json, json};
 
-use super::words::{elapsed, hook, operation};
+use super::words::{elapsed, ephemeral, hook, operation};
 use super::{json, style, summary};
 
 /// Writes the stream.
@@ -150,14 +150,29 @@ impl Stream {
     }
 
     fn hook(&self, kind: &str, address: &Address, action: Action, message: &str, rest: Json) {
+        self.hooked(kind, address, hook(action), message, rest);
+    }
+
+    fn hooked(&self, kind: &str, address: &Address, action: &str, message: &str, rest: Json) {
         let mut object = Map::new();
         object.insert("resource".into(), resource(address));
-        object.insert("action".into(), hook(action).into());
+        object.insert("action".into(), action.into());
         if let Json::Object(rest) = rest {
             object.extend(rest);
         }
-        let level = if kind == "apply_errored" { "error" } else { "info" };
+        let level = if kind.ends_with("_errored") { "error" } else { "info" };
         self.write(level, message, kind, json!({ "hook": object }));
+    }
+
+    fn ephemeral(&self, address: &Address, operation: EphemeralOperation, phase: &Phase, said: &str) {
+        let (kind, time) = match phase {
+            Phase::Started => ("ephemeral_op_start", None),
+            Phase::Running(time) => ("ephemeral_op_progress", Some(time)),
+            Phase::Done(time) => ("ephemeral_op_complete", Some(time)),
+            Phase::Failed(time, _) => ("ephemeral_op_errored", Some(time)),
+        };
+        let rest = time.map_or_else(|| json!({}), |t| json!({ "elapsed_seconds": t.as_secs() }));
+        self.hooked(kind, address, ephemeral(operation).2, said, rest);
     }
 }
 
@@ -218,6 +233,7 @@ impl Sink for Stream {
                     json!({ "elapsed_seconds": time.as_secs() }),
                 );
             }
+            Event::Ephemeral { address, operation, phase } => self.ephemeral(address, *operation, phase, said),
             Event::Observing { provider, objects } => {
                 self.write("info", &format!("{provider}: Looking at {objects} objects"), "log", json!({}));
             }

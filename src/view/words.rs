@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mesh_core::EphemeralOperation;
 use mesh_model::Action;
 
 /// `Creating`, and `Creation`: while it runs, and when it is over.
@@ -14,6 +15,15 @@ pub(crate) const fn operation(action: Action) -> (&'static str, &'static str) {
         Action::Read => ("Reading", "Read"),
         Action::Forget => ("Forgetting", "Forgetting"),
         Action::NoOp => ("Checking", "Check"),
+    }
+}
+
+/// `Opening`, `Opening`, `open`: while it runs, when it is over, and in the UI stream.
+pub(crate) const fn ephemeral(operation: EphemeralOperation) -> (&'static str, &'static str, &'static str) {
+    match operation {
+        EphemeralOperation::Open => ("Opening", "Opening", "open"),
+        EphemeralOperation::Renew => ("Renewing", "Renewal", "renew"),
+        EphemeralOperation::Close => ("Closing", "Closing", "close"),
     }
 }
 

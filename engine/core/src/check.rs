@@ -72,17 +72,17 @@ pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
 }
 
 fn unknown_type(engine: &Engine, block: &mesh_lang::Resource) -> Diagnostic {
-    let (what, other) = match block.mode {
-        Mode::Data => ("data source", Mode::Managed),
-        Mode::Managed | Mode::Ephemeral => ("resource type", Mode::Data),
+    let what = match block.mode {
+        Mode::Managed => "resource type",
+        Mode::Data => "data source",
+        Mode::Ephemeral => "ephemeral type",
     };
-    let hint = if engine.schema(other, &block.ty).is_some() {
-        let word = if other == Mode::Data { "data" } else { "resource" };
-        format!(" There is a {word} block of this type.")
-    } else {
-        suggestion(&block.ty, engine.type_names(block.mode))
+    let kinds = [(Mode::Managed, "a resource"), (Mode::Data, "a data"), (Mode::Ephemeral, "an ephemeral")];
+    let hint = match kinds.iter().find(|(mode, _)| engine.schema(*mode, &block.ty).is_some()) {
+        Some((_, word)) => format!(" There is {word} block of this type."),
+        None => suggestion(&block.ty, engine.type_names(block.mode))
             .map(|s| format!(" Did you mean {s:?}?"))
-            .unwrap_or_default()
+            .unwrap_or_default(),
     };
     Diagnostic::error(
         "plan::unknown_type",

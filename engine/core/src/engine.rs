@@ -3,32 +3,41 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mesh_model::{Mode, ResourceSchema};
+use mesh_model::{Diagnostics, Mode, ResourceSchema};
 use mesh_sdk::{Provider, Rules, Services};
 
 use crate::event::Sink;
+use crate::live::Live;
 
 /// The engine's surroundings.
 pub struct Engine {
     providers: Vec<Arc<dyn Provider>>,
-    types: HashMap<&'static str, usize>,
-    data: HashMap<&'static str, usize>,
+    types: HashMap<(Mode, &'static str), usize>,
     /// What providers may use.
     pub services: Services,
     /// Where events go.
     pub sink: Arc<dyn Sink>,
+    /// What the run has open.
+    pub(crate) live: Live,
 }
 
 impl Engine {
     /// With a table of providers.
     pub fn new(providers: Vec<Arc<dyn Provider>>, services: Services, sink: Arc<dyn Sink>) -> Self {
         let mut types = HashMap::new();
-        let mut data = HashMap::new();
         for (i, provider) in providers.iter().enumerate() {
-            types.extend(provider.schema().resources.keys().map(|t| (*t, i)));
-            data.extend(provider.schema().data.keys().map(|t| (*t, i)));
+            for mode in [Mode::Managed, Mode::Data, Mode::Ephemeral] {
+                types.extend(provider.schema().types(mode).keys().map(|t| ((mode, *t), i)));
+            }
         }
-        Self { providers, types, data, services, sink }
+        let live = Live::new(sink.clone());
+        Self { providers, types, services, sink, live }
+    }
+
+    /// Closes what the run has open: ephemeral objects and provider sessions, the newest first. Every
+    /// command that makes a run does this itself; it is for those that are cut off.
+    pub async fn close(&self) -> Diagnostics {
+        self.live.close().await
     }
 
     /// The provider of a name.
@@ -48,8 +57,7 @@ impl Engine {
 
     /// The provider of a type.
     pub fn provider_of(&self, mode: Mode, ty: &str) -> Option<&Arc<dyn Provider>> {
-        let table = if mode == Mode::Data { &self.data } else { &self.types };
-        table.get(ty).map(|i| &self.providers[*i])
+        self.types.get(&(mode, ty)).map(|i| &self.providers[*i])
     }
 
     /// The pure hooks of a resource type.
@@ -59,12 +67,11 @@ impl Engine {
 
     /// The schema of a type.
     pub fn schema(&self, mode: Mode, ty: &str) -> Option<&ResourceSchema> {
-        let schema = self.provider_of(mode, ty)?.schema();
-        if mode == Mode::Data { schema.data.get(ty) } else { schema.resources.get(ty) }
+        self.provider_of(mode, ty)?.schema().types(mode).get(ty)
     }
 
     /// All type names of a mode, for suggestions.
     pub fn type_names(&self, mode: Mode) -> impl Iterator<Item = &'static str> {
-        (if mode == Mode::Data { &self.data } else { &self.types }).keys().copied()
+        self.types.keys().filter(move |(m, _)| *m == mode).map(|(_, ty)| *ty)
     }
 }

@@ -44,6 +44,15 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
+    /// An ephemeral object is opened, renewed or closed.
+    Ephemeral {
+        /// Which.
+        address: Address,
+        /// What is done.
+        operation: EphemeralOperation,
+        /// How far it is.
+        phase: Phase,
+    },
     /// A stage of an apply begins.
     StageStarted {
         /// From 1.
@@ -100,6 +109,30 @@ pub enum Event {
     },
     /// Something worth knowing.
     Warning(Diagnostic),
+}
+
+/// What is done with an ephemeral object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EphemeralOperation {
+    /// It is opened.
+    Open,
+    /// Its time is prolonged.
+    Renew,
+    /// It is ended.
+    Close,
+}
+
+/// How far something is; times are since it began.
+#[derive(Clone, Debug)]
+pub enum Phase {
+    /// It begins.
+    Started,
+    /// It is still running.
+    Running(Duration),
+    /// It succeeded.
+    Done(Duration),
+    /// It failed, and why.
+    Failed(Duration, Diagnostic),
 }
 
 /// Where events go.

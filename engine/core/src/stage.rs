@@ -99,7 +99,7 @@ impl Run<'_> {
         used.dedup();
         let by_type = |ty: &str| {
             let provider =
-                self.engine.provider_of(Mode::Managed, ty).or_else(|| self.engine.provider_of(Mode::Data, ty))?;
+                [Mode::Managed, Mode::Data, Mode::Ephemeral].iter().find_map(|m| self.engine.provider_of(*m, ty))?;
             Some(Arc::from(provider.schema().name))
         };
         graph::build(self.config, &by_type, &|name| self.engine.provider(name).is_some(), &used)
@@ -114,10 +114,9 @@ impl Run<'_> {
         let fingerprinter = self.backend.fingerprinter().await.map_err(|e| state_diagnostics(&e))?;
         let snapshot = self.backend.snapshot().await.map_err(|e| state_diagnostics(&e))?;
         let graph = self.prepare(&snapshot)?;
-        let planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter, self.options)).await;
-        let out = then(&planning);
-        close(&planning).await;
-        Ok(out)
+        let mut planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter, self.options)).await;
+        planning.diagnostics.extend(self.engine.close().await);
+        Ok(then(&planning))
     }
 
     fn prepare(&self, snapshot: &Snapshot) -> Result<Graph, Diagnostics> {
@@ -185,8 +184,8 @@ impl Run<'_> {
             let planning =
                 plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter.clone(), options)).await;
             if planning.diagnostics.has_errors() {
-                let diagnostics = planning.diagnostics.clone();
-                close(&planning).await;
+                let mut diagnostics = planning.diagnostics.clone();
+                diagnostics.extend(self.engine.close().await);
                 release(writer).await?;
                 return Err(diagnostics);
             }
@@ -201,11 +200,11 @@ impl Run<'_> {
                     approver.approve(stage, &planning, true);
                     finished.outputs = planning.snapshot.outputs.clone();
                 }
-                close(&planning).await;
+                finished.report.diagnostics.extend(self.engine.close().await);
                 break;
             }
             if stage > 1 && !goes_on(&fingerprinter, &before, &planning) {
-                close(&planning).await;
+                finished.report.diagnostics.extend(self.engine.close().await);
                 break;
             }
             let beyond = match &first_plan {
@@ -215,8 +214,9 @@ impl Run<'_> {
                         _ => exceeds(&fingerprinter, first, &planning, origin == Origin::Resumed),
                     };
                     if !lines.is_empty() {
-                        close(&planning).await;
-                        return Err(stale(&lines).into());
+                        let mut diagnostics = Diagnostics::from(stale(&lines));
+                        diagnostics.extend(self.engine.close().await);
+                        return Err(diagnostics);
                     }
                     false
                 }
@@ -227,7 +227,7 @@ impl Run<'_> {
             };
             if approver.approve(stage, &planning, !beyond) == Approval::No {
                 finished.declined = true;
-                close(&planning).await;
+                finished.report.diagnostics.extend(self.engine.close().await);
                 break;
             }
             if first_plan.is_none() {
@@ -236,16 +236,17 @@ impl Run<'_> {
             if let Some(info) = lock.take() {
                 match self.locked(info, wait, &seen).await {
                     Ok(w) => writer = Some(w),
-                    Err(diagnostics) => {
-                        close(&planning).await;
+                    Err(mut diagnostics) => {
+                        diagnostics.extend(self.engine.close().await);
                         return Err(diagnostics);
                     }
                 }
             }
             let Some(w) = writer.as_deref() else { break };
             let report = self.stage(stage, &planning, w, reviewed, &command, &cancel).await;
-            close(&planning).await;
-            let report = report.map_err(|e| state_diagnostics(&e))?;
+            let closed = self.engine.close().await;
+            let mut report = report.map_err(|e| state_diagnostics(&e))?;
+            report.diagnostics.extend(closed);
             finished.counts = add(finished.counts, report.counts);
             finished.outputs = report.outputs.clone();
             let succeeded = report.succeeded();
@@ -387,14 +388,6 @@ fn add(a: Counts, b: Counts) -> Counts {
         destroy: a.destroy + b.destroy,
         import: a.import + b.import,
         forget: a.forget + b.forget,
-    }
-}
-
-async fn close(planning: &Planning<'_>) {
-    for provider in &planning.providers {
-        if let Some(session) = &provider.session {
-            session.close().await;
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Type, Value};
+use crate::{Mode, Type, Value};
 
 /// Who gives an attribute its value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +48,8 @@ pub struct Attribute {
     pub doc: &'static str,
     /// Never shown, stored as a fingerprint only.
     pub sensitive: bool,
-    /// The server never gives it back: compared with the fingerprint in state.
+    /// The server never gives it back: compared with the fingerprint in state. It alone takes ephemeral
+    /// values; state keeps nothing of those, and only another attribute can tell that they changed.
     pub write_only: bool,
     /// A change makes a new object.
     pub force_new: bool,
@@ -184,6 +185,17 @@ pub struct Schema {
     pub blocks: Vec<Block>,
 }
 
+impl ProviderSchema {
+    /// The types of a mode by name.
+    pub fn types(&self, mode: Mode) -> &BTreeMap<&'static str, ResourceSchema> {
+        match mode {
+            Mode::Managed => &self.resources,
+            Mode::Data => &self.data,
+            Mode::Ephemeral => &self.ephemeral,
+        }
+    }
+}
+
 impl Schema {
     /// Of attributes alone.
     pub fn of(attributes: impl IntoIterator<Item = Attribute>) -> Self {
@@ -219,7 +231,7 @@ impl Schema {
     }
 }
 
-/// A resource type or data source.
+/// A resource type, a data source, or a type of ephemeral blocks.
 #[derive(Clone, Debug)]
 pub struct ResourceSchema {
     /// The type, such as `vault_policy`.
@@ -249,6 +261,8 @@ pub struct ProviderSchema {
     pub resources: BTreeMap<&'static str, ResourceSchema>,
     /// Data sources by name.
     pub data: BTreeMap<&'static str, ResourceSchema>,
+    /// Types of ephemeral blocks by name.
+    pub ephemeral: BTreeMap<&'static str, ResourceSchema>,
     /// How many calls may run at once.
     pub concurrency: usize,
 }

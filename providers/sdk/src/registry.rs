@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use mesh_model::snapshot::Operation;
 use mesh_model::{ProviderSchema, Schema, Value};
 
+use crate::ephemeral::no_ephemeral_type;
 use crate::marks::mark_sensitive;
 use crate::{
-    DataSource, ErrorKind, Observation, ObserveRequest, OperationRequest, Outcome, PreviewRequest, PreviewResponse,
-    ProviderError, Resource, Rules, Services, Session,
+    DataSource, EphemeralSource, ErrorKind, Observation, ObserveRequest, Opened, OperationRequest, Outcome,
+    PreviewRequest, PreviewResponse, Private, ProviderError, Renewed, Resource, Rules, Services, Session,
 };
 
 /// The types of a provider over a client `C`.
@@ -21,6 +22,7 @@ pub struct Registry<C> {
     schema: ProviderSchema,
     resources: BTreeMap<&'static str, Box<dyn Resource<C>>>,
     data: BTreeMap<&'static str, Box<dyn DataSource<C>>>,
+    ephemeral: BTreeMap<&'static str, Box<dyn EphemeralSource<C>>>,
 }
 
 impl<C: Send + Sync + 'static> Registry<C> {
@@ -41,9 +43,18 @@ impl<C: Send + Sync + 'static> Registry<C> {
             config,
             resources: resources.iter().map(|(n, r)| (*n, r.schema())).collect(),
             data: data.iter().map(|(n, d)| (*n, d.schema())).collect(),
+            ephemeral: BTreeMap::new(),
             concurrency,
         };
-        Self { schema, resources, data }
+        Self { schema, resources, data, ephemeral: BTreeMap::new() }
+    }
+
+    /// With types of ephemeral blocks.
+    #[must_use]
+    pub fn ephemeral(mut self, sources: Vec<Box<dyn EphemeralSource<C>>>) -> Self {
+        self.ephemeral = sources.into_iter().map(|s| (s.schema().name, s)).collect();
+        self.schema.ephemeral = self.ephemeral.iter().map(|(n, s)| (*n, s.schema())).collect();
+        self
     }
 
     /// What the provider offers.
@@ -84,6 +95,10 @@ impl<C: Send + Sync + 'static> TypedSession<C> {
                 format!("The provider has no resource type {ty:?}."),
             )
         })
+    }
+
+    fn ephemeral(&self, ty: &str) -> Result<&dyn EphemeralSource<C>, ProviderError> {
+        self.registry.ephemeral.get(ty).map(AsRef::as_ref).ok_or_else(|| no_ephemeral_type(ty))
     }
 
     fn marked(&self, ty: &str, resource: &dyn Resource<C>, values: &Value) -> Value {
@@ -200,5 +215,19 @@ impl<C: Send + Sync + 'static> Session for TypedSession<C> {
         })?;
         let values = source.read(&self.client, config, &self.services).await?;
         Ok(source.mark(mark_sensitive(&self.registry.schema.data[ty].schema, &values)))
+    }
+
+    async fn open_ephemeral(&self, ty: &str, config: &Value) -> Result<Opened, ProviderError> {
+        let mut opened = self.ephemeral(ty)?.open(&self.client, config, &self.services).await?;
+        opened.value = mark_sensitive(&self.registry.schema.ephemeral[ty].schema, &opened.value);
+        Ok(opened)
+    }
+
+    async fn renew_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<Renewed, ProviderError> {
+        self.ephemeral(ty)?.renew(&self.client, private).await
+    }
+
+    async fn close_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<(), ProviderError> {
+        self.ephemeral(ty)?.close(&self.client, private).await
     }
 }

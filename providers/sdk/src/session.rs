@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use mesh_model::snapshot::{Identity, Operation};
 use mesh_model::{Address, ProviderSchema, Value};
 
-use crate::{ProviderError, Rules};
+use crate::ephemeral::no_ephemeral_type;
+use crate::{Opened, Private, ProviderError, Renewed, Rules};
 
 /// A provider that is not configured: what it offers, and the way to a session.
 #[async_trait]
@@ -60,6 +61,25 @@ pub trait Session: Send + Sync {
     /// Reads a data source with a wholly known configuration; gives the whole object in the shape
     /// of its schema.
     async fn read(&self, ty: &str, config: &Value) -> Result<Value, ProviderError>;
+
+    /// Opens an ephemeral object with a wholly known configuration. What it gives lives until
+    /// [`Session::close_ephemeral`], which the engine calls before [`Session::close`], whatever happens.
+    async fn open_ephemeral(&self, ty: &str, config: &Value) -> Result<Opened, ProviderError> {
+        let _ = config;
+        Err(no_ephemeral_type(ty))
+    }
+
+    /// Prolongs an opened object; called when the time that it asked for is over.
+    async fn renew_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<Renewed, ProviderError> {
+        let _ = private;
+        Err(no_ephemeral_type(ty))
+    }
+
+    /// Ends an opened object: revokes what opening made.
+    async fn close_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<(), ProviderError> {
+        let _ = (ty, private);
+        Ok(())
+    }
 
     /// Ends the session: revokes what it made for itself.
     async fn close(&self) {}

@@ -5,6 +5,7 @@
 //! what needs the failed step and nothing else.
 
 mod batch;
+mod ephemeral;
 pub mod graph;
 mod operation;
 
@@ -150,6 +151,7 @@ pub async fn apply(
     let outputs = walk.outputs();
     let mut report = walk.report.into_inner();
     report.outputs = outputs;
+    report.diagnostics.extend(engine.live.failures());
     if writer.lost() {
         report.diagnostics.push(Diagnostic::error(
             "state::lock_lost",
@@ -271,8 +273,8 @@ impl Walk<'_, '_> {
                         End::Blocked(because.clone())
                     }
                     (None, Step::Barrier) => End::Ok,
-                    (None, Step::Settle(node)) => self.settle(node),
-                    (None, s @ (Step::Make(i) | Step::Remove(i))) => {
+                    (None, Step::Settle(node)) if !self.is_ephemeral(node) => self.settle(node),
+                    (None, s) => {
                         if self.cancel.requested() || self.writer.lost() {
                             let because: Arc<str> = Arc::from(if self.writer.lost() {
                                 "the state lock was lost"
@@ -283,7 +285,7 @@ impl Walk<'_, '_> {
                             self.skip(s, &because);
                             End::Blocked(because)
                         } else {
-                            running.push(async move { (step, self.guarded(i, matches!(s, Step::Remove(_))).await) });
+                            running.push(async move { (step, self.begin(s).await) });
                             continue;
                         }
                     }
@@ -354,6 +356,16 @@ impl Walk<'_, '_> {
         });
     }
 
+    /// A step that may have to wait for somebody.
+    async fn begin(&self, step: Step) -> End {
+        match step {
+            Step::Barrier => End::Ok,
+            Step::Settle(node) => self.open(node).await,
+            Step::Make(i) => self.guarded(i, false).await,
+            Step::Remove(i) => self.guarded(i, true).await,
+        }
+    }
+
     /// Evaluates a node again with what is known now.
     fn settle(&self, node: u32) -> End {
         if self.planning.plan.destroy {
@@ -375,12 +387,15 @@ impl Walk<'_, '_> {
         };
         match result {
             Ok(()) => End::Ok,
-            Err(diagnostics) => {
-                let name = crate::graph::name(world.config, world.graph, node);
-                self.report.borrow_mut().diagnostics.extend(diagnostics);
-                End::Blocked(Arc::from(format!("{name} has an error")))
-            }
+            Err(diagnostics) => self.blocked(node, diagnostics),
         }
+    }
+
+    fn blocked(&self, node: u32, diagnostics: Diagnostics) -> End {
+        let world = &self.planning.world;
+        let name = crate::graph::name(world.config, world.graph, node);
+        self.report.borrow_mut().diagnostics.extend(diagnostics);
+        End::Blocked(Arc::from(format!("{name} has an error")))
     }
 
     /// The value of a block after its instances were made.
@@ -397,7 +412,7 @@ impl Walk<'_, '_> {
         for &i in positions {
             let change = &self.planning.plan.changes[i];
             if !matches!(change.action, Action::Delete | Action::Forget) && change.deposed.is_none() {
-                let value = values[i].clone().unwrap_or_else(|| change.after.clone());
+                let value = values[i].clone().unwrap_or_else(|| crate::ephemeral::readable(&change.after));
                 instances.entry(self.planning.items[i].ordinal).or_default().push((change.address.key.clone(), value));
             }
         }

@@ -15,6 +15,7 @@ use super::batch::{Batch, Coming};
 use super::{End, Walk};
 use crate::conform::conforms;
 use crate::decide::differences;
+use crate::ephemeral;
 use crate::event::Event;
 use crate::graph::Node;
 use crate::plan::{Item, check, code};
@@ -155,7 +156,8 @@ impl Walk<'_, '_> {
                 return Err(d);
             }
         }
-        if let Some(desired) = item.desired.as_ref().filter(|d| d.is_wholly_known()) {
+        // What is ephemeral is in no plan.
+        if let Some(desired) = item.desired.as_ref().filter(|d| d.is_wholly_known() && !d.all_marks().ephemeral()) {
             return Ok(desired.clone());
         }
         let schema = self.engine.schema(block.mode, &block.ty).map(|s| &s.schema);
@@ -205,8 +207,15 @@ impl Walk<'_, '_> {
                 "State keeps a fingerprint of this secret only, and what could give it again was not read. Run the same command without -refresh=false.",
             ));
         }
+        if let Some(error) = self
+            .block(item)
+            .and_then(|(_, b)| ephemeral::stored(&schema.schema, &b.body, b.span, &desired).into_iter().next())
+        {
+            return Err(error);
+        }
+        let (sent, desired) = (&desired, ephemeral::planned(&desired));
         if item.desired.as_ref().is_some_and(Value::is_wholly_known) {
-            return Ok(change.after.clone());
+            return Ok(ephemeral::filled(&schema.schema, change.after.clone(), sent));
         }
         let renewed = matches!(change.action, Action::Replace | Action::ReplaceCreateFirst);
         let preview = match &item.preview {
@@ -234,7 +243,15 @@ impl Walk<'_, '_> {
                 ),
             ));
         }
-        Ok(response.after)
+        Ok(ephemeral::filled(&schema.schema, response.after, sent))
+    }
+
+    /// What the provider gave back, without ephemeral values that it was sent.
+    fn kept(&self, change: &Change, values: Value, sent: &Value) -> Value {
+        match self.engine.schema(change.address.mode, &change.address.ty) {
+            Some(schema) => ephemeral::forget(&schema.schema, &values, sent),
+            None => values,
+        }
     }
 
     async fn make(
@@ -269,12 +286,13 @@ impl Walk<'_, '_> {
             operation,
             identity,
             before: item.observed.as_ref().map(|o| o.values.clone()),
-            after: Some(after),
+            after: Some(after.clone()),
             private: item.observed.as_ref().and_then(|o| o.private.clone()),
             on_existing: if adopting || item.adopt { OnExisting::Adopt } else { OnExisting::Fail },
         };
         match self.call(item, session.as_ref(), request, batch, coming).await {
             Outcome::Applied { values, identity, private, warnings } => {
+                let values = self.kept(change, values, &after);
                 for text in warnings {
                     self.engine.sink.event(Event::Warning(
                         Diagnostic::warning("provider::warning", "The server has a warning", text).on(&change.address),
@@ -293,12 +311,13 @@ impl Walk<'_, '_> {
             Outcome::Rejected { error, left } => {
                 let record = match left {
                     Some(left) => {
+                        let values = self.kept(change, left.values, &after);
                         let tainted = operation == Operation::Create;
                         let instance = self.instance(
                             change,
                             item,
                             &session,
-                            &left.values,
+                            &values,
                             Some(left.identity),
                             left.private,
                             tainted,

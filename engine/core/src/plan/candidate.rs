@@ -12,8 +12,9 @@ use mesh_sdk::{IdentityHint, Imported, Observed, Rules};
 
 use super::imports::Imports;
 use super::moves::Left;
-use super::provider::{code, is_ephemeral};
+use super::provider::code;
 use super::{Planner, values};
+use crate::ephemeral;
 use crate::world::{ModuleInstance, Repetition, address};
 
 /// One instance on its way to a decision.
@@ -100,24 +101,10 @@ impl Planner<'_, '_> {
                 Diagnostic::error("plan::invalid", "Invalid configuration of a resource", detail).at(span).on(&address),
             );
         }
-        for a in kind.schema.schema.attributes.iter().filter(|a| !a.write_only) {
-            if desired.get(a.name).is_some_and(is_ephemeral) {
-                let span = attribute_span(&block.body, &mesh_model::Path::attribute(a.name)).unwrap_or(block.span);
-                self.say(
-                    kind.node,
-                    Diagnostic::error(
-                        "plan::ephemeral_stored",
-                        "An ephemeral value would be stored",
-                        format!(
-                            "{} is kept in state, so it cannot be ephemeral. Only write-only attributes can.",
-                            a.name
-                        ),
-                    )
-                    .at(span)
-                    .on(&address),
-                );
-            }
+        for d in ephemeral::stored(&kind.schema.schema, &block.body, block.span, &desired) {
+            self.say(kind.node, d.on(&address));
         }
+        let desired = ephemeral::planned(&desired);
         let protected = match &block.lifecycle.prevent_destroy {
             None => kind.schema.protected,
             Some(expr) => match expr.eval(&scope) {

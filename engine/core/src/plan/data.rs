@@ -9,6 +9,7 @@ use mesh_model::{Action, Change, Diagnostic, InstanceKey, Reason, Schema, Type, 
 
 use super::provider::code;
 use super::{Item, Planner, values};
+use crate::ephemeral;
 use crate::event::Event;
 use crate::graph::Node;
 use crate::world::{Expansion, address, aggregate, expand};
@@ -83,6 +84,9 @@ impl Planner<'_, '_> {
                         continue;
                     }
                 };
+                for d in ephemeral::stored(&schema.schema, &block.body, block.span, &config) {
+                    self.say(node, d.on(&address));
+                }
                 if self.state(node).failed {
                     continue;
                 }
@@ -167,7 +171,7 @@ impl Planner<'_, '_> {
 
     /// Whether something changes first that the block depends on: by `depends_on`, or a managed
     /// resource that it names.
-    fn pending(&self, node: u32) -> bool {
+    pub(super) fn pending(&self, node: u32) -> bool {
         let states = self.states.borrow();
         let explicit = self.graph.depends_on.get(&node).map(Vec::as_slice).unwrap_or_default();
         let named = self

@@ -5,8 +5,8 @@ use mesh_model::change::{Deferred, Waiting};
 use mesh_model::{Action, Address, ResourceAddress, Type, Value};
 
 use super::Planner;
-use crate::decide;
 use crate::world::address;
+use crate::{decide, ephemeral};
 
 /// The path of a module whose instances are not known: `module.a.module.b[*].`.
 fn pattern(config: &Config, module: usize) -> String {
@@ -50,6 +50,7 @@ impl Planner<'_, '_> {
             let scope = self.world.scope(module, ordinal).any_instance();
             // What cannot be evaluated yet is simply not known; a real error shows when its turn comes.
             let known = schema.and_then(|s| eval_body(&block.body, &s.schema, &scope).ok()).unwrap_or(Value::NULL);
+            let known = ephemeral::planned(&known);
             self.out.borrow_mut().deferred.push(Deferred {
                 resource: resource.clone(),
                 pattern,

@@ -8,6 +8,7 @@ mod candidate;
 mod checks;
 mod data;
 mod defer;
+mod ephemeral;
 mod imports;
 mod look;
 mod moves;
@@ -37,6 +38,7 @@ pub(crate) use checks::evaluate as evaluate_check;
 pub use provider::ProviderState;
 pub(crate) use provider::code;
 pub(crate) use values::{again, check};
+pub(crate) use which::{Keyed, answers};
 
 use crate::engine::Engine;
 use crate::graph::{Graph, Node};
@@ -111,6 +113,8 @@ pub struct Planning<'c> {
     pub world: World<'c>,
     /// Providers with their sessions.
     pub providers: Vec<ProviderState>,
+    /// Which of them answer for the keys of one with `for_each`.
+    pub(crate) keyed: Keyed,
     /// The state it was made from.
     pub snapshot: Snapshot,
     /// Open intents, each with what was found of its object.
@@ -171,7 +175,7 @@ struct Planner<'p, 'c> {
     /// Those of the graph, then one for each key of a block with `for_each`.
     providers: RefCell<Vec<ProviderState>>,
     /// The positions of those keys, by the position of the block.
-    keyed: RefCell<HashMap<usize, BTreeMap<InstanceKey, usize>>>,
+    keyed: RefCell<Keyed>,
     states: RefCell<Vec<NodeState>>,
     out: RefCell<Out>,
     create_before_destroy: HashSet<u32>,
@@ -259,7 +263,9 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
     planner.not_there();
     planner.walk().await;
     planner.orphans().await;
-    planner.finish()
+    let mut planning = planner.finish();
+    planning.diagnostics.extend(engine.live.failures());
+    planning
 }
 
 /// The provider that answers for an instance of state: the one that its block has now, else the one
@@ -425,17 +431,9 @@ impl<'c> Planner<'_, 'c> {
                 match (block.mode, self.options.mode) {
                     (mesh_model::Mode::Managed, Mode::Normal) => self.managed(node, module, block).await,
                     (mesh_model::Mode::Managed, Mode::Destroy) => self.remembered(node, module, block),
-                    (mesh_model::Mode::Data, _) if self.idle(node) => {}
+                    (mesh_model::Mode::Data | mesh_model::Mode::Ephemeral, _) if self.idle(node) => {}
                     (mesh_model::Mode::Data, _) => self.data(node, module, block).await,
-                    (mesh_model::Mode::Ephemeral, _) => self.say(
-                        node,
-                        Diagnostic::error(
-                            "plan::ephemeral",
-                            "Ephemeral resources are not supported",
-                            "No provider of this version offers ephemeral resources.",
-                        )
-                        .at(block.span),
-                    ),
+                    (mesh_model::Mode::Ephemeral, _) => self.ephemeral(node, module, block).await,
                 }
             }
             _ => {}
@@ -517,6 +515,7 @@ impl<'c> Planner<'_, 'c> {
             items,
             world: self.world,
             providers: self.providers.into_inner(),
+            keyed: self.keyed.into_inner(),
             snapshot: self.snapshot,
             recovered: self.recovered.into_inner(),
             moves: self.moves.done,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mesh_lang::eval_body;
-use mesh_model::{Address, Diagnostic, Span, Value};
+use mesh_model::{Address, Diagnostic, Span};
 use mesh_sdk::{ErrorKind, Observation, ObserveRequest, Observed, ProviderError, Session};
 
 use super::Planner;
@@ -124,6 +124,7 @@ impl Planner<'_, '_> {
                 return;
             }
         };
+        self.engine.live.session(session.clone());
         self.providers.borrow_mut()[position].session = Some(session.clone());
         if self.other_target(node, position, session.as_ref(), &addresses) {
             return;
@@ -244,9 +245,4 @@ pub(crate) const fn code(error: &ProviderError) -> &'static str {
         ErrorKind::NotReady => "provider::not_ready",
         ErrorKind::Other => "provider::other",
     }
-}
-
-/// Whether a value holds something that must not be stored.
-pub(super) fn is_ephemeral(value: &Value) -> bool {
-    value.all_marks().ephemeral()
 }

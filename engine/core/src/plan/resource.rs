@@ -11,6 +11,7 @@ use super::candidate::{Candidate, Kind, Place};
 use super::imports::Missing;
 use super::{Item, Planner, values};
 use crate::decide::{self, Decision, Input, Rule, Seen};
+use crate::ephemeral;
 use crate::world::{Expansion, aggregate, expand};
 
 impl Planner<'_, '_> {
@@ -161,7 +162,7 @@ impl Planner<'_, '_> {
             self.gate(kind.node, &c.address, gate);
             return Some(change.after);
         }
-        let value = change.after.clone();
+        let value = ephemeral::readable(&change.after);
         let scope = self.world.scope(kind.module, c.ordinal).repeated(&c.repetition).this(&value);
         for condition in &kind.block.lifecycle.postconditions {
             if let Some(d) = values::check(condition, &scope, "plan::postcondition", "A postcondition does not hold") {

@@ -121,6 +121,9 @@ fn argument(
             // `each` and `count` inside a call's arguments are those of the call.
             let scope = world.scope(parent, instance.parent).repeated(&instance.repetition);
             let value = expr.eval(&scope)?;
+            if value.all_marks().ephemeral() && !variable.ephemeral {
+                return Err(not_ephemeral(variable, expr.span()).into());
+            }
             (variable.nullable || !value.is_null()).then_some(value)
         }
     };
@@ -131,6 +134,16 @@ fn argument(
         }
         None => d.into(),
     })
+}
+
+fn not_ephemeral(variable: &mesh_lang::Variable, span: mesh_model::Span) -> Diagnostic {
+    let detail = format!(
+        "The value is ephemeral, and the variable {:?} may be used where values are stored. Declare it with ephemeral = true.",
+        variable.name
+    );
+    Diagnostic::error("plan::variable_ephemeral", "A variable does not take ephemeral values", detail)
+        .at(span)
+        .with(variable.span, "the variable")
 }
 
 /// Evaluates a local in every instance of its module.

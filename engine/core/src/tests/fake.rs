@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mesh_model::snapshot::Identity;
 use mesh_model::{Attribute, ProviderSchema, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    ErrorKind, IdentityHint, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, Provider,
-    ProviderError, Registry, Resource, Rules, Services, Session, TypedSession, async_trait,
+    DataSource, EphemeralSource, ErrorKind, IdentityHint, Observation, ObserveRequest, Observed, OnExisting, Opened,
+    OperationRequest, Outcome, PreviewRequest, PreviewResponse, Private, Provider, ProviderError, Registry, Renewed,
+    Resource, Rules, Services, Session, TypedSession, async_trait,
 };
 
 /// What a call does wrong.
@@ -31,6 +33,8 @@ pub(crate) struct State {
     pub(crate) log: Vec<String>,
     /// Other worlds: an endpoint `at-x` leads to the one named `x`.
     pub(crate) others: BTreeMap<String, World>,
+    /// How often something was opened or renewed.
+    pub(crate) count: usize,
 }
 
 #[derive(Clone, Default)]
@@ -66,7 +70,9 @@ impl Object {
         let values = request.after.clone().map_or(Value::NULL, |v| {
             let id = Value::string(format!("id-{name}"));
             let length = Value::number(v.get_str("value").map_or(0, str::len));
-            v.with("id", id).with("length", length)
+            // Without its marks, as a careless provider gives it back.
+            let password = v.get("password").map_or(Value::NULL, |p| p.reveal_deep().0);
+            v.with("id", id).with("length", length).with("password", password)
         });
         let fault = state.faults.remove(&name);
         let error = |what| ProviderError::new(ErrorKind::Other, "The world refuses", what);
@@ -103,6 +109,8 @@ impl Resource<World> for Object {
                 Attribute::required("name", Type::String, "Its name.").force_new(),
                 Attribute::optional("value", Type::String, "A value."),
                 Attribute::optional("secret", Type::String, "A secret.").sensitive(),
+                Attribute::optional("password", Type::String, "A secret that is not given back.").write_only(),
+                Attribute::optional("password_version", Type::Number, "Changes with it."),
                 Attribute::computed("id", Type::String, "Its id."),
                 Attribute::computed("length", Type::Number, "Length of the value.").volatile(),
             ]),
@@ -117,13 +125,18 @@ impl Resource<World> for Object {
                 let identity =
                     r.identity.clone().ok_or_else(|| ProviderError::new(ErrorKind::Other, "No identity", ""))?;
                 Ok(state.objects.get(&*identity.0).map_or(Observation::Absent, |v| {
-                    Observation::Present(Observed { values: v.clone(), identity, private: None, notes: Vec::new() })
+                    let saved = r.saved.as_ref().and_then(|s| s.get("password")).cloned().unwrap_or(Value::NULL);
+                    let values = v.with("password", saved);
+                    Observation::Present(Observed { values, identity, private: None, notes: Vec::new() })
                 }))
             })
             .collect()
     }
 
     async fn create(&self, world: &World, request: &OperationRequest) -> Outcome {
+        if name(request).starts_with("slow") {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         Self::write(world, request, "create")
     }
 
@@ -141,6 +154,114 @@ impl Resource<World> for Object {
     }
 }
 
+/// Something that is opened: its token differs each time.
+struct Lease;
+
+impl Lease {
+    fn call(world: &World, verb: &str, text: &str) -> Result<(), ProviderError> {
+        let mut state = world.state();
+        state.log.push(format!("{verb} {text}"));
+        let name = text.split('#').next().unwrap_or_default();
+        let fault = state.faults.remove(&format!("{verb} {name}"));
+        let refused = || ProviderError::new(ErrorKind::Denied, "The world refuses", "as it was told to");
+        fault.map_or(Ok(()), |_| Err(refused()))
+    }
+
+    /// The next text for a name.
+    fn next(world: &World, verb: &str, name: &str) -> Result<String, ProviderError> {
+        Self::call(world, verb, name)?;
+        let mut state = world.state();
+        state.count += 1;
+        Ok(format!("{name}#{}", state.count))
+    }
+}
+
+#[async_trait]
+impl EphemeralSource<World> for Lease {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            name: "world_lease",
+            version: 0,
+            doc: "A lease.",
+            example: "ephemeral \"world_lease\" \"x\" { name = \"x\" }",
+            protected: false,
+            schema: Schema::of([
+                Attribute::required("name", Type::String, "Its name."),
+                Attribute::optional("value", Type::String, "A value."),
+                Attribute::optional("renew", Type::Number, "Milliseconds until it has to be renewed."),
+                Attribute::computed("token", Type::String, "Its token."),
+            ]),
+        }
+    }
+
+    async fn open(&self, world: &World, config: &Value, _: &Services) -> Result<Opened, ProviderError> {
+        let text = Self::next(world, "open", config.get_str("name").unwrap_or_default())?;
+        let millis = config.get("renew").and_then(Value::as_i64).and_then(|n| u64::try_from(n).ok());
+        Ok(Opened {
+            value: config.with("token", Value::string(format!("canary {text}"))),
+            private: Some(Private::new(text)),
+            renew_after: millis.map(Duration::from_millis),
+        })
+    }
+
+    async fn renew(&self, world: &World, private: Option<&Private>) -> Result<Renewed, ProviderError> {
+        let name = private.and_then(|p| p.text().split('#').next()).unwrap_or_default();
+        let text = Self::next(world, "renew", name)?;
+        Ok(Renewed { private: Some(Private::new(text)), renew_after: Some(Duration::from_millis(20)) })
+    }
+
+    async fn close(&self, world: &World, private: Option<&Private>) -> Result<(), ProviderError> {
+        Self::call(world, "close", private.map(Private::text).unwrap_or_default())
+    }
+}
+
+/// Reads what it was asked for.
+struct Mirror;
+
+#[async_trait]
+impl DataSource<World> for Mirror {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            name: "world_mirror",
+            version: 0,
+            doc: "A mirror.",
+            example: "data \"world_mirror\" \"x\" { value = \"x\" }",
+            protected: false,
+            schema: Schema::of([Attribute::required("value", Type::String, "A value.")]),
+        }
+    }
+
+    async fn read(&self, _: &World, config: &Value, _: &Services) -> Result<Value, ProviderError> {
+        Ok(config.clone())
+    }
+}
+
+/// A session that was configured with a token says when it ends.
+struct Tracked(TypedSession<World>);
+
+#[async_trait]
+impl Session for Tracked {
+    async fn observe(&self, requests: Vec<ObserveRequest>) -> Vec<Result<Observation, ProviderError>> {
+        self.0.observe(requests).await
+    }
+
+    async fn preview(&self, request: PreviewRequest) -> Result<PreviewResponse, ProviderError> {
+        self.0.preview(request).await
+    }
+
+    async fn apply(&self, operations: Vec<OperationRequest>) -> Vec<Outcome> {
+        self.0.apply(operations).await
+    }
+
+    async fn read(&self, ty: &str, config: &Value) -> Result<Value, ProviderError> {
+        self.0.read(ty, config).await
+    }
+
+    async fn close(&self) {
+        self.0.client().state().log.push("session ends".into());
+    }
+}
+
 struct Fake {
     world: World,
     registry: Arc<Registry<World>>,
@@ -148,8 +269,13 @@ struct Fake {
 
 /// The provider `world`; its configuration has one attribute.
 pub(crate) fn provider(world: &World) -> Arc<dyn Provider> {
-    let config = Schema::of([Attribute::optional("endpoint", Type::String, "Where it is.")]);
-    let registry = Registry::new("world", "A world in memory.", config, 4, vec![Box::new(Object)], Vec::new());
+    let config = Schema::of([
+        Attribute::optional("endpoint", Type::String, "Where it is."),
+        Attribute::optional("token", Type::String, "What opens it.").sensitive(),
+    ]);
+    let (objects, mirrors) = (Box::new(Object), Box::new(Mirror));
+    let registry = Registry::new("world", "A world in memory.", config, 4, vec![objects], vec![mirrors]);
+    let registry = registry.ephemeral(vec![Box::new(Lease)]);
     Arc::new(Fake { world: world.clone(), registry: Arc::new(registry) })
 }
 
@@ -168,6 +294,11 @@ impl Provider for Fake {
             Some(name) => self.world.state().others.entry(name.to_owned()).or_default().clone(),
             None => self.world.clone(),
         };
-        Ok(Arc::new(TypedSession::new(self.registry.clone(), world, None, services.clone())))
+        let token = config.get_str("token");
+        if let Some(token) = token {
+            world.state().log.push(format!("session with {token}"));
+        }
+        let session = TypedSession::new(self.registry.clone(), world, None, services.clone());
+        Ok(if token.is_some() { Arc::new(Tracked(session)) } else { Arc::new(session) })
     }
 }

@@ -1,5 +1,6 @@
 //! Whole runs over a world in memory and a real local state: configuration in, text out.
 
+mod ephemeral;
 mod fake;
 mod order;
 mod refactoring;
@@ -9,7 +10,7 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mesh_lang::functions::Context;
@@ -20,7 +21,7 @@ use mesh_state::{LocalBackend, LockInfo};
 
 use crate::conform::Reviewed;
 use crate::stage::{Approval, Approver, Finished, Run};
-use crate::{Cancel, Engine, Input, Inputs, Options, Planning, Silent};
+use crate::{Cancel, Engine, Event, Input, Inputs, Options, Planning, Sink};
 
 struct Memory(BTreeMap<PathBuf, String>);
 
@@ -34,10 +35,27 @@ impl Files for Memory {
     }
 }
 
+/// Keeps the debug texts of events.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
+
+impl Heard {
+    pub(crate) fn texts(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Sink for Heard {
+    fn event(&self, event: Event) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{event:?}"));
+    }
+}
+
 /// A world with a state in a temporary folder.
 pub(crate) struct Bed {
     folder: tempfile::TempDir,
     pub(crate) world: fake::World,
+    pub(crate) heard: Heard,
     runtime: tokio::runtime::Runtime,
     pub(crate) inputs: Inputs,
     pub(crate) options: Options,
@@ -76,6 +94,7 @@ impl Bed {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
             world: fake::World::default(),
+            heard: Heard::default(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime"),
             inputs: Inputs::new(),
             options: Options::default(),
@@ -98,7 +117,7 @@ impl Bed {
         let services =
             Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };
         let providers = vec![mesh_provider_builtin::provider(), fake::provider(&self.world)];
-        let engine = Engine::new(providers, services, Arc::new(Silent));
+        let engine = Engine::new(providers, services, Arc::new(self.heard.clone()));
         let backend = LocalBackend::new(self.folder.path().join("mesh.state"));
         let context = Context { plan_timestamp: "2026-01-01T00:00:00Z".into(), ..Context::new(self.folder.path()) };
         let run = Run {
