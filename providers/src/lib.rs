@@ -28,9 +28,8 @@ mod tests {
         for provider in super::all() {
             let schema = provider.schema();
             assert!(names.insert(schema.name), "two providers are called {}", schema.name);
-            for (kind, name) in
-                schema.resources.keys().map(|n| ("resource", *n)).chain(schema.data.keys().map(|n| ("data", *n)))
-            {
+            let kinds = [("resource", &schema.resources), ("data", &schema.data), ("ephemeral", &schema.ephemeral)];
+            for (kind, name) in kinds.iter().flat_map(|(kind, types)| types.keys().map(move |n| (*kind, *n))) {
                 assert!(types.insert((kind, name)), "two providers have the {kind} type {name}");
                 let own = name.strip_prefix(schema.name).is_some_and(|rest| rest.starts_with('_'));
                 assert!(own || schema.name == "builtin", "{name} does not start with {}_", schema.name);

@@ -11,6 +11,9 @@ mod files;
 mod gate;
 mod local_file;
 mod local_file_data;
+mod random;
+mod random_bytes;
+mod random_password;
 mod state_only;
 mod tcp_probe;
 mod terraform_data;
@@ -36,10 +39,10 @@ struct Builtin(Arc<Registry<Client>>);
 
 /// The provider; `builtin` needs no block in the configuration.
 pub fn provider() -> Arc<dyn Provider> {
-    Arc::new(Builtin(Arc::new(Registry::new(
+    let registry = Registry::new(
         "builtin",
-        "Data kept in state, local files, gates, verified artifacts, certificate chains and probes: whatever needs no \
-         system but this machine.",
+        "Data kept in state, local files, gates, verified artifacts, certificate chains, probes and random secrets: \
+         whatever needs no system but this machine.",
         Schema::default(),
         64,
         vec![Box::new(gate::Gate), Box::new(local_file::LocalFile), Box::new(terraform_data::TerraformData)],
@@ -49,7 +52,10 @@ pub fn provider() -> Arc<dyn Provider> {
             Box::new(local_file_data::LocalFileData),
             Box::new(tcp_probe::TcpProbe),
         ],
-    ))))
+    );
+    let registry =
+        registry.ephemeral(vec![Box::new(random_bytes::RandomBytes), Box::new(random_password::RandomPassword)]);
+    Arc::new(Builtin(Arc::new(registry)))
 }
 
 #[async_trait]

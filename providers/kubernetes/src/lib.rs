@@ -12,6 +12,7 @@ mod cluster;
 mod config;
 mod data;
 mod decide;
+mod ephemeral;
 mod equality;
 mod error;
 mod immutable;
@@ -46,14 +47,15 @@ pub fn provider() -> Arc<dyn Provider> {
 }
 
 fn kubernetes() -> Kubernetes {
-    Kubernetes(Arc::new(Registry::new(
+    let registry = Registry::new(
         "kubernetes",
         "Objects of a Kubernetes cluster, by server-side apply. One `provider` block is one cluster; the cluster is always named, never guessed.",
         config::schema(),
         CONCURRENCY,
         resources::all(),
         data::all(),
-    )))
+    );
+    Kubernetes(Arc::new(registry.ephemeral(ephemeral::all())))
 }
 
 impl Kubernetes {

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod data;
+mod ephemeral;
 mod errors;
 mod many;
 mod ownership;

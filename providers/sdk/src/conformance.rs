@@ -15,7 +15,7 @@ use mesh_model::{Address, Fingerprinter, Mode, ModulePath, ResourceSchema, Value
 
 use crate::marks::mark_sensitive;
 use crate::{
-    IdentityHint, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PlanRequest,
+    IdentityHint, Observation, ObserveRequest, Observed, OnExisting, Opened, OperationRequest, Outcome, PlanRequest,
     PlanResponse, PreviewRequest, PreviewResponse, Provider, Session, Verdict,
 };
 
@@ -72,6 +72,48 @@ pub async fn run(provider: &dyn Provider, session: &dyn Session, case: &Case) ->
         return Err(format!("{}: the canary secret shows in a debug text", case.ty));
     }
     result.map_err(|e| format!("{}: {e}", case.ty))
+}
+
+/// Opens an ephemeral object (attributes that are not given may be left out). What must hold: the schema is
+/// legal; the value has its shape, is wholly known, and repeats what was configured; `canary` and what is
+/// sensitive show in no debug text. The caller closes it.
+pub async fn open(
+    provider: &dyn Provider,
+    session: &dyn Session,
+    ty: &str,
+    config: &Value,
+    canary: Option<&str>,
+) -> Result<Opened, String> {
+    let schema = provider.schema().ephemeral.get(ty).ok_or_else(|| format!("no ephemeral type {ty}"))?;
+    legal(schema)?;
+    let values = schema.schema.attributes.iter().map(|a| {
+        let given = config.get(a.name).filter(|v| !v.is_null()).cloned();
+        let value = given.or_else(|| a.default.clone()).unwrap_or_else(|| Value::null(a.ty.clone()));
+        mesh_model::convert::convert(&value, &a.ty).map(|v| (a.name, v)).map_err(|e| format!("{}: {e}", a.name))
+    });
+    let config = Value::object(values.collect::<Result<Vec<_>, String>>()?);
+    let opened = session.open_ephemeral(ty, &config).await.map_err(|e| format!("open failed: {e}"))?;
+    let text = format!("{opened:?} {:?} {:?}", opened.value, opened.private);
+    for attribute in &schema.schema.attributes {
+        let value = opened.value.get(attribute.name).ok_or_else(|| format!("no attribute {}", attribute.name))?;
+        mesh_model::convert::convert(value, &attribute.ty).map_err(|e| format!("{}: {e}", attribute.name))?;
+        if !value.is_wholly_known() {
+            return Err(format!("{} is unknown", attribute.name));
+        }
+        let given = config.get(attribute.name).filter(|v| !v.is_null());
+        if given.is_some_and(|g| !g.same(value)) {
+            return Err(format!("{} is not what was configured", attribute.name));
+        }
+        if let (true, Some(secret)) = (attribute.sensitive, value.as_str())
+            && text.contains(secret)
+        {
+            return Err(format!("{} shows in a debug text", attribute.name));
+        }
+    }
+    match canary {
+        Some(canary) if text.contains(canary) => Err("the canary secret shows in a debug text".into()),
+        _ => Ok(opened),
+    }
 }
 
 fn legal(schema: &ResourceSchema) -> Result<(), String> {

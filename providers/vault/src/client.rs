@@ -8,6 +8,7 @@ use std::fmt;
 use mesh_sdk::ErrorKind;
 use serde_json::{Map, Value as Json};
 use tokio::sync::Semaphore;
+use vaultrs::api::EndpointMiddleware;
 use vaultrs::client::{Client as _, VaultClient};
 
 use crate::cache::{Cache, Names};
@@ -56,6 +57,14 @@ impl Client {
             tables: Cache::default(),
             versions: Cache::default(),
         }
+    }
+
+    /// The same server with another token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        let (http, settings) = (&self.vault.http, &self.vault.settings);
+        let middle = EndpointMiddleware { token: token.to_owned(), ..self.vault.middle.clone() };
+        let http = rustify::clients::reqwest::Client::new(&http.base, http.http.clone());
+        Self::new(VaultClient { http, middle, settings: settings.clone() }, self.retries)
     }
 
     /// The client for typed calls.

@@ -2,7 +2,7 @@
 
 mod capabilities;
 mod health;
-mod kv_secret;
+pub(crate) mod kv_secret;
 
 use mesh_sdk::DataSource;
 

@@ -49,6 +49,11 @@ pub(crate) trait Kind: Send + Sync + 'static {
         schema_plan(request)
     }
 
+    /// Whether only state knows this attribute: the server neither takes it nor gives it.
+    fn is_remembered(&self, _attribute: &str) -> bool {
+        false
+    }
+
     /// What is sensitive because of the content.
     fn mark(&self, values: Value) -> Value {
         values
@@ -93,11 +98,12 @@ pub(crate) fn exists(path: &str) -> Failure {
     )
 }
 
-/// `seen` with the spelling of `desired` where both mean the same, and with the write-only values of `secrets`.
+/// `seen` with the spelling of `desired` where both mean the same, and with the values of `secrets` where the server
+/// gives none.
 fn aligned(kind: &dyn Kind, schema: &Schema, desired: &Value, seen: &Value, secrets: Option<&Value>) -> Value {
     let attributes = schema.attributes.iter().map(|a| {
         let seen = seen.get(a.name).cloned().unwrap_or_else(|| Value::null(a.ty.clone()));
-        let value = if a.write_only {
+        let value = if a.write_only || kind.is_remembered(a.name) {
             secrets.and_then(|s| s.get(a.name)).cloned().unwrap_or(seen)
         } else {
             match desired.get(a.name) {

@@ -2,13 +2,15 @@
 //!
 //! The one decision: an object's path in Vault's API is its identity, and every type is a `Kind` behind one
 //! implementation of the promises (look up in bulk, never take what exists, 403 is never absence). The client is
-//! `vaultrs`; what its types would lose goes raw through the same client. It keeps no secret and renews no token.
+//! `vaultrs`; what its types would lose goes raw through the same client. It keeps no secret,
+//! and renews no token but those that it opened for a run.
 
 mod cache;
 mod client;
 mod config;
 mod connect;
 mod data;
+mod ephemeral;
 mod failure;
 mod fields;
 mod kind;
@@ -25,8 +27,8 @@ use std::sync::Arc;
 
 use mesh_model::{ProviderSchema, Value};
 use mesh_sdk::{
-    Observation, ObserveRequest, OperationRequest, Outcome, PreviewRequest, PreviewResponse, Provider, ProviderError,
-    Registry, Rules, Services, Session, TypedSession, async_trait,
+    Observation, ObserveRequest, Opened, OperationRequest, Outcome, PreviewRequest, PreviewResponse, Private, Provider,
+    ProviderError, Registry, Renewed, Rules, Services, Session, TypedSession, async_trait,
 };
 
 use crate::client::{CONCURRENCY, Client};
@@ -36,7 +38,7 @@ use crate::config::Settings;
 pub fn provider() -> Arc<dyn Provider> {
     const DOC: &str = "Manages Vault and OpenBao. It needs no root token: each type's page names the capabilities that a policy must give, and the policy `default` covers the rest.";
     let registry = Registry::new("vault", DOC, config::schema(), CONCURRENCY, resources::all(), data::all());
-    Arc::new(Vault { registry: Arc::new(registry) })
+    Arc::new(Vault { registry: Arc::new(registry.ephemeral(ephemeral::all())) })
 }
 
 struct Vault {
@@ -83,6 +85,18 @@ impl Session for Open {
 
     async fn read(&self, ty: &str, config: &Value) -> Result<Value, ProviderError> {
         self.0.read(ty, config).await
+    }
+
+    async fn open_ephemeral(&self, ty: &str, config: &Value) -> Result<Opened, ProviderError> {
+        self.0.open_ephemeral(ty, config).await
+    }
+
+    async fn renew_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<Renewed, ProviderError> {
+        self.0.renew_ephemeral(ty, private).await
+    }
+
+    async fn close_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<(), ProviderError> {
+        self.0.close_ephemeral(ty, private).await
     }
 
     async fn close(&self) {

@@ -3,6 +3,7 @@
 
 mod chain;
 mod drift;
+mod ephemeral;
 mod errors;
 mod reading;
 mod speed;

@@ -38,34 +38,39 @@ impl DataSource<Client> for KvSecret {
     }
 
     async fn read(&self, client: &Client, config: &Value, _services: &Services) -> Result<Value, ProviderError> {
-        let (mount, name) = (text(config, "mount"), text(config, "name"));
-        for (attribute, path) in [("mount", mount), ("name", name)] {
-            if let Some(reason) = path_problem(path) {
-                return Err(ProviderError::new(
-                    ErrorKind::Invalid,
-                    "The path of the secret is not valid",
-                    format!("{attribute} {reason}."),
-                )
-                .at(attribute));
-            }
-        }
-        let two = kv::version(client, mount).await? == Some(2);
-        let path = if two { format!("{mount}/data/{name}") } else { format!("{mount}/{name}") };
-        let found = client.read(&path).await?;
-        let data = found.as_ref().map(|f| if two { &f["data"] } else { f }).filter(|d| d.is_object());
-        let Some(data) = data else {
-            let detail = format!("There is no secret at {path:?}, or its newest version is deleted.");
-            return Err(ProviderError::new(ErrorKind::Missing, "The secret does not exist", detail).at("name"));
-        };
-        let version = found.as_ref().and_then(|f| f["metadata"]["version"].as_i64()).filter(|_| two);
-        let text = |v: &Json| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-        let fields = data.as_object().into_iter().flatten().map(|(k, v)| (k.as_str(), Value::string(text(v))));
-        Ok(Value::object([
-            ("mount", Value::string(mount)),
-            ("name", Value::string(name)),
-            ("data", Value::map(Type::String, fields.collect()).sensitive()),
-            ("kv_version", Value::number(if two { 2 } else { 1 })),
-            ("version", version.map_or_else(|| Value::null(Type::Number), Value::number)),
-        ]))
+        read(client, config).await
     }
+}
+
+/// The secret that `mount` and `name` mean, in the shape of the schema.
+pub(crate) async fn read(client: &Client, config: &Value) -> Result<Value, ProviderError> {
+    let (mount, name) = (text(config, "mount"), text(config, "name"));
+    for (attribute, path) in [("mount", mount), ("name", name)] {
+        if let Some(reason) = path_problem(path) {
+            return Err(ProviderError::new(
+                ErrorKind::Invalid,
+                "The path of the secret is not valid",
+                format!("{attribute} {reason}."),
+            )
+            .at(attribute));
+        }
+    }
+    let two = kv::version(client, mount).await? == Some(2);
+    let path = if two { format!("{mount}/data/{name}") } else { format!("{mount}/{name}") };
+    let found = client.read(&path).await?;
+    let data = found.as_ref().map(|f| if two { &f["data"] } else { f }).filter(|d| d.is_object());
+    let Some(data) = data else {
+        let detail = format!("There is no secret at {path:?}, or its newest version is deleted.");
+        return Err(ProviderError::new(ErrorKind::Missing, "The secret does not exist", detail).at("name"));
+    };
+    let version = found.as_ref().and_then(|f| f["metadata"]["version"].as_i64()).filter(|_| two);
+    let text = |v: &Json| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+    let fields = data.as_object().into_iter().flatten().map(|(k, v)| (k.as_str(), Value::string(text(v))));
+    Ok(Value::object([
+        ("mount", Value::string(mount)),
+        ("name", Value::string(name)),
+        ("data", Value::map(Type::String, fields.collect()).sensitive()),
+        ("kv_version", Value::number(if two { 2 } else { 1 })),
+        ("version", version.map_or_else(|| Value::null(Type::Number), Value::number)),
+    ]))
 }

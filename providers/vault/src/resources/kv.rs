@@ -3,7 +3,7 @@
 //! The one decision: each value of `data` is sensitive by itself, so that a plan names the keys that change and state
 //! has one fingerprint a key, while no value is shown. Whether a mount is version 1 or 2 is asked, never guessed.
 
-use mesh_model::{Type, Value};
+use mesh_model::{Attribute, Type, Value};
 use mesh_sdk::{ErrorKind, Problem};
 use serde_json::{Map, Value as Json, json};
 
@@ -11,12 +11,43 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::names;
 
+/// The attributes for what a secret holds.
+pub(super) fn content() -> [Attribute; 3] {
+    [
+        Attribute::optional("data", Type::map(Type::String), "Keys and values; every value is sensitive. Either this or `data_wo`."),
+        Attribute::optional(
+            "data_wo",
+            Type::map(Type::String),
+            "Keys and values that only Vault keeps: they may be ephemeral, and what Vault holds is not compared. Give a new `data_wo_version` to write them again.",
+        )
+        .write_only(),
+        Attribute::optional(VERSION, Type::Number, "Any number; a new one writes `data_wo` again."),
+    ]
+}
+
+/// What tells that `data_wo` is to be written again.
+pub(super) const VERSION: &str = "data_wo_version";
+
 pub(super) fn validate(config: &Value) -> Vec<Problem> {
     let mut problems = names::check(config, &["mount", "name"], &[]);
-    if config.get("data").and_then(Value::as_fields).is_some_and(mesh_model::Fields::is_empty) {
-        problems.push(Problem::at("data", "A secret has at least one key."));
+    let given = |name: &str| config.get(name).is_some_and(|v| !v.is_null());
+    match (given("data"), given("data_wo")) {
+        (true, true) => problems.push(Problem::at("data_wo", "Give either data or data_wo, not both.")),
+        (false, false) => problems.push(Problem::at("data", "A secret has data, or data_wo.")),
+        _ => {}
+    }
+    for name in ["data", "data_wo"] {
+        if config.get(name).and_then(Value::as_fields).is_some_and(mesh_model::Fields::is_empty) {
+            problems.push(Problem::at(name, "A secret has at least one key."));
+        }
     }
     problems
+}
+
+/// What may be known of the content: nothing where only Vault keeps it.
+pub(super) fn known(json: &Json, hint: Option<&Value>) -> Value {
+    let hidden = hint.and_then(|h| h.get("data")).is_some_and(Value::is_null);
+    if hidden { Value::null(Type::map(Type::String)) } else { data(json) }
 }
 
 /// Every value of `data` sensitive.
@@ -30,14 +61,15 @@ pub(super) fn mark(values: Value) -> Value {
     }
 }
 
-/// The JSON of `data`.
+/// The JSON of `data`, or of `data_wo`.
 pub(super) fn body(values: &Value) -> Json {
-    let fields = values.get("data").and_then(Value::as_fields).into_iter().flat_map(|f| f.iter());
+    let content = values.get("data").filter(|d| !d.is_null()).or_else(|| values.get("data_wo"));
+    let fields = content.and_then(Value::as_fields).into_iter().flat_map(|f| f.iter());
     Json::Object(fields.map(|(k, v)| (k.to_string(), json!(v.as_str().unwrap_or_default()))).collect::<Map<_, _>>())
 }
 
 /// `data` from JSON; what is no text is given as its JSON.
-pub(super) fn data(json: &Json) -> Value {
+fn data(json: &Json) -> Value {
     let text = |v: &Json| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
     let fields = json.as_object().into_iter().flatten();
     Value::map(Type::String, fields.map(|(k, v)| (k.as_str(), Value::string(text(v)).sensitive())).collect())

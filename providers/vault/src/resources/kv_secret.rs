@@ -21,11 +21,14 @@ impl Kind for KvSecret {
             version: 0,
             doc: "A secret in a KV mount of version 1, whole. State keeps fingerprints of its values only.\n\nNeeds `create`, `update`, `read` and `delete` on `<mount>/<name>`; with `list` on the folder around it new secrets are looked up with one call.",
             example: "resource \"vault_kv_secret\" \"hsm\" {\n  mount = \"asm-c1\"\n  name  = \"hsm\"\n  data  = { PIN = \"1234\" }\n}\n",
-            schema: Schema::of([
-                Attribute::required("mount", Type::String, "Path of the mount.").force_new(),
-                Attribute::required("name", Type::String, "Path inside the mount.").force_new(),
-                Attribute::required("data", Type::map(Type::String), "Keys and values; every value is sensitive."),
-            ]),
+            schema: Schema::of(
+                [
+                    Attribute::required("mount", Type::String, "Path of the mount.").force_new(),
+                    Attribute::required("name", Type::String, "Path inside the mount.").force_new(),
+                ]
+                .into_iter()
+                .chain(kv::content()),
+            ),
             protected: false,
         }
     }
@@ -36,6 +39,10 @@ impl Kind for KvSecret {
 
     fn path(&self, values: &Value) -> Option<String> {
         Some(format!("{}/{}", values.get_str("mount")?, values.get_str("name")?))
+    }
+
+    fn is_remembered(&self, attribute: &str) -> bool {
+        attribute == kv::VERSION
     }
 
     fn mark(&self, values: Value) -> Value {
@@ -58,7 +65,7 @@ impl Kind for KvSecret {
         Ok(Some(Value::object([
             ("name", Value::string(name)),
             ("mount", Value::string(mount)),
-            ("data", kv::data(&data)),
+            ("data", kv::known(&data, hint)),
         ])))
     }
 

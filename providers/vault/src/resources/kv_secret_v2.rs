@@ -24,17 +24,16 @@ impl Kind for KvSecretV2 {
             version: 0,
             doc: "A secret in a KV mount of version 2. State keeps fingerprints of its values only. Deleting it removes all its versions.\n\nNeeds `create`, `update` and `read` on `<mount>/data/<name>`, `create`, `update`, `delete` on `<mount>/metadata/<name>`; with `list` on the folder around it (below `<mount>/metadata/`) new secrets are looked up with one call.",
             example: "resource \"vault_kv_secret_v2\" \"app\" {\n  mount = \"apps\"\n  name  = \"mesh/app\"\n  data  = { password = \"from a variable\" }\n}\n",
-            schema: Schema::of([
+            schema: Schema::of(kv::content().into_iter().chain([
                 Attribute::required("mount", Type::String, "Path of the mount.").force_new(),
                 Attribute::required("name", Type::String, "Path inside the mount, without `data/`.").force_new(),
-                Attribute::required("data", Type::map(Type::String), "Keys and values; every value is sensitive."),
                 Attribute::optional(
                     "custom_metadata",
                     Type::map(Type::String),
                     "Text about the secret, not secret itself.",
                 ),
                 Attribute::computed("version", Type::Number, "The newest version.").volatile(),
-            ]),
+            ])),
             protected: false,
         }
     }
@@ -50,6 +49,10 @@ impl Kind for KvSecretV2 {
     fn same(&self, attribute: &str, a: &Value, b: &Value) -> bool {
         let none = |v: &Value| v.is_null() || v.as_fields().is_some_and(mesh_model::Fields::is_empty);
         attribute == "custom_metadata" && none(a) && none(b)
+    }
+
+    fn is_remembered(&self, attribute: &str) -> bool {
+        attribute == kv::VERSION
     }
 
     fn mark(&self, values: Value) -> Value {
@@ -75,7 +78,7 @@ impl Kind for KvSecretV2 {
         Ok(Some(Value::object([
             ("name", Value::string(name)),
             ("mount", Value::string(mount)),
-            ("data", kv::data(&found["data"])),
+            ("data", kv::known(&found["data"], hint)),
             ("custom_metadata", text_map(&metadata["custom_metadata"])),
             ("version", Value::number(metadata["version"].as_i64().unwrap_or_default())),
         ])))
@@ -109,7 +112,8 @@ impl Kind for KvSecretV2 {
             _ => true,
         };
         let mut warnings = Vec::new();
-        if differs("data") {
+        let fixed = after.get("data_wo").is_some_and(|d| !d.all_marks().ephemeral());
+        if differs("data") || differs(kv::VERSION) || fixed && differs("data_wo") {
             let seen = before.get("version").and_then(Value::as_i64).unwrap_or_default();
             warnings = write(client, path, after, seen).await.map_err(|mut failure| {
                 if failure.words.contains("check-and-set") {

@@ -284,7 +284,7 @@ async fn another_spelling_is_no_change() {
 fn examples_name_what_the_schema_has() {
     let provider = provider();
     let schema = provider.schema();
-    for (kind, types) in [("resource", &schema.resources), ("data", &schema.data)] {
+    for (kind, types) in [("resource", &schema.resources), ("data", &schema.data), ("ephemeral", &schema.ephemeral)] {
         for (name, ty) in types {
             let body = hcl_edit::parser::parse_body(ty.example).unwrap_or_else(|e| panic!("{name}: {e}"));
             let block = body.blocks().next().unwrap_or_else(|| panic!("{name}: no block"));
