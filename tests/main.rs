@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod commands;
+mod ephemeral;
 mod house;
 mod onprem;
 mod quickstart;

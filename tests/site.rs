@@ -497,7 +497,8 @@ haproxy = {{
     }
 }
 
-fn scan(folder: &Path, secrets: &[String]) {
+/// None of `secrets` is in a file of `folder`.
+pub(crate) fn scan(folder: &Path, secrets: &[String]) {
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -511,6 +512,7 @@ fn scan(folder: &Path, secrets: &[String]) {
     }
 }
 
-fn certificate(path: &Path) -> reqwest::Certificate {
+/// The certificate in a file.
+pub(crate) fn certificate(path: &Path) -> reqwest::Certificate {
     reqwest::Certificate::from_pem(&std::fs::read(path).expect("reads")).expect("a certificate")
 }

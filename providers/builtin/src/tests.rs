@@ -4,6 +4,7 @@ mod artifacts;
 mod files;
 mod gates;
 mod lives;
+mod random;
 
 use std::path::Path;
 use std::sync::Arc;
