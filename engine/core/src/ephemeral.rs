@@ -16,6 +16,9 @@ use crate::live::Subject;
 use crate::plan::{check, code};
 use crate::world::{Expansion, Repetition, World, address, aggregate, expand};
 
+/// A session, if there is one yet.
+pub(crate) type Found = Result<Option<Arc<dyn Session>>, Diagnostics>;
+
 /// A block that is to be opened.
 pub(crate) struct Opening<'o, 'c> {
     /// The engine.
@@ -29,7 +32,7 @@ pub(crate) struct Opening<'o, 'c> {
     /// The block.
     pub(crate) block: &'o Resource,
     /// The provider's session for an instance, by the module instance; `None` while its key is unknown.
-    pub(crate) session: &'o dyn Fn(usize, &Repetition) -> Result<Option<Arc<dyn Session>>, Diagnostics>,
+    pub(crate) session: &'o dyn Fn(usize, &Repetition) -> Found,
     /// Whether this is an apply: everything that is needed is known then.
     pub(crate) applying: bool,
     /// Whether something that it depends on changes first.
