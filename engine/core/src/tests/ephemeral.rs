@@ -312,7 +312,7 @@ fn it_flows_into_nothing_that_is_stored() {
         ),
         ("data \"world_mirror\" \"x\" {\n value = ephemeral.world_lease.a.token\n}", "plan::ephemeral_stored"),
         ("output \"x\" {\n value = ephemeral.world_lease.a.token\n}", "plan::output_ephemeral"),
-        ("output \"x\" {\n value = ephemeral.world_lease.a.token\n ephemeral = true\n}", "plan::output_ephemeral"),
+        ("output \"x\" {\n value = ephemeral.world_lease.a.token\n ephemeral = true\n}", "lang::output"),
         (
             "resource \"world_object\" \"x\" {\n name = \"x\"\n count = ephemeral.world_lease.a.token == \"\" ? 1 : 0\n}",
             "lang::count",
