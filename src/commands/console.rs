@@ -3,12 +3,13 @@
 //! The one decision: values are those of a plan that does not look outside. At a terminal each line is
 //! answered; from a pipe every line is evaluated and the last result printed, as Terraform does.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Read as _, Write};
 use std::sync::Arc;
 
 use clap::ArgAction;
 use mesh_core::{Options, Planning, Silent};
 use mesh_lang::functions::Context;
+use mesh_lang::limits::MAX_SOURCE;
 use mesh_lang::{Scope, Subject, parse_expression};
 use mesh_model::{Diagnostic, Diagnostics, Span, Value};
 
@@ -45,6 +46,7 @@ fn answer(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
     ui.report(&planning.diagnostics);
     let terminal = std::io::stdin().is_terminal();
     let (mut text, mut last, mut failed) = (String::new(), None, Diagnostics::new());
+    let mut brackets = Brackets::default();
     let mut input = std::io::stdin().lock();
     loop {
         if terminal {
@@ -52,14 +54,16 @@ fn answer(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
             let _ = screen.write_all(if text.is_empty() { b"> " } else { b": " }).and_then(|()| screen.flush());
         }
         let mut line = String::new();
-        let read = input.read_line(&mut line).map_err(Failure::from)?;
+        let room = (MAX_SOURCE - text.len().min(MAX_SOURCE)) as u64;
+        let read = (&mut input).take(room).read_line(&mut line).map_err(Failure::from)?;
         if read == 0 && text.trim().is_empty() {
             break;
         }
         text.push_str(&line);
-        if read > 0 && open(&text) {
+        if read > 0 && brackets.open(&line) {
             continue;
         }
+        brackets = Brackets::default();
         let whole = std::mem::take(&mut text);
         match whole.trim() {
             "" => continue,
@@ -86,19 +90,28 @@ fn evaluate(ui: &mut Ui, planning: &Planning<'_>, text: &str) -> Result<Value, D
     expr.eval(&Declared { inner: &planning.world.scope(0, 0), planning })
 }
 
-/// Whether brackets are still open, so that the expression goes on in the next line.
-fn open(text: &str) -> bool {
-    let (mut depth, mut quoted, mut chars) = (0_i64, false, text.chars());
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' if quoted => drop(chars.next()),
-            '"' => quoted = !quoted,
-            '(' | '[' | '{' if !quoted => depth += 1,
-            ')' | ']' | '}' if !quoted => depth -= 1,
-            _ => {}
+/// What is open in the lines of an expression so far.
+#[derive(Default)]
+struct Brackets {
+    depth: i64,
+    quoted: bool,
+}
+
+impl Brackets {
+    /// Whether brackets are still open after a further line, so that the expression goes on in the next.
+    fn open(&mut self, line: &str) -> bool {
+        let mut chars = line.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\\' if self.quoted => drop(chars.next()),
+                '"' => self.quoted = !self.quoted,
+                '(' | '[' | '{' if !self.quoted => self.depth += 1,
+                ')' | ']' | '}' if !self.quoted => self.depth -= 1,
+                _ => {}
+            }
         }
+        self.depth > 0
     }
-    depth > 0
 }
 
 /// The root module's scope, in which a name that nothing declares is an error.
@@ -129,8 +142,13 @@ mod tests {
 
     #[test]
     fn open_brackets_ask_for_more() {
-        assert!(open("{ a = ["));
-        assert!(!open("[1]"));
-        assert!(!open("\"[\\\"\""));
+        let open = |lines: &[&str]| {
+            let mut brackets = Brackets::default();
+            lines.iter().map(|line| brackets.open(line)).last()
+        };
+        assert_eq!(open(&["{ a = ["]), Some(true));
+        assert_eq!(open(&["[1]"]), Some(false));
+        assert_eq!(open(&["\"[\\\"\""]), Some(false));
+        assert_eq!(open(&["[\n", "1,\n", "2]\n"]), Some(false));
     }
 }
