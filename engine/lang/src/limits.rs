@@ -51,6 +51,7 @@ fn error(summary: &'static str, detail: String, span: Span) -> Diagnostics {
 
 /// Whether a value that was made here may be handed on.
 pub(crate) fn fits(value: &Value, span: Span) -> Result<(), Diagnostics> {
+    grown(value.size(), span)?;
     if value.depth() > MAX_DEPTH {
         let detail = format!(
             "This value has more than {MAX_DEPTH} levels of lists and objects in each other. Take only the parts that \
@@ -58,7 +59,7 @@ pub(crate) fn fits(value: &Value, span: Span) -> Result<(), Diagnostics> {
         );
         return Err(error("Value nested too deeply", detail, span));
     }
-    grown(value.size(), span)
+    Ok(())
 }
 
 /// Whether what is being put together may grow on.
@@ -94,4 +95,81 @@ pub(crate) fn too_long(span: Span) -> Diagnostics {
 /// What walking a value costs in steps.
 pub(crate) fn cost(value: &Value) -> u64 {
     value.size() as u64 / 1024
+}
+
+/// What a function that gave this value has done for it: its parts may be shared, they themselves are not.
+pub(crate) fn cost_of_making(value: &Value) -> u64 {
+    let text = value.as_str().map_or(0, str::len) / 64;
+    let parts = value.as_items().map_or(0, |i| i.len()) + value.as_fields().map_or(0, mesh_model::Fields::len);
+    (text + parts / 4) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::{Env, TestScope, show};
+    use mesh_model::Sources;
+
+    /// The answer of an expression that has so many steps.
+    fn answer(text: &str, steps: u64) -> String {
+        let mut sources = Sources::default();
+        let expr = crate::parse_expression(text, "test", &mut sources).expect(text);
+        let scope = TestScope::new();
+        let mut env = Env::new(Some(&scope));
+        env.left = steps;
+        match env.eval(expr.node()) {
+            Ok(value) => show(&value).chars().take(40).collect(),
+            Err(errors) => errors.iter().map(|d| d.summary).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// Each ends within the steps that it is given, and not within fewer.
+    #[test]
+    fn steps_are_counted_wherever_time_goes() {
+        let range = "range(1000)";
+        for (text, steps, expected) in [
+            (format!("length([for a in {range}: length([for b in {range}: a])])"), 1_500_000, "1000"),
+            (format!("length([for a in {range}: a if false])"), 3_000, "0"),
+            (format!("length(\"%{{ for a in {range} }}%{{ endfor }}\")"), 1_400, "0"),
+            (format!("alltrue([for a in {range}: contains({range}, a)])"), 400_000, "true"),
+            ("length([for a in range(100): jsonencode(local.big)])".to_owned(), 150_000, "100"),
+            ("alltrue([for a in range(100): local.big == local.big])".to_owned(), 150_000, "true"),
+            ("length([for a in range(100): true ? local.big : null])".to_owned(), 140_000, "100"),
+            ("length([for a in range(10): [for b in local.big: { x = b }][*].x])".to_owned(), 600_000, "10"),
+            (
+                format!(
+                    "length([for a in {range}: templatestring(\"$${{length([for b in l: b])}}\", {{ l = {range} }})])"
+                ),
+                2_000_000,
+                "1000",
+            ),
+        ] {
+            assert_eq!(answer(&text, steps), expected, "{text}");
+            let few = answer(&text, steps / 10);
+            assert!(few == "Evaluation takes too long" || few == "Function call failed", "{text}: {few}");
+        }
+    }
+
+    #[test]
+    fn out_of_steps_is_no_error_to_try_around() {
+        let slow = "length([for a in range(1000): [for b in range(1000): b]])";
+        assert_eq!(answer(&format!("try({slow}, 1)"), 10_000), "Evaluation takes too long");
+        assert_eq!(answer(&format!("[{slow}, {slow}, {slow}]"), 10_000), "Evaluation takes too long");
+    }
+
+    #[test]
+    fn sizes_are_looked_at_where_values_are_made() {
+        for expression in [
+            "[for a in range(1000): local.big]",
+            "{ for a in range(1000): a => local.big }",
+            "{ for a in range(1000): \"k\" => local.big... }",
+            "[for l in [[for a in range(100): local.big]]: [l, l, l]]",
+            "[for l in [[for a in range(100): local.big]]: { a = l, b = l, c = l }]",
+            "[for l in [[for a in range(100): local.big]]: concat(l, l, l)]",
+            "[for t in [jsonencode(local.big)]: \"%{ for a in range(1000) }${t}${t}%{ endfor }\"]",
+            "[for t in [jsonencode(local.big)]: [for a in range(1000): \"${t}${t}${t}\"]]",
+        ] {
+            assert_eq!(answer(expression, MAX_STEPS), "Value too large", "{expression}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Env<'s> {
     /// Values of `for` variables and `dynamic` iterators.
     pub(crate) slots: Vec<Value>,
     /// Steps until evaluating is given up.
-    pub(super) left: u64,
+    pub(crate) left: u64,
 }
 
 pub(super) type Outcome = Result<Value, Diagnostics>;
@@ -236,7 +236,7 @@ impl<'s> Env<'s> {
         } else {
             call.function.call(scope.functions(), &args)
         };
-        self.count(result.as_ref().ok().and_then(Value::as_str).map_or(0, |text| text.len() as u64 / 64), span)?;
+        self.count(result.as_ref().map_or(0, limits::cost_of_making), span)?;
         result.map(|v| v.mark(marks)).map_err(|error| {
             let argument = error.argument.filter(|i| *i < call.args.len());
             let secret = args.iter().any(|a| a.all_marks().sensitive() || a.all_marks().ephemeral());
@@ -264,6 +264,7 @@ impl<'s> Env<'s> {
                     return Ok(Value::unknown(Type::Dynamic).mark(value.all_marks()));
                 }
                 Ok(value) => return Ok(value),
+                Err(errors) if self.left == 0 => return Err(errors),
                 Err(errors) => reasons.extend(errors.0.into_iter().map(|d| d.detail)),
             }
         }

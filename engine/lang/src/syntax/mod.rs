@@ -27,7 +27,7 @@ use scan::template_marks;
 pub(crate) use scan::{Broken, scan};
 
 /// The parser admits 64 levels of nesting; a debug build needs up to 4 MiB for them.
-const STACK: usize = 16 << 20;
+const STACK: usize = 8 << 20;
 /// How deep a broken piece is cut again.
 const MAX_CUTS: usize = 16;
 

@@ -195,6 +195,17 @@ impl<'t> Scanner<'t> {
                 self.at += 1;
             }
             b'<' if rest.starts_with(b"<<") => self.heredoc_start(),
+            b'.' if self.begins_item() => {
+                return Err(Broken {
+                    summary: "Invalid syntax",
+                    detail:
+                        "A line cannot start with a dot: the expression before it ended with its line. Put both on \
+                             one line, or the whole in parentheses."
+                            .into(),
+                    range: self.at..self.at + 1,
+                    related: None,
+                });
+            }
             b',' | b'=' | b'?' | b'+' | b'*' | b'.' => {
                 self.marks += 1;
                 self.at += 1;
@@ -202,6 +213,15 @@ impl<'t> Scanner<'t> {
             _ => self.at += 1,
         }
         Ok(())
+    }
+
+    /// Whether an item of a block or object begins here: the parser goes on with the one before.
+    fn begins_item(&self) -> bool {
+        let Some(Frame::Bracket(b'{', open)) = self.stack.last() else { return false };
+        let before = |at: usize| self.bytes[..at].trim_ascii_end();
+        let line_start = self.bytes[before(self.at).len()..self.at].contains(&b'\n');
+        let sequence = *open > 0 && matches!(self.bytes[open - 1], b'$' | b'%');
+        line_start && !sequence && !self.bytes[open + 1..].trim_ascii_start().starts_with(b"for")
     }
 
     fn skip_line(&mut self) {
