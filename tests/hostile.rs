@@ -141,9 +141,44 @@ fn nesting_in_values_and_in_the_console() {
         write(folder, "main.mesh.hcl", "locals {}\n");
         bounded(folder, &["console"], &format!("{expression}\n"))
     });
-    check([("-var", "[".repeat(MANY), "! Unclosed bracket")], |folder, expression| {
+    check([("-var", "[".repeat(MANY), "! Invalid value for a variable")], |folder, expression| {
         write(folder, "main.mesh.hcl", "variable \"a\" {\n  type = list(any)\n}\n");
         bounded(folder, &["plan", "-input=false", "-var", &format!("a={expression}")], "")
+    });
+}
+
+#[test]
+fn the_same_in_json() {
+    let local = |value: &str| format!("{{\"locals\": {{\"a\": {value}}}}}");
+    let list = |n: usize, item: &str| format!("[{}{item}]", format!("{item},").repeat(n));
+    let rows = [
+        ("arrays", local(&format!("{}{}", "[".repeat(MANY), "]".repeat(MANY))), "! Too deeply nested"),
+        ("three hundred arrays", local(&format!("{}{}", "[".repeat(300), "]".repeat(300))), "! Too deeply nested"),
+        ("objects", local(&format!("{}1{}", "{\"a\":".repeat(MANY), "}".repeat(MANY))), "! Too deeply nested"),
+        ("templates", local(&format!("\"${{{}1{}}}\"", "[".repeat(MANY), "]".repeat(MANY))), "! Too deeply nested"),
+        ("open arrays", "[".repeat(MANY), "! Too deeply nested"),
+        ("a long text", local(&format!("\"{}\"", "x".repeat(5_000_000))), "No changes. Your infrastructure matches "),
+        ("a long list", local(&list(2_500_000, "1")), "! Too much in one place"),
+        ("a shorter list", local(&list(600_000, "1")), "! Too much in one place"),
+    ];
+    check(rows, |folder, text| {
+        write(folder, "main.mesh.json", text);
+        bounded(folder, &["plan", "-input=false"], "")
+    });
+    let values = |value: &str| format!("{{\"v\": {value}}}");
+    let rows = [
+        ("levels", values(&format!("{}{}", "[".repeat(300), "]".repeat(300))), "! Value nested too deeply"),
+        ("elements", values(&list(2_500_000, "1")), "! Too much in one place"),
+        (
+            "names",
+            format!("{{{}\"v\": 1}}", (0..10_000).map(|i| format!("\"a{i}\": 1, ")).collect::<String>()),
+            "No changes. Your infrastructure matches ",
+        ),
+    ];
+    check(rows, |folder, text| {
+        write(folder, "main.mesh.hcl", "variable \"v\" {}\n");
+        write(folder, "mesh.meshvars.json", text);
+        bounded(folder, &["plan", "-input=false"], "")
     });
 }
 

@@ -29,6 +29,8 @@ pub(crate) const MAX_BLOCKS: usize = 1_000_000;
 pub(crate) const MAX_BROKEN: usize = 20;
 /// The most errors of one file that are kept.
 pub(crate) const MAX_ERRORS: usize = 1000;
+/// The most errors of one expression: each is explained by a look at all of it.
+pub(crate) const MAX_FAILURES: usize = 100;
 /// The most bytes of one source file.
 pub const MAX_SOURCE: usize = 256 << 20;
 /// The most brackets, commas, equals signs and interpolations in one file: each is something to keep.

@@ -9,7 +9,7 @@ use mesh_model::{Diagnostic, Diagnostics, Fields, Kind, Marks, Number, Span, Typ
 
 use super::{Call, Node, Op, Scope, ops};
 use crate::functions::{Context, Steps};
-use crate::limits::{self, MAX_STEPS};
+use crate::limits::{self, MAX_FAILURES, MAX_STEPS};
 
 /// What evaluating one expression needs.
 pub(crate) struct Env<'s> {
@@ -41,7 +41,7 @@ impl<'s> Env<'s> {
     }
 
     /// Counts steps that are about to be done at a place.
-    pub(super) fn count(&mut self, steps: u64, span: Span) -> Result<(), Diagnostics> {
+    pub(crate) fn count(&mut self, steps: u64, span: Span) -> Result<(), Diagnostics> {
         self.left = self.left.saturating_sub(steps);
         if self.left == 0 { Err(limits::too_long(span)) } else { Ok(()) }
     }
@@ -119,7 +119,7 @@ impl<'s> Env<'s> {
                 size += value.size();
                 limits::grown(size, node.span)?;
                 values.push(value);
-            } else if self.left == 0 {
+            } else if self.left == 0 || errors.0.len() >= MAX_FAILURES {
                 break;
             }
         }
@@ -133,7 +133,7 @@ impl<'s> Env<'s> {
         let mut known = true;
         let mut size = 0;
         for (key_node, value_node) in items {
-            if self.left == 0 {
+            if self.left == 0 || errors.0.len() >= MAX_FAILURES {
                 break;
             }
             let key = match &key_node.op {
