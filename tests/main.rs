@@ -1,11 +1,13 @@
 //! End-to-end tests: the binary against real servers.
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
-//! test starts ends with it. What needs no server is in `commands`, `house`, `quickstart`, `usage` and `bad_input`.
+//! test starts ends with it. What needs no server is in `commands`, `house`, `quickstart`, `usage`, `bad_input`
+//! and `hostile`.
 
 mod bad_input;
 mod commands;
 mod ephemeral;
+mod hostile;
 mod house;
 mod onprem;
 mod quickstart;

@@ -6,12 +6,13 @@
 mod complete;
 mod line;
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read as _};
 use std::sync::Arc;
 
 use clap::ArgAction;
 use mesh_core::{Engine, Options, Planning, Silent};
 use mesh_lang::functions::{Context, types};
+use mesh_lang::limits::MAX_SOURCE;
 use mesh_lang::{Scope, Subject, is_unfinished, parse_console};
 use mesh_model::{Diagnostic, Diagnostics, Span, Value};
 
@@ -78,18 +79,31 @@ fn converse(ui: &mut Ui, engine: &Engine, planning: &Planning<'_>) -> Outcome {
     Ok(0)
 }
 
+/// Each line of an unfinished expression is looked at with all before it.
+const MAX_CONTINUED: usize = 256 << 10;
+
 /// Every line of a pipe is evaluated, and the last answer printed.
 fn batch(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
     let (mut text, mut last, mut failed) = (String::new(), String::new(), Diagnostics::new());
     let mut input = std::io::stdin().lock();
     loop {
         let mut line = String::new();
-        let read = input.read_line(&mut line).map_err(Failure::from)?;
+        let room = (MAX_SOURCE - text.len().min(MAX_SOURCE)) as u64;
+        let read = (&mut input).take(room).read_line(&mut line).map_err(Failure::from)?;
         if read == 0 && text.trim().is_empty() {
             break;
         }
         text.push_str(&line);
         if read > 0 && is_unfinished(&text) {
+            if text.len() > MAX_CONTINUED {
+                let detail = format!(
+                    "It has more than {} KiB and is not finished. Put it into a local value.",
+                    MAX_CONTINUED >> 10
+                );
+                return Err(
+                    Diagnostic::error("cli::console", "An expression goes on for too many lines", detail).into()
+                );
+            }
             continue;
         }
         let whole = std::mem::take(&mut text);

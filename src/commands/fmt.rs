@@ -3,10 +3,10 @@
 //! The one decision: exit codes are Terraform's: 3 with `-check` when something would change, 2 when a
 //! file cannot be parsed. A file is replaced whole, or not touched.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::ArgAction;
+use mesh_lang::{Disk, Files as _, read_source};
 use mesh_model::{Diagnostic, Diagnostics, Span};
 use similar::TextDiff;
 
@@ -39,9 +39,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let mut found = Diagnostics::new();
     // Whatever stands behind it, as in the field.
     if args.target.first().is_some_and(|t| t == Path::new("-")) {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
+        let text = read_source(std::io::stdin().lock())
             .map_err(|e| Diagnostic::error("cli::fmt", "Input not readable", format!("Standard input: {e}.")))?;
         let Some(new) = formatted(ui, "<stdin>", &text, &mut found) else {
             ui.report(&found);
@@ -73,12 +71,8 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let mut changed = false;
     for file in &files {
         let shown = file.strip_prefix(".").unwrap_or(file).display().to_string();
-        let text = match std::fs::read(file).map(String::from_utf8) {
-            Ok(Ok(text)) => text,
-            Ok(Err(_)) => {
-                found.push(Diagnostic::error("cli::fmt", "File not readable", format!("{shown} is not UTF-8 text.")));
-                continue;
-            }
+        let text = match Disk.read(file) {
+            Ok(text) => text,
             Err(e) => {
                 found.push(Diagnostic::error("cli::fmt", "File not readable", format!("{shown}: {e}.")));
                 continue;

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use mesh_core::{Input, Inputs};
-use mesh_lang::{Config, parse_values, suggestion};
+use mesh_lang::{Config, parse_values, read_source, suggestion};
 use mesh_model::{Diagnostic, Diagnostics};
 
 use crate::cli::VarSource;
@@ -100,16 +100,9 @@ fn automatic() -> Vec<PathBuf> {
 
 fn read(ui: &mut Ui, config: &Config, file: &Path, inputs: &mut Inputs, found: &mut Diagnostics) {
     let shown = file.display().to_string();
-    let text = match std::fs::read(file).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(_)) => {
-            found.push(Diagnostic::error(
-                "cli::variable_file",
-                "File of variables not readable",
-                format!("{shown} is not UTF-8 text."),
-            ));
-            return;
-        }
+    // A pipe is good here: what decrypts a file may write into one.
+    let text = match std::fs::File::open(file).and_then(read_source) {
+        Ok(text) => text,
         Err(e) => {
             found.push(Diagnostic::error(
                 "cli::variable_file",

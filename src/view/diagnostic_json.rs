@@ -4,12 +4,15 @@ use mesh_model::{Diagnostic, Diagnostics, Severity, Sources, Span};
 use serde_json::{Map, Value as Json, json};
 use unicode_segmentation::UnicodeSegmentation;
 
+/// The most bytes of source in a snippet.
+const MAX_CODE: usize = 4000;
+
 /// The object of one diagnostic.
 pub(crate) fn one(d: &Diagnostic, sources: &Sources) -> Json {
     let mut out = Map::new();
     out.insert("severity".into(), word(d.severity).into());
     out.insert("summary".into(), d.summary.into());
-    out.insert("detail".into(), d.detail.clone().into());
+    out.insert("detail".into(), super::diagnostics::clipped(&d.detail).into());
     out.insert("code".into(), d.code.into());
     if let Some(address) = &d.address {
         out.insert("address".into(), address.to_string().into());
@@ -101,6 +104,11 @@ fn snippet(span: Span, sources: &Sources) -> Option<Json> {
     let from = source.line_starts()[line - 1];
     let last = source.line_column((span.end as usize).saturating_sub(1).max(start)).0;
     let to = source.line_starts().get(last).copied().unwrap_or(source.text.len());
+    let code = source.text.get(from..to)?.trim_end_matches(['\n', '\r']);
+    // A line that is no line, or a place that is half a file.
+    let from =
+        if code.len() > MAX_CODE { source.text.floor_char_boundary(start.saturating_sub(100).max(from)) } else { from };
+    let to = source.text.floor_char_boundary((from + MAX_CODE).min(to));
     let code = source.text.get(from..to)?.trim_end_matches(['\n', '\r']);
     Some(json!({
         "context": context(&source.text, start),

@@ -1,9 +1,11 @@
 //! Diagnostics for people: with the lines of the source they are about.
 //!
 //! The one decision: `miette` draws, over our own sources with their line index (its own search for
-//! lines starts at the first byte for every label). Every diagnostic is shown, errors first as the
-//! engine sorted them, and counted at the end.
+//! lines starts at the first byte for every label). Diagnostics are shown up to [`MOST`], errors first
+//! as the engine sorted them, and counted at the end. Of what is long (a line, a place, a detail) the
+//! beginning is shown: nobody reads the rest, and a terminal is no place for it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use mesh_model::diagnostic::Source;
@@ -14,6 +16,17 @@ use miette::{
 };
 
 use super::style::{BOLD, RED, YELLOW, paint, visible};
+
+/// The most diagnostics that are shown.
+const MOST: usize = 100;
+/// The longest line of source that is drawn, in bytes.
+const MAX_LINE: usize = 1000;
+/// The most lines of a place that are drawn.
+const MAX_LINES: usize = 20;
+/// The most bytes of a detail that are shown.
+const MAX_DETAIL: usize = 4000;
+/// What is shown of a longer line on each side of a place.
+const AROUND: usize = 60;
 
 /// How diagnostics are laid out.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +55,7 @@ pub(crate) fn text(diagnostics: &Diagnostics, sources: &Sources, layout: Layout)
     let handler =
         GraphicalReportHandler::new_themed(theme).with_width(layout.width).with_links(false).with_break_words(false);
     let mut out = String::new();
-    for d in &warnings {
+    for d in warnings.iter().take(MOST) {
         if layout.compact_warnings {
             let place = d.span.map(|s| format!(" ({})", sources.position(s))).unwrap_or_default();
             push!(out, "{} {}{place}\n", paint(YELLOW.bold(), "Warning:"), d.summary);
@@ -50,14 +63,19 @@ pub(crate) fn text(diagnostics: &Diagnostics, sources: &Sources, layout: Layout)
             one(&mut out, &handler, d, sources);
         }
     }
-    for d in &errors {
+    for d in errors.iter().take(MOST) {
         one(&mut out, &handler, d, sources);
     }
     if errors.len() + warnings.len() > 1 {
         let count = |n: usize, word: &str| (n > 0).then(|| format!("{n} {word}{}", if n == 1 { "" } else { "s" }));
         let parts: Vec<String> =
             [count(errors.len(), "error"), count(warnings.len(), "warning")].into_iter().flatten().collect();
-        push!(out, "\n{}\n", paint(BOLD, format!("{}.", parts.join(" and "))));
+        let rest = if errors.len().max(warnings.len()) > MOST {
+            format!(" The first {MOST} are shown.")
+        } else {
+            String::new()
+        };
+        push!(out, "\n{}\n", paint(BOLD, format!("{}.{rest}", parts.join(" and "))));
     }
     out
 }
@@ -70,6 +88,10 @@ fn one(out: &mut String, handler: &GraphicalReportHandler, diagnostic: &Diagnost
     push!(out, "\n{} {}\n", paint(style, word), paint(BOLD, diagnostic.summary));
     let shown: Vec<Shown<'_>> = by_file(diagnostic, sources);
     for shown in &shown {
+        if let Some(label) = shown.labels.iter().find(|l| shown.is_long(l)) {
+            shown.excerpt(label, out);
+            continue;
+        }
         let mut text = String::new();
         // The drawing never fails; if it did, the words below still say everything.
         if handler.render_report(&mut text, shown).is_ok() {
@@ -87,11 +109,20 @@ fn one(out: &mut String, handler: &GraphicalReportHandler, diagnostic: &Diagnost
     if let Some(address) = &diagnostic.address {
         push!(out, "  with {address}\n");
     }
-    for line in visible(&diagnostic.detail).lines() {
+    for line in visible(&clipped(&diagnostic.detail)).lines() {
         out.push_str(format!("  {line}").trim_end());
         out.push('\n');
     }
     push!(out, "  [{}]\n", diagnostic.code);
+}
+
+/// A detail that may quote what somebody else wrote.
+pub(super) fn clipped(detail: &str) -> Cow<'_, str> {
+    if detail.len() <= MAX_DETAIL {
+        return detail.into();
+    }
+    let kept = &detail[..detail.floor_char_boundary(MAX_DETAIL)];
+    format!("{kept}... ({} more bytes)", detail.len() - kept.len()).into()
 }
 
 /// Stands where `miette` wants a message of its own.
@@ -127,6 +158,51 @@ struct Shown<'d> {
     labels: Vec<Label>,
 }
 
+impl Shown<'_> {
+    /// The bytes of a place, of which only the first line counts where there are too many.
+    fn place(&self, label: &Label) -> (usize, usize) {
+        let len = self.source.text.len();
+        let start = (label.span.start as usize).min(len);
+        let end = (label.span.end as usize).clamp(start, len);
+        let lines = self.source.line_starts();
+        let first = lines.partition_point(|s| *s <= start);
+        let within = lines.get(first + MAX_LINES).is_none_or(|s| end < *s);
+        (start, if within { end } else { lines.get(first).map_or(end, |next| (next - 1).max(start)) })
+    }
+
+    /// Whether a line at a place, or the one before or after it, is too long to be drawn.
+    fn is_long(&self, label: &Label) -> bool {
+        let (start, end) = self.place(label);
+        let lines = self.source.line_starts();
+        let from = lines.partition_point(|s| *s <= start).saturating_sub(2);
+        let to = lines.partition_point(|s| *s <= end) + 1;
+        let ends = lines.iter().copied().skip(1).chain([self.source.text.len()]);
+        lines.iter().zip(ends).take(to).skip(from).any(|(start, end)| end - start > MAX_LINE)
+    }
+
+    /// The place with a little of its line.
+    fn excerpt(&self, label: &Label, out: &mut String) {
+        let text = &self.source.text;
+        let (start, _) = self.place(label);
+        let lines = self.source.line_starts();
+        let line = lines.partition_point(|s| *s <= start);
+        let (first, last) = (lines[line - 1], lines.get(line).map_or(text.len(), |next| next - 1));
+        let from = text.ceil_char_boundary(start.saturating_sub(AROUND).max(first));
+        let to = text.floor_char_boundary((start + AROUND).min(last).max(from));
+        let dots = |cut: bool| if cut { "..." } else { "" };
+        let column = text.get(first..start).map_or(start - first, |t| t.chars().count());
+        push!(
+            out,
+            "  {}:{line}:{}\n  {}{}{}\n",
+            self.source.name,
+            column + 1,
+            dots(from > first),
+            visible(text[from..to].trim_end()),
+            dots(to < last)
+        );
+    }
+}
+
 impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Shown")
@@ -155,9 +231,7 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         Some(Box::new(self.labels.iter().map(|l| {
-            let len = self.source.text.len();
-            let start = (l.span.start as usize).min(len);
-            let end = (l.span.end as usize).clamp(start, len);
+            let (start, end) = self.place(l);
             let what = (!l.what.is_empty()).then(|| l.what.clone());
             let place = (start, end - start);
             if l.primary {
@@ -246,6 +320,27 @@ Error: Unsupported argument
 1 error and 1 warning.
 "#;
         assert_eq!(text, expected, "{text}");
+    }
+
+    #[test]
+    fn of_long_lines_and_details_the_beginning_is_shown() {
+        let mut sources = Sources::default();
+        let long = format!("b = {}\n", "[".repeat(100_000));
+        let file = sources.add("long.mesh.hcl", format!("a = 1\n{long}{}", "c = 1\n".repeat(1000)));
+        let at = |start: u32, end: u32| {
+            Diagnostics(vec![Diagnostic::error("a::b", "Bad", "x".repeat(100_000)).at(Span { file, start, end })])
+        };
+        let shown = |d| plain(&text(&d, &sources, Layout::default()));
+        let middle = shown(at(50_010, 50_011));
+        assert!(middle.contains("long.mesh.hcl:2:50005"), "{middle}");
+        assert!(middle.contains("(96000 more bytes)") && middle.len() < 5000, "{}", middle.len());
+        let many_lines = shown(at(100_020, 106_000));
+        assert!(many_lines.contains("long.mesh.hcl:4") && many_lines.len() < 6000, "{many_lines}");
+        let whole = shown(at(0, 106_000));
+        assert!(whole.len() < 6000, "{}", whole.len());
+        let many = Diagnostics((0..1000).map(|_| Diagnostic::error("a::b", "Bad", "x")).collect());
+        let many = shown(many);
+        assert!(many.ends_with("1000 errors. The first 100 are shown.\n") && many.len() < 10_000, "{many}");
     }
 
     #[test]

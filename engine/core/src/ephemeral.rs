@@ -55,10 +55,10 @@ impl Opening<'_, '_> {
     pub(crate) async fn open(&self) -> Result<bool, Diagnostics> {
         let mut diagnostics = Diagnostics::new();
         let Some(schema) = self.engine.schema(self.block.mode, &self.block.ty) else { return Ok(true) };
-        let mut all = true;
+        let (mut all, mut opened) = (true, 0);
         for (ordinal, instance) in self.world.instances(self.module).iter().enumerate() {
             let scope = self.world.scope(self.module, ordinal).repeated(&instance.repetition);
-            let expansion = expand(self.block.count.as_ref(), self.block.for_each.as_ref(), &scope);
+            let expansion = expand(self.block.count.as_ref(), self.block.for_each.as_ref(), &scope, opened);
             let list = match diagnostics.take(expansion) {
                 Some(Expansion::Known(list)) => list,
                 Some(Expansion::Unknown(what)) if self.applying => {
@@ -72,6 +72,7 @@ impl Opening<'_, '_> {
                 }
                 None => continue,
             };
+            opened += list.len();
             let mut values = Vec::with_capacity(list.len());
             for repetition in list {
                 let address = address(&instance.path, self.block, repetition.key.clone());

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mesh_lang::functions::Context;
+use mesh_lang::limits::MAX_INSTANCES;
 use mesh_lang::{Config, Scope, Subject};
 use mesh_model::{Address, Diagnostic, InstanceKey, ModulePath, Span, Type, Value};
 
@@ -249,14 +250,16 @@ pub enum Expansion {
     Unknown(&'static str),
 }
 
-/// Evaluates `count` and `for_each`.
+/// Evaluates `count` and `for_each`. `before`: how many instances the block has already, in other
+/// instances of its module.
 pub fn expand(
     count: Option<&mesh_lang::Expr>,
     for_each: Option<&mesh_lang::Expr>,
     scope: &dyn Scope,
+    before: usize,
 ) -> Result<Expansion, mesh_model::Diagnostics> {
     if let Some(count) = count {
-        return expand_count(count, scope);
+        return expand_count(count, scope, before);
     }
     let Some(for_each) = for_each else { return Ok(Expansion::Known(vec![Repetition::default()])) };
     let value = for_each.eval(scope)?;
@@ -270,6 +273,8 @@ pub fn expand(
     if value.marks().ephemeral() {
         return bad("for_each cannot be ephemeral: instances are remembered in state.");
     }
+    let length = value.as_items().map_or(0, |i| i.len()).max(value.as_fields().map_or(0, mesh_model::Fields::len));
+    bounded(length, before, for_each)?;
     match value.kind() {
         mesh_model::Kind::Unknown(_) => Ok(Expansion::Unknown("for_each")),
         mesh_model::Kind::Map(_, fields) | mesh_model::Kind::Object(fields) => Ok(Expansion::Known(
@@ -302,7 +307,24 @@ pub fn expand(
     }
 }
 
-fn expand_count(count: &mesh_lang::Expr, scope: &dyn Scope) -> Result<Expansion, mesh_model::Diagnostics> {
+/// Whether a block may have so many more instances.
+fn bounded(more: usize, before: usize, asked: &mesh_lang::Expr) -> Result<(), mesh_model::Diagnostics> {
+    if before.saturating_add(more) <= MAX_INSTANCES {
+        return Ok(());
+    }
+    let detail = format!(
+        "This asks for {more} instances{}; a block can have {MAX_INSTANCES} in all. Split it into several \
+         configurations.",
+        if before > 0 { format!(" beside {before} in other instances of the module") } else { String::new() }
+    );
+    Err(Diagnostic::error("lang::limit", "Too many instances", detail).at(asked.span()).into())
+}
+
+fn expand_count(
+    count: &mesh_lang::Expr,
+    scope: &dyn Scope,
+    before: usize,
+) -> Result<Expansion, mesh_model::Diagnostics> {
     let bad = |detail: &str| Err(Diagnostic::error("lang::count", "Invalid count", detail).at(count.span()).into());
     let (value, marks) = count.eval(scope)?.reveal();
     if marks.ephemeral() {
@@ -315,9 +337,12 @@ fn expand_count(count: &mesh_lang::Expr, scope: &dyn Scope) -> Result<Expansion,
         return Ok(Expansion::Unknown("count"));
     }
     match value.as_i64() {
-        Some(n) if (0..=10_000_000).contains(&n) => Ok(Expansion::Known(
-            (0..n.unsigned_abs()).map(|i| Repetition { key: Some(InstanceKey::Index(i)), value: None }).collect(),
-        )),
+        Some(n) if n >= 0 => {
+            bounded(usize::try_from(n).unwrap_or(usize::MAX), before, count)?;
+            Ok(Expansion::Known(
+                (0..n.unsigned_abs()).map(|i| Repetition { key: Some(InstanceKey::Index(i)), value: None }).collect(),
+            ))
+        }
         _ if value.is_null() => bad("count is null. Give a whole number of 0 or more."),
         _ => bad("count must be a whole number of 0 or more."),
     }

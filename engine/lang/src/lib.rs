@@ -10,6 +10,7 @@ pub mod config;
 pub mod expr;
 pub mod fmt;
 pub mod functions;
+pub mod limits;
 mod load;
 mod schema;
 mod suggest;
@@ -23,7 +24,7 @@ pub use config::{
     ProviderRef, Removed, Resource, Settings, Target, Variable,
 };
 pub use expr::{Expr, Reference, Scope, Subject, render_template};
-pub use load::{Disk, Fetched, Files, LoadOptions, Modules, RootValues, load, load_from};
+pub use load::{Disk, Fetched, Files, LoadOptions, Modules, RootValues, load, load_from, read_source};
 pub use schema::{check_body, eval_body};
 pub use suggest::suggestion;
 pub use typeexpr::TypeConstraint;

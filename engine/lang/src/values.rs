@@ -13,6 +13,7 @@ use mesh_model::{Diagnostic, Diagnostics, Number, Sources, Span, Value};
 
 use crate::Expr;
 use crate::expr::Lower;
+use crate::limits::{MAX_ITEM_MARKS, fits, too_much};
 use crate::syntax::{a_kind, on_large_stack, parse_items, parse_json, range, scan, span, syntax_error};
 
 /// Parses one expression: for values on the command line. `name` is what messages call it.
@@ -65,6 +66,9 @@ fn parsed(text: &str, name: &str, sources: &mut Sources, console: bool) -> Resul
             let at = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
             let place = Span { file, start: at(broken.range.start), end: at(broken.range.end) };
             return Err(Diagnostic::error("lang::syntax", broken.summary, broken.detail).at(place).into());
+        }
+        if found.marks > MAX_ITEM_MARKS {
+            return Err(too_much("This expression", MAX_ITEM_MARKS, Span { file, start: 0, end: 0 }).into());
         }
         let whole = found.comment.map_or(whole, |end| text[start..end].trim_end());
         match whole.parse::<Expression>() {
@@ -129,6 +133,7 @@ pub fn parse_values(text: &str, name: &str, sources: &mut Sources) -> Result<Vec
     on_large_stack(|| {
         let mut diagnostics = Diagnostics::new();
         let mut values: Vec<(String, Value, Span)> = Vec::new();
+        let mut seen: HashMap<String, Span> = HashMap::new();
         let mut lower = Lower::new(sources, file, 0);
         parse_items(text, file, &mut diagnostics, |base, item, diagnostics| {
             lower.base = base;
@@ -136,7 +141,7 @@ pub fn parse_values(text: &str, name: &str, sources: &mut Sources) -> Result<Vec
                 Structure::Attribute(attribute) => {
                     let span = lower.span(attribute.key.span());
                     let name = attribute.key.as_str();
-                    if let Some((_, _, first)) = values.iter().find(|(n, ..)| n == name) {
+                    if let Some(first) = seen.get(name) {
                         diagnostics.push(
                             Diagnostic::error(
                                 "lang::duplicate",
@@ -156,6 +161,7 @@ pub fn parse_values(text: &str, name: &str, sources: &mut Sources) -> Result<Vec
                         return;
                     }
                     if let Some(value) = diagnostics.take(expr.eval_constant()) {
+                        seen.insert(name.to_owned(), span);
                         values.push((name.to_owned(), value, span));
                     }
                 }
@@ -194,6 +200,7 @@ fn json_values(text: &str, file: u32) -> Result<Vec<(String, Value, Span)>, Diag
         // A comment.
         if name != "//" {
             let value = json_value(&property.value, file, &mut diagnostics);
+            diagnostics.take(fits(&value, span(file, &range(&property.value))));
             values.push((name.to_owned(), value, span(file, &range(&property.name))));
         }
     }

@@ -20,6 +20,8 @@ mod decimal;
 type Big = FBig<HalfEven, 2>;
 
 const BITS: usize = 512;
+/// Above the exponent of any number that is read from text.
+const MAX_EXPONENT: usize = 400_000;
 
 /// A number of the language.
 #[derive(Clone)]
@@ -100,6 +102,26 @@ impl Number {
         }
     }
 
+    /// About how many bytes [`fmt::Display`] writes, from above.
+    pub(crate) fn text_len(&self) -> usize {
+        match self {
+            Self::Int(_) => 0,
+            Self::Big(b) if b.repr().is_infinite() => 0,
+            Self::Big(b) => {
+                let bits = b.repr().significand().bit_len().saturating_add(b.repr().exponent().unsigned_abs());
+                // A bit is less than a third of a digit before the point, and one digit behind it at most.
+                if b.repr().exponent() < 0 { bits } else { bits / 3 }
+            }
+        }
+    }
+
+    /// `None` for what has more than about a hundred thousand digits before or after the point: numbers
+    /// of a few bytes whose text fills the memory.
+    fn bounded(big: Big) -> Option<Self> {
+        let top = big.repr().exponent().saturating_add_unsigned(big.repr().significand().bit_len());
+        (top.unsigned_abs() < MAX_EXPONENT).then(|| Self::from_big(big))
+    }
+
     fn infinity(negative: bool) -> Self {
         Self::Big(Arc::new(if negative { Big::NEG_INFINITY } else { Big::INFINITY }))
     }
@@ -127,7 +149,7 @@ impl Number {
         self.add(&other.neg())
     }
 
-    /// The product; `None` where it is not defined (infinity times zero).
+    /// The product; `None` where it is not defined (infinity times zero) or too long.
     pub fn mul(&self, other: &Self) -> Option<Self> {
         if let (Self::Int(a), Self::Int(b)) = (self, other)
             && let Some(n) = a.checked_mul(*b)
@@ -140,10 +162,10 @@ impl Number {
             }
             return Some(Self::infinity(self.is_negative() != other.is_negative()));
         }
-        Some(Self::from_big(self.big() * other.big()))
+        Self::bounded(self.big() * other.big())
     }
 
-    /// The quotient; `None` for zero or infinity by itself. A number by zero is infinite.
+    /// The quotient; `None` for zero or infinity by itself, and where it is too long. A number by zero is infinite.
     pub fn div(&self, other: &Self) -> Option<Self> {
         if let (Self::Int(a), Self::Int(b)) = (self, other)
             && *b != 0
@@ -158,7 +180,7 @@ impl Number {
             (true, true) => None,
             (true, false) => Some(Self::infinity(self.is_negative() != other.is_negative())),
             (false, true) => Some(Self::Int(0)),
-            (false, false) => Some(Self::from_big(self.big() / other.big())),
+            (false, false) => Self::bounded(self.big() / other.big()),
         }
     }
 
@@ -376,6 +398,9 @@ mod tests {
         assert_eq!(n("-0.001").to_string(), "-0.001");
         assert_eq!(n("1e-140").to_string(), format!("0.{}1", "0".repeat(139)));
         assert_eq!(n("2.0"), Number::Int(2));
+        assert_eq!(n("1e9000").mul(&n("1e9000")).map(|x| x.to_string().len()), Some(18_001));
+        let power = |x: Number| (0..40).try_fold(x, |x, _| x.mul(&x));
+        assert_eq!((power(n("1e9")), power(n("1e-9"))), (None, None));
     }
 
     /// The last digits of integers around 512 bits, as the field shows them.

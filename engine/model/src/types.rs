@@ -40,6 +40,9 @@ pub struct ObjectType {
     pub optional: Vec<Arc<str>>,
 }
 
+/// Deeper types are not measured further.
+const MAX_LEVELS: usize = 1024;
+
 impl Type {
     /// A list of `element`.
     pub fn list(element: Self) -> Self {
@@ -67,6 +70,28 @@ impl Type {
             attributes: attributes.into_iter().map(|(k, v)| (k.into(), v)).collect(),
             optional: Vec::new(),
         }))
+    }
+
+    /// How many types this consists of and how many levels they have; from a million on the greatest
+    /// numbers there are, because shared parts could be many more than anybody wants to count.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let mut left: usize = 1 << 20;
+        let whole = left;
+        self.measure(&mut left, 1).map_or((usize::MAX, usize::MAX), |depth| (whole - left, depth))
+    }
+
+    /// The deepest level below `depth`; `None` when the count or the depth is used up.
+    fn measure(&self, left: &mut usize, depth: usize) -> Option<usize> {
+        *left = left.checked_sub(1).filter(|_| depth < MAX_LEVELS)?;
+        let mut deepest = depth;
+        let mut inner = |t: &Self| t.measure(left, depth + 1).map(|d| deepest = deepest.max(d));
+        match self {
+            Self::Dynamic | Self::Bool | Self::Number | Self::String => {}
+            Self::List(t) | Self::Set(t) | Self::Map(t) => inner(t)?,
+            Self::Tuple(ts) => ts.iter().try_for_each(inner)?,
+            Self::Object(o) => o.attributes.values().try_for_each(inner)?,
+        }
+        Some(deepest)
     }
 
     /// Whether this is [`Type::Dynamic`] or contains it.

@@ -2,8 +2,10 @@
 //!
 //! The one decision: marks and unknowns belong to the value, not to the printer. `Debug` redacts a
 //! marked value, and [`Value::reveal`] is the one function that takes the marks off. Shared parts
-//! are behind `Arc`, so cloning a value of any size costs a few machine words. Operations of the
-//! language (arithmetic, comparison, conversion of conditions) are in the language crate.
+//! are behind `Arc`, so cloning a value of any size costs a few machine words; what is true of all
+//! parts together ([`Facts`]) is gathered once, when a value is made, because walking a value in which
+//! parts are shared many times over can take forever. Operations of the language (arithmetic,
+//! comparison, conversion of conditions) are in the language crate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -146,22 +148,82 @@ impl<K: Into<Arc<str>>> FromIterator<(K, Value)> for Fields {
     }
 }
 
+/// What is true of a value and everything in it together.
+#[derive(Clone, Copy, PartialEq)]
+struct Facts {
+    size: u32,
+    depth: u16,
+    /// Of the parts; those of the value itself stand beside it.
+    marks: Marks,
+    unknown: bool,
+    withheld: bool,
+}
+
+impl Facts {
+    const LEAF: Self = Self { size: PART, depth: 1, marks: Marks::NONE, unknown: false, withheld: false };
+
+    fn of(kind: &Kind) -> Self {
+        let mut facts = Self::LEAF;
+        match kind {
+            Kind::Bool(_) => {}
+            Kind::Number(n) => facts.text(n.text_len()),
+            Kind::String(s) => facts.text(s.len()),
+            Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => {
+                items.iter().for_each(|v| facts.part(v));
+            }
+            Kind::Map(_, fields) | Kind::Object(fields) => {
+                for (name, value) in fields.iter() {
+                    facts.text(name.len());
+                    facts.part(value);
+                }
+            }
+            Kind::Null(ty) | Kind::Unknown(ty) | Kind::Withheld(ty, _) => {
+                facts.unknown = matches!(kind, Kind::Unknown(_));
+                facts.withheld = matches!(kind, Kind::Withheld(..));
+                if !ty.is_primitive() {
+                    let (parts, depth) = ty.extent();
+                    facts.size = PART.saturating_mul(u32::try_from(parts).unwrap_or(u32::MAX));
+                    facts.depth = u16::try_from(depth).unwrap_or(u16::MAX);
+                }
+            }
+        }
+        facts
+    }
+
+    fn text(&mut self, length: usize) {
+        self.size = self.size.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
+    }
+
+    fn part(&mut self, value: &Value) {
+        let part = value.facts;
+        self.size = self.size.saturating_add(part.size);
+        self.depth = self.depth.max(part.depth.saturating_add(1));
+        self.marks = self.marks.union(part.marks).union(value.marks);
+        self.unknown |= part.unknown;
+        self.withheld |= part.withheld;
+    }
+}
+
+/// What each part of a value counts for in [`Value::size`], beside its text.
+const PART: u32 = 64;
+
 /// A value of the language: what it is, and its marks.
 #[derive(Clone, PartialEq)]
 pub struct Value {
+    facts: Facts,
     kind: Kind,
     marks: Marks,
 }
 
 impl From<Kind> for Value {
     fn from(kind: Kind) -> Self {
-        Self { kind, marks: Marks::NONE }
+        Self { facts: Facts::of(&kind), kind, marks: Marks::NONE }
     }
 }
 
 impl Value {
     /// `null` of any type.
-    pub const NULL: Self = Self { kind: Kind::Null(Type::Dynamic), marks: Marks::NONE };
+    pub const NULL: Self = Self { facts: Facts::LEAF, kind: Kind::Null(Type::Dynamic), marks: Marks::NONE };
 
     /// `null` of a type.
     pub fn null(ty: Type) -> Self {
@@ -212,7 +274,7 @@ impl Value {
             .collect();
         items.sort_by(Self::total_cmp);
         items.dedup_by(|a, b| !a.is_unknown() && a.total_cmp(b).is_eq());
-        Self { kind: Kind::Set(element, items.into()), marks }
+        Self::from(Kind::Set(element, items.into())).mark(marks)
     }
 
     /// A tuple.
@@ -242,7 +304,7 @@ impl Value {
 
     /// A secret that is remembered by fingerprint only; always sensitive.
     pub fn withheld(ty: Type, fingerprint: Fingerprint) -> Self {
-        Self { kind: Kind::Withheld(ty, fingerprint), marks: Marks::SENSITIVE }
+        Self::from(Kind::Withheld(ty, fingerprint)).sensitive()
     }
 
     /// What the value is. Reading a leaf through this is for operations and providers; whoever
@@ -258,7 +320,7 @@ impl Value {
 
     /// The marks of this value and of everything in it.
     pub fn all_marks(&self) -> Marks {
-        self.children().fold(self.marks, |m, v| m.union(v.all_marks()))
+        self.facts.marks.union(self.marks)
     }
 
     /// With `marks` added.
@@ -277,7 +339,7 @@ impl Value {
     /// The one way to take marks off: the bare value and what it was marked with (elements keep
     /// theirs).
     pub fn reveal(&self) -> (Self, Marks) {
-        (Self { kind: self.kind.clone(), marks: Marks::NONE }, self.marks)
+        (Self { marks: Marks::NONE, ..self.clone() }, self.marks)
     }
 
     /// Like [`Value::reveal`], for the value and everything in it.
@@ -286,8 +348,8 @@ impl Value {
         if marks.is_empty() {
             return (self.clone(), marks);
         }
-        let bare = self.map_children(&|v| v.reveal_deep().0);
-        (Self { kind: bare.kind, marks: Marks::NONE }, marks)
+        let bare = if self.facts.marks.is_empty() { self.clone() } else { self.map_children(&|v| v.reveal_deep().0) };
+        (Self { marks: Marks::NONE, ..bare }, marks)
     }
 
     /// The type; a null or unknown value of unknown type gives [`Type::Dynamic`].
@@ -322,12 +384,24 @@ impl Value {
 
     /// Whether nothing in this value is unknown.
     pub fn is_wholly_known(&self) -> bool {
-        !self.is_unknown() && self.children().all(Self::is_wholly_known)
+        !self.facts.unknown
     }
 
     /// Whether something in this value is withheld.
     pub fn has_withheld(&self) -> bool {
-        self.is_withheld() || self.children().any(Self::has_withheld)
+        self.facts.withheld
+    }
+
+    /// How large the value is when it is written out, in bytes: 64 for each part and the length of its
+    /// texts, where a part that is shared counts as often as it occurs. For limits: what is small in
+    /// memory may be too large to walk. At most `u32::MAX`.
+    pub fn size(&self) -> usize {
+        self.facts.size as usize
+    }
+
+    /// How many levels of values are in each other, or of types where that is more: 1 for a leaf.
+    pub fn depth(&self) -> usize {
+        usize::from(self.facts.depth)
     }
 
     /// The text of a string value.
@@ -379,7 +453,7 @@ impl Value {
             Kind::Map(t, f) => Kind::Map(t.clone(), f.with(name, value)),
             _ => return self.clone(),
         };
-        Self { kind, marks: self.marks }
+        Self::from(kind).mark(self.marks)
     }
 
     /// Direct parts: elements or attribute values.
@@ -404,7 +478,7 @@ impl Value {
             Kind::Object(x) => Kind::Object(fields(x)),
             leaf => leaf.clone(),
         };
-        Self { kind, marks: self.marks }
+        Self::from(kind).mark(self.marks)
     }
 
     /// The same value, whatever its marks; unknown values are never the same as anything.
@@ -422,7 +496,8 @@ impl Value {
                     || a.len() == b.len() && a.iter().zip(b.iter()).all(|(x, y)| x.same(y))
             }
             (Kind::Map(_, a) | Kind::Object(a), Kind::Map(_, b) | Kind::Object(b)) => {
-                a.len() == b.len() && a.iter().zip(b.iter()).all(|((k, x), (l, y))| k == l && x.same(y))
+                Arc::ptr_eq(&a.0, &b.0) && self.is_wholly_known()
+                    || a.len() == b.len() && a.iter().zip(b.iter()).all(|((k, x), (l, y))| k == l && x.same(y))
             }
             _ => false,
         }
@@ -446,8 +521,15 @@ impl Value {
                 Kind::Unknown(_) => 9,
             }
         }
-        fn items(a: &[Value], b: &[Value]) -> Ordering {
-            a.iter().zip(b).map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
+        fn items(a: &Arc<[Value]>, b: &Arc<[Value]>) -> Ordering {
+            if Arc::ptr_eq(a, b) {
+                return Ordering::Equal;
+            }
+            a.iter()
+                .zip(b.iter())
+                .map(|(x, y)| x.total_cmp(y))
+                .find(|o| o.is_ne())
+                .unwrap_or_else(|| a.len().cmp(&b.len()))
         }
         match (&self.kind, &other.kind) {
             (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
@@ -520,6 +602,30 @@ mod tests {
     fn of_equal_keys_the_last_wins() {
         let f: Fields = [("a", Value::bool(false)), ("a", Value::bool(true))].into_iter().collect();
         assert_eq!(f.get("a").and_then(Value::as_bool), Some(true));
+    }
+
+    #[test]
+    fn what_is_shared_many_times_is_measured_at_once() {
+        let mut v = Value::tuple(vec![Value::string("x").sensitive(), Value::unknown(Type::String)]);
+        assert_eq!((v.size(), v.depth()), (64 + 65 + 64, 2));
+        for _ in 0..60 {
+            v = Value::object([("a", v.clone()), ("b", v)]);
+        }
+        assert_eq!((v.size(), v.depth()), (u32::MAX as usize, 62));
+        assert!(v.all_marks().sensitive() && !v.marks().sensitive());
+        assert!(!v.is_wholly_known() && !v.has_withheld());
+        let known = Value::tuple(vec![Value::tuple(Vec::new()); 2]);
+        let known = (0..60).fold(known, |v, _| Value::tuple(vec![v; 2]));
+        assert!(known.same(&known.clone()) && known.total_cmp(&known.clone()).is_eq());
+    }
+
+    #[test]
+    fn types_of_null_values_count() {
+        let ty = (0..9).fold(Type::String, |t, _| Type::list(t));
+        let v = Value::tuple(vec![Value::null(ty)]);
+        assert_eq!((v.size(), v.depth()), (64 + 64 * 10, 11));
+        let ty = (0..60).fold(Type::String, |t, _| Type::tuple([t.clone(), t]));
+        assert_eq!(Value::null(ty).depth(), u16::MAX as usize);
     }
 
     #[test]

@@ -27,9 +27,10 @@ impl Planner<'_, '_> {
             return;
         }
         let pending = self.pending(node);
+        let mut seen = 0;
         for (ordinal, instance) in self.world.instances(module).iter().enumerate() {
             let scope = self.world.scope(module, ordinal).repeated(&instance.repetition);
-            let list = match expand(block.count.as_ref(), block.for_each.as_ref(), &scope) {
+            let list = match expand(block.count.as_ref(), block.for_each.as_ref(), &scope, seen) {
                 Ok(Expansion::Known(list)) => list,
                 Ok(Expansion::Unknown(what)) => {
                     self.postpone(
@@ -46,6 +47,7 @@ impl Planner<'_, '_> {
                     return;
                 }
             };
+            seen += list.len();
             let mut read: Vec<(Option<InstanceKey>, Value)> = Vec::with_capacity(list.len());
             for repetition in list {
                 let address = address(&instance.path, block, repetition.key.clone());

@@ -45,7 +45,7 @@ impl Planner<'_, '_> {
     /// Adds what one block imports; `false` where that is not known yet.
     fn one(&self, import: &Import, out: &mut Imports) -> Result<bool, Diagnostics> {
         let root = self.world.scope(0, 0);
-        let Expansion::Known(list) = expand(None, import.for_each.as_ref(), &root)? else { return Ok(false) };
+        let Expansion::Known(list) = expand(None, import.for_each.as_ref(), &root, 0)? else { return Ok(false) };
         for repetition in list {
             let scope = self.world.scope(0, 0).repeated(&repetition);
             let id = import.id.eval(&scope)?;

@@ -61,7 +61,7 @@ impl Planner<'_, '_> {
         let Some(for_each) = block.and_then(|b| b.for_each.as_ref()) else {
             return self.configure(node, position, &Repetition::default(), addresses).await;
         };
-        let list = match expand(None, Some(for_each), &self.world.scope(0, 0)) {
+        let list = match expand(None, Some(for_each), &self.world.scope(0, 0), 0) {
             Ok(Expansion::Known(list)) => list,
             Ok(Expansion::Unknown(_)) => {
                 self.defer(

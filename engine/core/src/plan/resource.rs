@@ -45,7 +45,7 @@ impl Planner<'_, '_> {
         for (ordinal, instance) in self.world.instances(module).iter().enumerate() {
             values.push(Vec::new());
             let scope = self.world.scope(module, ordinal).repeated(&instance.repetition);
-            match expand(block.count.as_ref(), block.for_each.as_ref(), &scope) {
+            match expand(block.count.as_ref(), block.for_each.as_ref(), &scope, candidates.len()) {
                 Ok(Expansion::Known(list)) => {
                     for repetition in list {
                         let seen = if repetition.is_single() { &instance.repetition } else { &repetition };

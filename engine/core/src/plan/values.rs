@@ -58,7 +58,7 @@ impl Planner<'_, '_> {
         let mut instances = Vec::new();
         for (ordinal, parent) in self.world.instances(module).iter().enumerate() {
             let scope = self.world.scope(module, ordinal).repeated(&parent.repetition);
-            match expand(call.count.as_ref(), call.for_each.as_ref(), &scope) {
+            match expand(call.count.as_ref(), call.for_each.as_ref(), &scope, instances.len()) {
                 Ok(Expansion::Known(list)) => instances.extend(list.into_iter().map(|repetition| ModuleInstance {
                     path: parent.path.child(&call.name, repetition.key.clone()),
                     parent: ordinal,

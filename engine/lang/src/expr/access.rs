@@ -8,6 +8,7 @@ use mesh_model::{Diagnostics, Kind, Marks, Number, Span, Type, Value};
 
 use super::Access;
 use super::eval::{Env, Outcome, a_type, fail, forget};
+use crate::limits;
 use crate::suggest::hint;
 
 impl Env<'_> {
@@ -76,7 +77,16 @@ impl Env<'_> {
     }
 
     fn splat_items(&mut self, items: &[Value], steps: &[Access], span: Span) -> Result<Vec<Value>, Diagnostics> {
-        items.iter().map(|v| self.access(v.clone(), steps, span)).collect()
+        let mut size = 0;
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
+            self.count(1 + limits::cost(item), span)?;
+            let value = self.access(item.clone(), steps, span)?;
+            size += value.size();
+            limits::grown(size, span)?;
+            found.push(value);
+        }
+        Ok(found)
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! The one decision: a value and its marks come back together from every node, and independent parts
 //! (elements, arguments) are all evaluated even when one fails, so that one run reports all errors.
-//! Depth is bounded by what the parser accepts.
+//! Depth is bounded by what the parser accepts, size and time by [`limits`].
 
 use mesh_model::convert::{convert, unify};
 use mesh_model::{Diagnostic, Diagnostics, Fields, Kind, Marks, Number, Span, Type, Value};
 
 use super::{Call, Node, Op, Scope, ops};
+use crate::functions::{Context, Steps};
+use crate::limits::{self, MAX_FAILURES, MAX_STEPS};
 
 /// What evaluating one expression needs.
 pub(crate) struct Env<'s> {
@@ -15,6 +17,8 @@ pub(crate) struct Env<'s> {
     pub(super) scope: Option<&'s dyn Scope>,
     /// Values of `for` variables and `dynamic` iterators.
     pub(crate) slots: Vec<Value>,
+    /// Steps until evaluating is given up.
+    pub(crate) left: u64,
 }
 
 pub(super) type Outcome = Result<Value, Diagnostics>;
@@ -33,7 +37,13 @@ pub(super) fn forget(value: Value) -> Value {
 
 impl<'s> Env<'s> {
     pub(crate) fn new(scope: Option<&'s dyn Scope>) -> Self {
-        Self { scope, slots: Vec::new() }
+        Self { scope, slots: Vec::new(), left: MAX_STEPS }
+    }
+
+    /// Counts steps that are about to be done at a place.
+    pub(crate) fn count(&mut self, steps: u64, span: Span) -> Result<(), Diagnostics> {
+        self.left = self.left.saturating_sub(steps);
+        if self.left == 0 { Err(limits::too_long(span)) } else { Ok(()) }
     }
 
     /// Where references are answered.
@@ -43,6 +53,17 @@ impl<'s> Env<'s> {
 
     /// The value of a node.
     pub(crate) fn eval(&mut self, node: &Node) -> Outcome {
+        self.count(1, node.span)?;
+        let value = self.compute(node)?;
+        match node.op {
+            // Made, and looked at, elsewhere.
+            Op::Const(_) | Op::Subject(_) | Op::Slot(_) => {}
+            _ => limits::fits(&value, node.span)?,
+        }
+        Ok(value)
+    }
+
+    fn compute(&mut self, node: &Node) -> Outcome {
         match &node.op {
             Op::Const(value) => Ok(value.clone()),
             Op::Subject(subject) => match self.scope {
@@ -69,6 +90,7 @@ impl<'s> Env<'s> {
                     return Ok(value);
                 }
                 let (left, right) = both(left, self.eval(&pair.1))?;
+                self.count(limits::cost(&left) + limits::cost(&right), node.span)?;
                 ops::binary(*operator, left, right, (pair.0.span, pair.1.span, node.span))
             }
             Op::Conditional(parts) => self.conditional(parts, node.span),
@@ -91,9 +113,14 @@ impl<'s> Env<'s> {
     fn all(&mut self, nodes: &[Node]) -> Result<Vec<Value>, Diagnostics> {
         let mut values = Vec::with_capacity(nodes.len());
         let mut errors = Diagnostics::new();
+        let mut size = 0;
         for node in nodes {
             if let Some(value) = errors.take(self.eval(node)) {
+                size += value.size();
+                limits::grown(size, node.span)?;
                 values.push(value);
+            } else if self.left == 0 || errors.0.len() >= MAX_FAILURES {
+                break;
             }
         }
         if errors.is_empty() { Ok(values) } else { Err(errors) }
@@ -104,13 +131,19 @@ impl<'s> Env<'s> {
         let mut errors = Diagnostics::new();
         let mut marks = Marks::NONE;
         let mut known = true;
+        let mut size = 0;
         for (key_node, value_node) in items {
+            if self.left == 0 || errors.0.len() >= MAX_FAILURES {
+                break;
+            }
             let key = match &key_node.op {
                 Op::Const(value) => Ok(value.clone()),
                 _ => self.eval(key_node),
             }
             .and_then(|key| object_key(key, key_node.span));
             let value = errors.take(self.eval(value_node));
+            size += value.as_ref().map_or(0, Value::size);
+            limits::grown(size, value_node.span)?;
             let Some(key) = errors.take(key) else { continue };
             marks = marks.union(key.marks());
             match (key.kind(), value) {
@@ -130,6 +163,9 @@ impl<'s> Env<'s> {
         let condition_value = self.eval(condition);
         let (then_value, other_value) = (self.eval(then), self.eval(otherwise));
         let condition_value = forget(condition_value?);
+        for value in [&then_value, &other_value].into_iter().flatten() {
+            self.count(limits::cost(value), span)?;
+        }
         // As in the field, the marks of both branches count: which one was taken tells something.
         let marks = [&then_value, &other_value]
             .into_iter()
@@ -191,7 +227,17 @@ impl<'s> Env<'s> {
                 span,
             ));
         };
-        call.function.call(scope.functions(), &args).map(|v| v.mark(marks)).map_err(|error| {
+        self.count(args.iter().map(limits::cost).sum(), span)?;
+        let result = if call.function.renders() {
+            let context = Context { steps: Steps::new(self.left), ..scope.functions().clone() };
+            let result = call.function.call(&context, &args);
+            self.left = context.steps.left();
+            result
+        } else {
+            call.function.call(scope.functions(), &args)
+        };
+        self.count(result.as_ref().map_or(0, limits::cost_of_making), span)?;
+        result.map(|v| v.mark(marks)).map_err(|error| {
             let argument = error.argument.filter(|i| *i < call.args.len());
             let secret = args.iter().any(|a| a.all_marks().sensitive() || a.all_marks().ephemeral());
             let reason =
@@ -218,6 +264,7 @@ impl<'s> Env<'s> {
                     return Ok(Value::unknown(Type::Dynamic).mark(value.all_marks()));
                 }
                 Ok(value) => return Ok(value),
+                Err(errors) if self.left == 0 => return Err(errors),
                 Err(errors) => reasons.extend(errors.0.into_iter().map(|d| d.detail)),
             }
         }

@@ -90,7 +90,7 @@ fn describe(value: &Value) -> String {
     match value.kind() {
         Kind::Null(_) => "is null".to_owned(),
         Kind::Bool(b) => format!("is {b}"),
-        Kind::Number(n) => format!("is {n}"),
+        Kind::Number(n) => format!("is {}", n.to_string().chars().take(LONGEST).collect::<String>()),
         Kind::String(s) if s.chars().count() > LONGEST => {
             format!("is {:?}... ({} characters)", s.chars().take(LONGEST).collect::<String>(), s.chars().count())
         }

@@ -17,6 +17,7 @@ use mesh_model::{Diagnostic, Diagnostics, Mode, Number, Sources, Span, Type, Val
 use super::template::{Style, elements};
 use super::{Access, Call, Expr, For, Node, Op, Reference, Subject};
 use crate::functions;
+use crate::limits::MAX_ERRORS;
 use crate::suggest::hint;
 use crate::syntax::Places;
 
@@ -82,7 +83,9 @@ impl Lower {
     }
 
     pub(crate) fn error(&mut self, code: &'static str, summary: &'static str, detail: impl Into<String>, span: Span) {
-        self.diagnostics.push(Diagnostic::error(code, summary, detail).at(span));
+        if self.diagnostics.0.len() <= MAX_ERRORS {
+            self.diagnostics.push(Diagnostic::error(code, summary, detail).at(span));
+        }
     }
 
     /// A node in the place of something that was reported.

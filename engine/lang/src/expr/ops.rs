@@ -80,7 +80,9 @@ fn arithmetic(operator: BinaryOperator, a: &Number, b: &Number, span: Span) -> O
         B::Eq | B::NotEq | B::And | B::Or => None,
     };
     result.map(Value::number).ok_or_else(|| {
-        fail("Operation failed", "The result of this operation is not defined (such as zero divided by zero).", span)
+        let detail = "The result of this operation is not defined (such as zero divided by zero), or has more digits \
+                      than numbers can have.";
+        fail("Operation failed", detail, span)
     })
 }
 

@@ -12,6 +12,7 @@ use mesh_model::{Diagnostics, Fields, Kind, Marks, Span, Type, Value};
 
 use super::eval::{Env, Outcome, a_type, fail, forget, number, object_key};
 use super::{For, Node};
+use crate::limits;
 
 /// The elements of a collection with their keys.
 type Pairs = Vec<(Value, Value)>;
@@ -70,6 +71,7 @@ impl Env<'_> {
         let collection = self.eval(&f.collection)?;
         let (found, mut marks) = elements_of(collection, f.collection.span)?;
         let Some(pairs) = found else { return Ok(Value::unknown(Type::Dynamic).mark(marks)) };
+        let mut size = 0;
         let mut known = true;
         let mut items: Vec<Value> = Vec::new();
         let mut entries: BTreeMap<Arc<str>, Vec<Value>> = BTreeMap::new();
@@ -85,12 +87,16 @@ impl Env<'_> {
                 }
             }
             let Some(key_node) = &f.key else {
-                items.push(env.eval(&f.value)?);
-                return Ok(());
+                let value = env.eval(&f.value)?;
+                size += value.size();
+                items.push(value);
+                return limits::grown(size, f.value.span);
             };
             let key = env.eval(key_node).and_then(|k| object_key(k, key_node.span))?;
             marks = marks.union(key.marks());
             let value = env.eval(&f.value)?;
+            size += value.size();
+            limits::grown(size, f.value.span)?;
             let Some(name) = key.as_str() else {
                 known = false;
                 return Ok(());

@@ -19,6 +19,7 @@ use super::lower::Lower;
 use super::repeat::elements_of;
 use super::{Node, Op, Part, Scope, Subject};
 use crate::functions::{CallError, Context};
+use crate::limits::{self, MAX_TEXT};
 
 /// Literal texts of a template in the order of the source, ready to be joined.
 type Literals = VecDeque<String>;
@@ -221,16 +222,27 @@ fn dedent(tokens: &mut [Token]) {
 }
 
 /// What a template has become so far.
-#[derive(Default)]
 struct Text {
     out: String,
     marks: Marks,
     unknown: bool,
+    /// The whole template.
+    span: Span,
+}
+
+impl Text {
+    fn push(&mut self, text: &str) -> Result<(), mesh_model::Diagnostics> {
+        if self.out.len() + text.len() > MAX_TEXT {
+            return Err(limits::text_too_long(self.span));
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
 }
 
 impl Env<'_> {
-    pub(super) fn template(&mut self, parts: &[Part], _span: Span) -> Outcome {
-        let mut text = Text::default();
+    pub(super) fn template(&mut self, parts: &[Part], span: Span) -> Outcome {
+        let mut text = Text { out: String::new(), marks: Marks::NONE, unknown: false, span };
         self.join(parts, &mut text)?;
         let value = if text.unknown {
             Value::unknown(Type::String)
@@ -245,10 +257,11 @@ impl Env<'_> {
     fn join(&mut self, parts: &[Part], text: &mut Text) -> Result<(), mesh_model::Diagnostics> {
         for part in parts {
             match part {
-                Part::Text(t) => text.out.push_str(t),
+                Part::Text(t) => text.push(t)?,
                 Part::Value(node) => {
                     let value = forget(self.eval(node)?);
                     text.marks = text.marks.union(value.marks());
+                    self.count(limits::cost(&value), node.span)?;
                     append(&value, text, node.span)?;
                 }
                 Part::If { condition, then, otherwise } => {
@@ -271,7 +284,10 @@ impl Env<'_> {
                     text.marks = text.marks.union(marks);
                     match found {
                         None => text.unknown = true,
-                        Some(pairs) => self.each(pairs, *with_key, |env| env.join(body, text))?,
+                        Some(pairs) => {
+                            self.count(pairs.len() as u64, collection.span)?;
+                            self.each(pairs, *with_key, |env| env.join(body, text))?;
+                        }
                     }
                 }
             }
@@ -282,14 +298,14 @@ impl Env<'_> {
 
 fn append(value: &Value, text: &mut Text, span: Span) -> Result<(), mesh_model::Diagnostics> {
     match value.kind() {
-        Kind::String(s) => text.out.push_str(s),
+        Kind::String(s) => text.push(s)?,
         Kind::Null(_) => {
             let detail = "This value is null, which cannot stand in a text. Use coalesce() or a condition.";
             return Err(fail("Value has no text form", detail, span));
         }
         _ => match convert(value, &Type::String) {
             Ok(v) => match v.as_str() {
-                Some(s) => text.out.push_str(s),
+                Some(s) => text.push(s)?,
                 None => text.unknown = true,
             },
             Err(_) => {
@@ -321,8 +337,10 @@ pub fn render_template(context: &Context, text: &str, name: &str, vars: &Fields)
         let scope = TemplateScope(context);
         let mut env = Env::new(Some(&scope));
         env.slots = vars.values().cloned().collect();
-        let value = env.eval(&node).map_err(|d| CallError { argument: None, message: first(&d) })?;
-        Ok(value)
+        env.left = context.steps.left();
+        let value = env.eval(&node);
+        context.steps.set(env.left);
+        value.map_err(|d| CallError { argument: None, message: first(&d) })
     })
 }
 

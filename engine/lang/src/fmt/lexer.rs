@@ -130,8 +130,7 @@ impl<'s> Lexer<'s> {
     }
 
     /// The length of literal text up to a sequence or what `stop` says; a doubled mark is text.
-    fn literal(&self, stop: impl Fn(&str) -> bool) -> usize {
-        let rest = self.rest();
+    fn literal(&self, rest: &str, stop: impl Fn(&str) -> bool) -> usize {
         let mut length = 0;
         while let Some(c) = rest[length..].chars().next() {
             let here = &rest[length..];
@@ -157,7 +156,7 @@ impl<'s> Lexer<'s> {
         } else if self.rest().starts_with("${") || self.rest().starts_with("%{") {
             self.sequence();
         } else {
-            let length = self.literal(|here| here.starts_with(['"', '\n']));
+            let length = self.literal(self.rest(), |here| here.starts_with(['"', '\n']));
             self.push(Kind::Text, length);
         }
     }
@@ -172,7 +171,7 @@ impl<'s> Lexer<'s> {
             self.sequence();
         } else {
             let end = self.rest().find('\n').map_or(self.rest().len(), |i| i + 1);
-            let length = self.literal(|_| false).min(end);
+            let length = self.literal(&self.rest()[..end], |_| false);
             self.push(Kind::Text, length);
         }
     }

@@ -5,6 +5,9 @@
 //! (`"${x}"`, bare labels, quoted types), [`layout`] sets indentation, spaces and columns. The result is
 //! byte for byte that of `terraform fmt` 1.11.4. Formatting twice changes nothing more.
 
+use crate::limits::MAX_MARKS;
+use crate::syntax::{on_large_stack, scan};
+
 mod layout;
 mod lexer;
 mod tidy;
@@ -21,9 +24,6 @@ pub struct FormatError {
     pub message: String,
 }
 
-/// Bytes of stack for the parser, which recurses.
-const STACK: usize = 16 << 20;
-
 /// `source` in canonical style, without a byte order mark.
 ///
 /// # Errors
@@ -38,17 +38,21 @@ pub fn format(source: &str) -> Result<String, FormatError> {
 
 /// Whether the text parses at all.
 fn check(text: &str) -> Result<(), FormatError> {
-    let parse = || {
-        text.parse::<hcl_edit::structure::Body>()
-            .map(drop)
-            .map_err(|e| FormatError { offset: e.location().offset(), message: e.message().to_owned() })
-    };
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, parse);
-        let ended = thread.map(std::thread::ScopedJoinHandle::join);
-        match ended {
-            Ok(Ok(result)) => result,
-            _ => Err(FormatError { offset: 0, message: "the text could not be parsed".into() }),
+    on_large_stack(|| {
+        let found = scan(text, 0..text.len());
+        if found.marks > MAX_MARKS || !found.heavy.is_empty() {
+            return Err(FormatError { offset: 0, message: "the text is too large to be formatted".into() });
+        }
+        // Piece by piece, so that there is one small tree at a time.
+        for piece in found.items {
+            text[piece.clone()].parse::<hcl_edit::structure::Body>().map_err(|e| FormatError {
+                offset: piece.start + e.location().offset(),
+                message: e.message().to_owned(),
+            })?;
+        }
+        match found.broken.into_iter().next() {
+            Some(broken) => Err(FormatError { offset: broken.range.start, message: broken.detail }),
+            None => Ok(()),
         }
     })
 }

@@ -43,29 +43,27 @@ pub(super) fn tidy(tokens: &mut Vec<Token>) {
 
 /// Where the value ends that begins at `at`: at a line end, a comment or a brace outside its brackets.
 fn value_end(tokens: &[Token], at: usize) -> usize {
-    let mut depth = 0;
-    for (i, token) in tokens.iter().enumerate().skip(at) {
+    let (mut depth, mut at) = (0, at);
+    while let Some(token) = tokens.get(at) {
         if depth == 0 {
-            let line = token.kind == Kind::Newline || token.kind == Kind::CloseBrace;
-            if line || token.kind == Kind::Comment && ends_value(tokens, i) {
-                return i;
+            if token.kind == Kind::Newline || token.kind == Kind::CloseBrace {
+                return at;
             }
+            // Comments belong to what comes behind them, unless that is the line's end.
+            let behind = at + tokens[at..].iter().take_while(|t| t.kind == Kind::Comment && !ends_line(t)).count();
+            if tokens.get(behind).is_none_or(|t| ends_line(t) || t.kind == Kind::CloseBrace) {
+                return at;
+            }
+            at = behind;
         }
-        depth += token.brackets();
+        depth += tokens[at].brackets();
+        at += 1;
     }
     tokens.len()
 }
 
-/// Whether nothing but comments comes between here and the line's end.
-fn ends_value(tokens: &[Token], at: usize) -> bool {
-    for token in &tokens[at..] {
-        match token.kind {
-            Kind::Comment if token.text.ends_with('\n') => return true,
-            Kind::Comment => {}
-            kind => return kind == Kind::Newline || kind == Kind::CloseBrace,
-        }
-    }
-    true
+fn ends_line(token: &Token) -> bool {
+    token.kind == Kind::Newline || token.kind == Kind::Comment && token.text.ends_with('\n')
 }
 
 /// Copies labels in quotes, and the opening brace; the index after it.
@@ -79,8 +77,14 @@ fn labels(tokens: &[Token], mut at: usize, out: &mut Vec<Token>) -> usize {
                 Token::new(Kind::Text, token.text.as_str()),
                 Token::new(Kind::CloseQuote, "\""),
             ]),
-            // A comment before a label goes, as in the field: a label is where nobody looks for one.
-            Kind::Comment if tokens[at..].iter().find(|t| t.kind != Kind::Comment).is_some_and(is_label) => {}
+            // Comments before a label go, as in the field: a label is where nobody looks for one.
+            Kind::Comment => {
+                let behind = at + tokens[at..].iter().take_while(|t| t.kind == Kind::Comment).count();
+                if !tokens.get(behind).is_some_and(is_label) {
+                    out.extend_from_slice(&tokens[at - 1..behind]);
+                }
+                at = behind;
+            }
             kind => {
                 quoted = (quoted || kind == Kind::OpenQuote) && kind != Kind::CloseQuote;
                 out.push(token.clone());

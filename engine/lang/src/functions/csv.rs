@@ -3,6 +3,8 @@
 //! The one decision: an own reader of RFC 4180, because a stray or missing quote must be an error (the
 //! usual crates guess), and rows become objects of text.
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// The rows under the header line.
@@ -11,8 +13,9 @@ pub(super) fn decode(text: &str) -> Outcome {
     let Some((_, header)) = rows.first() else {
         return Err(CallError::new("the text is empty; its first line must name the columns"));
     };
-    for (i, name) in header.iter().enumerate() {
-        if header[..i].contains(name) {
+    let mut seen = HashSet::new();
+    for name in header {
+        if !seen.insert(name) {
             return Err(CallError::new(format!("two columns are called {name:?}")));
         }
     }
@@ -36,7 +39,7 @@ type Row = (usize, Vec<String>);
 fn rows(text: &str) -> Result<Vec<Row>, CallError> {
     let wrong = |line: usize, what: &str| CallError::new(format!("line {line}: {what}"));
     let mut rows = Vec::new();
-    let mut line = 1;
+    let (mut line, mut count) = (1, 0);
     let mut rest = text;
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix('\n').or_else(|| rest.strip_prefix("\r\n")) {
@@ -63,6 +66,10 @@ fn rows(text: &str) -> Result<Vec<Row>, CallError> {
                 }
             };
             row.push(field);
+            count += 1;
+            if count > MAX_ITEMS {
+                return Err(sequence::too_many());
+            }
             rest = after;
             match rest.strip_prefix(',') {
                 Some(after) => rest = after,

@@ -4,6 +4,7 @@
 //! started. Only what is there while planning can be read: a file that a resource makes is an attribute
 //! of that resource.
 
+use std::io::Read as _;
 use std::path::Component;
 
 use base64::Engine as _;
@@ -94,11 +95,17 @@ pub(super) fn open(context: &Context, path: &str) -> Result<Vec<u8>, CallError> 
         Ok(meta) if meta.is_dir() => {
             return Err(CallError::at(0, format!("{path:?} is a folder")));
         }
-        Ok(meta) if meta.len() > MAX_TEXT as u64 => return Err(too_long()),
+        // Reading one may never end, and a second reading would give something else.
+        Ok(meta) if !meta.is_file() => {
+            return Err(CallError::at(0, format!("{path:?} is a pipe or device; only files can be read")));
+        }
         _ => {}
     }
-    let bytes = std::fs::read(&full).map_err(|e| CallError::at(0, format!("{path:?} cannot be read: {e}")))?;
-    // A device or pipe tells no size before it is read.
+    let failed = |e| CallError::at(0, format!("{path:?} cannot be read: {e}"));
+    let mut bytes = Vec::new();
+    // Some files tell no size before they are read; one byte more than allowed shows that there is more.
+    let file = std::fs::File::open(&full).map_err(failed)?;
+    file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > MAX_TEXT { Err(too_long()) } else { Ok(bytes) }
 }
 

@@ -8,8 +8,10 @@ use std::path::Path;
 
 use ::regex::Regex;
 
-use super::MAX_ITEMS;
 use super::regex;
+
+/// The most files and folders that one pattern looks at.
+const MAX_FILES: usize = 200_000;
 
 enum Part {
     Any,
@@ -20,11 +22,9 @@ enum Part {
 /// Paths, relative to `root`, of the files that match; nothing where there is no such folder.
 pub(super) fn files(root: &Path, pattern: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("{pattern:?} is no file pattern: a bracket, brace or backslash has no end");
-    let parts = pattern
-        .split('/')
-        .filter(|p| !p.is_empty() && *p != ".")
-        .map(|p| part(p).ok_or_else(wrong))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut names: Vec<&str> = pattern.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
+    names.dedup_by(|a, b| *a == "**" && *b == "**");
+    let parts = names.into_iter().map(|p| part(p).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?;
     let mut walk = Walk { found: Vec::new(), visited: 0 };
     if !parts.is_empty() {
         walk.folder(root, "", &parts)?;
@@ -51,8 +51,8 @@ impl Walk {
         let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
         for entry in entries.flatten() {
             self.visited += 1;
-            if self.visited > MAX_ITEMS {
-                return Err(format!("more than {MAX_ITEMS} files to look at; use a narrower pattern"));
+            if self.visited > MAX_FILES {
+                return Err(format!("more than {MAX_FILES} files to look at; use a narrower pattern"));
             }
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };

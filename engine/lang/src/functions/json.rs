@@ -7,9 +7,6 @@ use std::fmt::Write as _;
 
 use super::*;
 
-/// Deeper text is refused, before the stack is at risk.
-const MAX_DEPTH: usize = 512;
-
 /// A wholly known value as JSON with sorted keys and no spaces.
 pub(super) fn encode(value: &Value) -> Result<String, CallError> {
     let mut out = String::new();
@@ -72,7 +69,7 @@ fn push_string(text: &str, out: &mut String) {
 
 /// The value that JSON text means: objects and tuples.
 pub(super) fn decode(text: &str) -> Outcome {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = Reader { text, at: 0, count: 0 };
     let value = reader.value(0)?;
     reader.space();
     if reader.at < text.len() {
@@ -84,6 +81,8 @@ pub(super) fn decode(text: &str) -> Outcome {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
+    /// Values so far.
+    count: usize,
 }
 
 impl Reader<'_> {
@@ -112,7 +111,11 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Outcome {
-        if depth > MAX_DEPTH {
+        self.count += 1;
+        if self.count > MAX_ITEMS {
+            return Err(sequence::too_many());
+        }
+        if depth >= MAX_DEPTH {
             return Err(CallError::new(format!("nested deeper than {MAX_DEPTH} levels")));
         }
         self.space();

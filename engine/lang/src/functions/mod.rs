@@ -8,10 +8,14 @@
 //! ([`types::describe`]).
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mesh_model::convert::{ConvertError, convert, convertible};
 use mesh_model::path::Step;
 use mesh_model::{Fields, Kind, Marks, Type, Value};
+
+use crate::limits::{MAX_DEPTH, MAX_ITEMS, MAX_STEPS, MAX_TEXT};
 
 mod certificate;
 mod cidr;
@@ -38,11 +42,6 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-/// The most bytes that one call may produce; a longer result is an error instead of a full memory.
-pub const MAX_TEXT: usize = 64 << 20;
-/// The most elements that one call may produce.
-pub const MAX_ITEMS: usize = 1 << 20;
-
 /// What a function may know beside its arguments.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -62,6 +61,32 @@ pub struct Context {
     pub template: Option<TemplateHook>,
     /// How many templates are being rendered around this call.
     pub template_depth: u32,
+    /// Steps of evaluation that are left to templates; see [`crate::limits::MAX_STEPS`].
+    pub steps: Steps,
+}
+
+/// Steps that an expression and the templates that it renders share.
+#[derive(Clone, Debug)]
+pub struct Steps(Arc<AtomicU64>);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self::new(MAX_STEPS)
+    }
+}
+
+impl Steps {
+    pub(crate) fn new(left: u64) -> Self {
+        Self(Arc::new(left.into()))
+    }
+
+    pub(crate) fn left(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, left: u64) {
+        self.0.store(left, Ordering::Relaxed);
+    }
 }
 
 /// Renders the template `text`; `name` is what messages call it. The context has
@@ -82,6 +107,7 @@ impl Context {
             plan_timestamp: String::new(),
             template: None,
             template_depth: 0,
+            steps: Steps::default(),
         }
     }
 
@@ -284,6 +310,11 @@ impl Function {
         }
     }
 
+    /// Whether a call evaluates further expressions, those of a template.
+    pub(crate) fn renders(&self) -> bool {
+        matches!(self.name, "templatefile" | "templatestring")
+    }
+
     /// Whether [`Function::call`] works; `try`, `can` and `type` are done elsewhere.
     pub const fn callable(&self) -> bool {
         !matches!(self.body, Body::Elsewhere)
@@ -342,6 +373,7 @@ impl Function {
         }
         match self.body {
             Body::Plain(body) | Body::Marks(body) => match body(context, &ready) {
+                Ok(value) if value.as_str().is_some_and(|text| text.len() > MAX_TEXT) => Err(too_long()),
                 Ok(value) => Ok(value.mark(marks)),
                 // A message may quote its argument.
                 Err(e) if args.iter().any(|a| !a.all_marks().is_empty()) => Err(CallError {

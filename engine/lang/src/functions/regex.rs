@@ -75,7 +75,7 @@ fn regexall(_: &Context, args: &[Value]) -> Outcome {
     let re = compile(text(args, 0))?;
     let mut out = Vec::new();
     for found in re.captures_iter(text(args, 1)) {
-        if out.len() == MAX_ITEMS {
+        if (out.len() + 1) * re.captures_len() > MAX_ITEMS {
             return Err(sequence::too_many());
         }
         out.push(value(&re, &found));
@@ -105,14 +105,32 @@ fn replace(_: &Context, args: &[Value]) -> Outcome {
     for found in re.captures_iter(source) {
         let Some(all) = found.get(0) else { continue };
         out.push_str(&source[done..all.start()]);
-        found.expand(to, &mut out);
-        done = all.end();
-        if out.len() > MAX_TEXT {
-            return Err(too_long());
+        for piece in pieces(to) {
+            found.expand(piece, &mut out);
+            if out.len() > MAX_TEXT {
+                return Err(too_long());
+            }
         }
+        done = all.end();
     }
     out.push_str(&source[done..]);
     bounded(out)
+}
+
+/// A replacement cut before each reference to a group, because each may be as long as the whole text.
+fn pieces(to: &str) -> impl Iterator<Item = &str> {
+    let mut rest = to;
+    std::iter::from_fn(move || {
+        let escaped = rest.starts_with("$$");
+        let first = match rest.strip_prefix("${").and_then(|r| r.find('}')) {
+            Some(end) => end + 3,
+            None => usize::from(rest.starts_with('$')) + usize::from(escaped),
+        };
+        let end = rest.get(first..)?.find('$').map_or(rest.len(), |at| first + at);
+        let piece = &rest[..end];
+        rest = &rest[end..];
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// A pattern in the dialect of the crate, of our own making.

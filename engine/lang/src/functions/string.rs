@@ -60,7 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "split",
         &[Param::new("separator", Ty::String), STR],
         Ty::Strings,
-        |_, a| Ok(split(text(a, 0), text(a, 1))),
+        |_, a| split(text(a, 0), text(a, 1)),
         "The pieces of a text between separators.",
     ),
     plain(
@@ -236,21 +236,26 @@ fn join(_: &Context, args: &[Value]) -> Outcome {
     bounded(out)
 }
 
-fn split(separator: &str, text: &str) -> Value {
-    if separator.is_empty() {
-        return Value::strings(text.chars().map(String::from));
-    }
-    Value::strings(text.split(separator))
+fn split(separator: &str, text: &str) -> Outcome {
+    let pieces: Vec<&str> = if separator.is_empty() {
+        text.split_inclusive(|_| true).take(MAX_ITEMS + 1).collect()
+    } else {
+        text.split(separator).take(MAX_ITEMS + 1).collect()
+    };
+    if pieces.len() > MAX_ITEMS { Err(sequence::too_many()) } else { Ok(Value::strings(pieces)) }
 }
 
 fn substr(_: &Context, args: &[Value]) -> Outcome {
     let (offset, length) = (whole(args, 1)?, whole(args, 2)?);
-    let characters: Vec<&str> = text(args, 0).graphemes(true).collect();
+    let whole = text(args, 0);
     let start = match usize::try_from(offset) {
         Ok(n) => n,
-        Err(_) => characters.len().saturating_sub(usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX)),
+        Err(_) => {
+            let back = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
+            whole.graphemes(true).count().saturating_sub(back)
+        }
     };
-    let rest = characters.get(start..).unwrap_or_default();
-    let taken = usize::try_from(length).map_or(rest.len(), |n| n.min(rest.len()));
-    Ok(Value::string(rest[..taken].concat()))
+    let from = |text: &str, n: usize| text.grapheme_indices(true).nth(n).map_or(text.len(), |(at, _)| at);
+    let rest = &whole[from(whole, start)..];
+    Ok(Value::string(usize::try_from(length).map_or(rest, |n| &rest[..from(rest, n)])))
 }

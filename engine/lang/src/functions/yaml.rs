@@ -16,8 +16,6 @@ mod write;
 
 pub(super) use write::encode;
 
-const MAX_DEPTH: usize = 256;
-
 /// The value that one YAML document means.
 pub(super) fn decode(text: &str) -> Outcome {
     let mut reader = Reader {
@@ -69,7 +67,7 @@ impl<'t> Reader<'t> {
     }
 
     fn node(&mut self, event: Event<'t>, span: &Span, depth: usize) -> Outcome {
-        if depth > MAX_DEPTH {
+        if depth >= MAX_DEPTH {
             return Err(at(span, format!("nested deeper than {MAX_DEPTH} levels")));
         }
         let before = self.size;

@@ -19,12 +19,13 @@ mod tests;
 mod version;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use mesh_model::{Diagnostic, Diagnostics, Sources, Span};
 
+use crate::limits::{MAX_BLOCKS, MAX_MODULES, MAX_SOURCE};
 use crate::syntax::on_large_stack;
 use crate::{Config, Module};
 use decode::Draft;
@@ -100,12 +101,28 @@ impl Files for Disk {
     }
 
     fn read(&self, file: &Path) -> io::Result<String> {
-        String::from_utf8(std::fs::read(file)?).map_err(|error| {
-            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = good.iter().filter(|b| **b == b'\n').count() + 1;
-            io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not valid UTF-8 text"))
-        })
+        if !std::fs::metadata(file)?.is_file() {
+            return Err(io::Error::other("it is a folder, pipe or device"));
+        }
+        read_source(std::fs::File::open(file)?)
     }
+}
+
+/// The text of a source file or another input of the language.
+///
+/// # Errors
+/// What reading says, text that is not UTF-8, and more than [`MAX_SOURCE`] bytes.
+pub fn read_source(input: impl io::Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    input.take(MAX_SOURCE as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_SOURCE {
+        return Err(io::Error::other(format!("it has more than {} MiB", MAX_SOURCE >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|b| **b == b'\n').count() + 1;
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} is not valid UTF-8 text"))
+    })
 }
 
 /// Loads a configuration from the disk. With errors the configuration is what could be read of it;
@@ -124,6 +141,8 @@ pub fn load_from(files: &dyn Files, options: LoadOptions<'_>, sources: &mut Sour
             modules: Vec::new(),
             diagnostics: Diagnostics::new(),
             complete: true,
+            blocks: 0,
+            full: false,
         };
         let root = Folder { dir: normal(options.root), display: normal(Path::new(options.display)) };
         loader.add(&root, None, Vec::new(), &mut Vec::new());
@@ -148,6 +167,10 @@ struct Loader<'l> {
     modules: Vec<Module>,
     diagnostics: Diagnostics,
     complete: bool,
+    /// What counts for [`MAX_BLOCKS`].
+    blocks: usize,
+    /// There is no room for more.
+    full: bool,
 }
 
 impl Loader<'_> {
@@ -169,6 +192,18 @@ impl Loader<'_> {
             let detail = format!("The folder {} calls itself, directly or through others.", folder.display.display());
             return refuse(self, "Module calls itself", detail);
         }
+        if self.modules.len() >= MAX_MODULES || self.blocks > MAX_BLOCKS {
+            // Said once; every further call would say it again.
+            return if std::mem::replace(&mut self.full, true) {
+                None
+            } else {
+                let detail = format!(
+                    "With this call the configuration has more than {MAX_MODULES} modules or {MAX_BLOCKS} blocks and \
+                     local values, counting a module with each call. Use count or for_each instead of many calls."
+                );
+                refuse(self, "Configuration too large", detail)
+            };
+        }
         if around.len() >= MAX_DEPTH {
             return refuse(self, "Modules too deep", format!("Modules are nested more than {MAX_DEPTH} deep."));
         }
@@ -182,6 +217,7 @@ impl Loader<'_> {
         };
         let index = self.modules.len();
         let mut module = draft.module.clone();
+        self.blocks += module.locals.len() + module.variables.len() + module.outputs.len() + module.resources.len();
         module.path.clone_from(&path);
         module.parent = call.map(|(parent, _)| parent);
         self.modules.push(module);

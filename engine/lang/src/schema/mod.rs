@@ -5,7 +5,7 @@
 //! schema. Types that the schema leaves open (`any`) stay as the value has them.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use mesh_model::convert::convert;
@@ -13,6 +13,7 @@ use mesh_model::schema::{Attribute as Declared, Block as DeclaredBlock, Given};
 use mesh_model::{Diagnostic, Diagnostics, Fields, Kind, Marks, Nesting, Schema, Span, Type, Value};
 
 use crate::expr::{Env, Node, elements_of};
+use crate::limits;
 use crate::suggest::hint;
 use crate::{Body, Expr, Scope};
 use view::{Nested, View};
@@ -223,9 +224,10 @@ fn nested(body: View<'_>, declared: &DeclaredBlock, env: &mut Env<'_>, diagnosti
         Nesting::Set => Value::set(ty, values.map(|(_, v, _)| v)),
         Nesting::Map => {
             let mut keyed: Vec<(Arc<str>, Value)> = Vec::new();
+            let mut seen = HashSet::new();
             for (label, value, span) in values {
                 let label = label.unwrap_or_else(|| Arc::from(""));
-                if keyed.iter().any(|(k, _)| *k == label) {
+                if !seen.insert(label.clone()) {
                     let detail = format!("There is already a {:?} block with the label {label:?}.", declared.name);
                     diagnostics.push(Diagnostic::error("lang::duplicate", "Duplicate block", detail).at(span));
                 }
@@ -256,13 +258,21 @@ fn expand(
         made.unknown = true;
         return;
     };
+    let mut size = 0;
     for (key, value) in pairs {
+        // One step, so that a block without expressions is not free.
+        let room = env.count(1, dynamic.for_each.span()).and_then(|()| limits::grown(size, block.place));
+        // The same mistake in every element need not be told without end.
+        if diagnostics.take(room).is_none() || diagnostics.0.len() > limits::MAX_ERRORS {
+            return;
+        }
         let iterator = Value::object([("key", key), ("value", value)]);
         env.slots.push(iterator);
         let label =
             dynamic.labels.first().and_then(|l| diagnostics.take(env.eval(l.node()).and_then(|v| label(&v, l))));
         let value = evaluate(block.content, &declared.schema, env, diagnostics);
         env.slots.pop();
+        size += value.size();
         made.items.push((label, value, block.place));
     }
 }

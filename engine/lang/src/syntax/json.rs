@@ -11,7 +11,8 @@ use jsonc_parser::errors::ParseErrorKind;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use mesh_model::{Diagnostic, Diagnostics};
 
-use super::{MAX_TEXT, sentence, span, too_big};
+use super::{sentence, span, too_big};
+use crate::limits::{MAX_MARKS, MAX_SOURCE, too_much};
 
 const STRICT: ParseOptions = ParseOptions {
     allow_comments: false,
@@ -28,8 +29,11 @@ const STRICT: ParseOptions = ParseOptions {
 
 /// The only value of a text.
 pub(crate) fn parse_json(text: &str, file: u32) -> Result<Value<'_>, Diagnostics> {
-    if text.len() > MAX_TEXT {
+    if text.len() > MAX_SOURCE {
         return Err(too_big(text, file).into());
+    }
+    if marks(text) > MAX_MARKS {
+        return Err(too_much("This file", MAX_MARKS, span(file, &(0..0))).into());
     }
     let error = |summary: &'static str, detail: String, at: Range<usize>| {
         Diagnostics::from(Diagnostic::error("lang::syntax", summary, detail).at(span(file, &at)))
@@ -50,6 +54,21 @@ pub(crate) fn parse_json(text: &str, file: u32) -> Result<Value<'_>, Diagnostics
         }
         None => Ok(value),
     }
+}
+
+/// Brackets, commas and colons outside of texts: how much there is to parse.
+fn marks(text: &str) -> usize {
+    let (mut count, mut quoted, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if std::mem::take(&mut escaped) => {}
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' | b',' | b':' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// The first control character within a text: the parser lets them pass.

@@ -20,16 +20,16 @@ use hcl_edit::structure::{Body, Structure};
 use mesh_model::{Diagnostic, Diagnostics, Sources, Span};
 
 use crate::expr::{Lower, Node};
+use crate::limits::{self, MAX_ERRORS, MAX_ITEM_MARKS, MAX_MARKS, MAX_SOURCE};
 pub(crate) use json::{a_kind, origins, parse_json, range};
 pub(crate) use places::{Places, Written};
+use scan::template_marks;
 pub(crate) use scan::{Broken, scan};
 
 /// The parser admits 64 levels of nesting; a debug build needs up to 4 MiB for them.
-const STACK: usize = 16 << 20;
+const STACK: usize = 8 << 20;
 /// How deep a broken piece is cut again.
 const MAX_CUTS: usize = 16;
-/// Offsets are `u32`.
-const MAX_TEXT: usize = 1 << 30;
 
 /// Runs `work` on a thread whose stack suffices for the deepest input that is accepted.
 pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
@@ -51,13 +51,27 @@ pub(crate) fn parse_items(
     diagnostics: &mut Diagnostics,
     mut each: impl FnMut(usize, Structure, &mut Diagnostics),
 ) {
-    if text.len() > MAX_TEXT {
+    if text.len() > MAX_SOURCE {
         return diagnostics.push(too_big(text, file));
     }
     // A byte order mark is accepted, as in the field.
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let found = scan(text, start..text.len());
+    if found.marks > MAX_MARKS {
+        diagnostics.push(limits::too_much("This file", MAX_MARKS, span(file, &(0..0))));
+        return;
+    }
+    for piece in found.heavy {
+        let start = piece.end - text[piece.clone()].trim_start().len();
+        diagnostics.push(limits::too_much("This", MAX_ITEM_MARKS, span(file, &(start..start))));
+    }
     for piece in found.items {
+        if diagnostics.0.len() > MAX_ERRORS {
+            let detail = format!("More than {MAX_ERRORS} errors; the rest of the file was not read.");
+            let place = span(file, &(piece.start..piece.start));
+            diagnostics.push(Diagnostic::error("lang::limit", "Too many errors", detail).at(place));
+            break;
+        }
         match text[piece.clone()].parse::<Body>() {
             Ok(body) => body.into_iter().for_each(|s| each(piece.start, s, diagnostics)),
             Err(error) => locate(text, piece, &error, file, MAX_CUTS, diagnostics),
@@ -70,8 +84,8 @@ pub(crate) fn parse_items(
 }
 
 fn too_big(text: &str, file: u32) -> Diagnostic {
-    let detail = format!("This file has {} MiB; the limit is {} MiB.", text.len() >> 20, MAX_TEXT >> 20);
-    Diagnostic::error("lang::syntax", "File too big", detail).at(Span { file, start: 0, end: 0 })
+    let detail = format!("This file has {} MiB; the limit is {} MiB. Split it.", text.len() >> 20, MAX_SOURCE >> 20);
+    Diagnostic::error("lang::limit", "File too big", detail).at(Span { file, start: 0, end: 0 })
 }
 
 fn report(broken: Broken, file: u32) -> Diagnostic {
@@ -209,6 +223,9 @@ pub(crate) fn parse_template(
 ) -> Result<(Node, Diagnostics, Sources), String> {
     let mut sources = Sources::default();
     let file = sources.add(name, text);
+    if template_marks(text) > MAX_ITEM_MARKS {
+        return Err(limits::too_much("The template", MAX_ITEM_MARKS, span(file, &(0..0))).detail);
+    }
     let template = match text.parse::<hcl_edit::template::Template>() {
         Ok(template) => template,
         Err(error) => {

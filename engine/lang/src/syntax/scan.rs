@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::limits::{MAX_BROKEN, MAX_ITEM_MARKS};
+
 /// Names of blocks at which scanning goes on after an error.
 const STARTS: [&str; 12] = [
     "mesh",
@@ -29,6 +31,10 @@ pub(crate) struct Scan {
     pub(crate) broken: Vec<Broken>,
     /// Where the comment starts that ends the text.
     pub(crate) comment: Option<usize>,
+    /// Brackets, commas, equals signs and interpolations: how much there is to parse.
+    pub(crate) marks: usize,
+    /// Pieces that have more of these than is parsed at once.
+    pub(crate) heavy: Vec<Range<usize>>,
 }
 
 /// Something that is not closed, or closed without being open.
@@ -54,22 +60,37 @@ pub(crate) fn scan(text: &str, range: Range<usize>) -> Scan {
         item: range.start,
         stack: Vec::new(),
         comment: None,
+        marks: 0,
+        before: 0,
     };
-    let mut found = Scan { items: Vec::new(), broken: Vec::new(), comment: None };
+    let mut found = Scan { items: Vec::new(), broken: Vec::new(), comment: None, marks: 0, heavy: Vec::new() };
     loop {
-        match scanner.run(&mut found.items) {
+        let result = scanner.run(&mut found);
+        found.marks = scanner.marks;
+        match result {
             Ok(()) => {
                 found.comment = scanner.comment;
                 return found;
             }
             Err(broken) => {
                 found.broken.push(broken);
-                if !scanner.resume() {
+                if found.broken.len() == MAX_BROKEN || !scanner.resume() {
                     return found;
                 }
             }
         }
     }
+}
+
+/// The [`Scan::marks`] of a text that is a template as a whole.
+pub(crate) fn template_marks(text: &str) -> usize {
+    let stack = vec![Frame::Heredoc("\0", 0)];
+    let mut scanner =
+        Scanner { text, bytes: text.as_bytes(), at: 0, item: 0, stack, comment: None, marks: 0, before: 0 };
+    let mut found = Scan { items: Vec::new(), broken: Vec::new(), comment: None, marks: 0, heavy: Vec::new() };
+    // The end of the text is no error here, and any other is the parser's to find.
+    let _ = scanner.run(&mut found);
+    scanner.marks
 }
 
 struct Scanner<'t> {
@@ -79,6 +100,9 @@ struct Scanner<'t> {
     item: usize,
     stack: Vec<Frame<'t>>,
     comment: Option<usize>,
+    marks: usize,
+    /// Marks before the item.
+    before: usize,
 }
 
 impl<'t> Scanner<'t> {
@@ -86,18 +110,20 @@ impl<'t> Scanner<'t> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    fn cut(&mut self, items: &mut Vec<Range<usize>>) {
+    fn cut(&mut self, found: &mut Scan) {
         let piece = self.item..self.at;
         let content = self.bytes[piece.clone()].trim_ascii();
         // Comments on their own line need no parser.
         let comment = content.starts_with(b"#") || content.starts_with(b"//");
         if !content.is_empty() && (!comment || content.contains(&b'\n')) {
-            items.push(piece);
+            let heavy = self.marks - self.before > MAX_ITEM_MARKS;
+            if heavy { &mut found.heavy } else { &mut found.items }.push(piece);
         }
         self.item = self.at;
+        self.before = self.marks;
     }
 
-    fn run(&mut self, items: &mut Vec<Range<usize>>) -> Result<(), Broken> {
+    fn run(&mut self, found: &mut Scan) -> Result<(), Broken> {
         while let Some(&byte) = self.bytes.get(self.at) {
             match self.stack.last() {
                 Some(Frame::Quote(start)) => {
@@ -108,25 +134,25 @@ impl<'t> Scanner<'t> {
                     let delimiter = *delimiter;
                     self.in_heredoc(byte, delimiter);
                 }
-                None | Some(Frame::Bracket(..)) => self.in_code(byte, items)?,
+                None | Some(Frame::Bracket(..)) => self.in_code(byte, found)?,
             }
         }
         match self.stack.pop() {
             None => {
-                self.cut(items);
+                self.cut(found);
                 Ok(())
             }
             Some(frame) => Err(frame.unclosed(None)),
         }
     }
 
-    fn in_code(&mut self, byte: u8, items: &mut Vec<Range<usize>>) -> Result<(), Broken> {
+    fn in_code(&mut self, byte: u8, found: &mut Scan) -> Result<(), Broken> {
         let rest = self.rest();
         match byte {
             b'\n' => {
                 self.at += 1;
                 if self.stack.is_empty() {
-                    self.cut(items);
+                    self.cut(found);
                 }
             }
             b'#' => self.skip_line(),
@@ -148,6 +174,7 @@ impl<'t> Scanner<'t> {
                 self.at += 1;
             }
             b'(' | b'[' | b'{' => {
+                self.marks += 1;
                 self.stack.push(Frame::Bracket(byte, self.at));
                 self.at += 1;
             }
@@ -168,9 +195,33 @@ impl<'t> Scanner<'t> {
                 self.at += 1;
             }
             b'<' if rest.starts_with(b"<<") => self.heredoc_start(),
+            b'.' if self.begins_item() => {
+                return Err(Broken {
+                    summary: "Invalid syntax",
+                    detail:
+                        "A line cannot start with a dot: the expression before it ended with its line. Put both on \
+                             one line, or the whole in parentheses."
+                            .into(),
+                    range: self.at..self.at + 1,
+                    related: None,
+                });
+            }
+            b',' | b'=' | b'?' | b'+' | b'*' | b'.' => {
+                self.marks += 1;
+                self.at += 1;
+            }
             _ => self.at += 1,
         }
         Ok(())
+    }
+
+    /// Whether an item of a block or object begins here: the parser goes on with the one before.
+    fn begins_item(&self) -> bool {
+        let Some(Frame::Bracket(b'{', open)) = self.stack.last() else { return false };
+        let before = |at: usize| self.bytes[..at].trim_ascii_end();
+        let line_start = self.bytes[before(self.at).len()..self.at].contains(&b'\n');
+        let sequence = *open > 0 && matches!(self.bytes[open - 1], b'$' | b'%');
+        line_start && !sequence && !self.bytes[open + 1..].trim_ascii_start().starts_with(b"for")
     }
 
     fn skip_line(&mut self) {
@@ -229,6 +280,7 @@ impl<'t> Scanner<'t> {
             self.at += 3;
         } else if rest.get(1) == Some(&b'{') {
             self.stack.push(Frame::Bracket(b'{', self.at + 1));
+            self.marks += 1;
             self.at += 2;
         } else {
             self.at += 1;

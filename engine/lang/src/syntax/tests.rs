@@ -1,6 +1,7 @@
 //! The scanner alone: pieces and what is left open.
 
 use super::*;
+use crate::limits::MAX_BROKEN;
 
 fn pieces(text: &str) -> Vec<&str> {
     let found = scan(text, 0..text.len());
@@ -28,6 +29,46 @@ fn goes_on_after_something_open() {
     assert_eq!(found.items.len(), 1);
     let open: Vec<&str> = found.broken.iter().map(|b| &text[b.range.clone()]).collect();
     assert_eq!(open, ["(", "{"]);
+}
+
+#[test]
+fn a_line_of_a_block_does_not_start_with_a_dot() {
+    for (text, good) in [
+        ("b {\n  a = [1]\n  .c\n}\n", false),
+        ("a = { b = [1]\n.c }\n", false),
+        ("a = ([1]\n  .c)\n", true),
+        ("a = \"${[1]\n  .c}\"\n", true),
+        ("a = { for b in [1]\n.c : b => b }\n", true),
+        ("b {\n  a = x.y /* . */\n}\n", true),
+    ] {
+        assert_eq!(scan(text, 0..text.len()).broken.is_empty(), good, "{text}");
+    }
+}
+
+/// How much there is to parse is known before it is parsed.
+#[test]
+fn counts_what_takes_room() {
+    let marks = |text: &str| scan(text, 0..text.len()).marks;
+    assert_eq!(marks("a = [1, {b = 2}, \"x,y ${c} [\"] # ,,,\n"), 7);
+    assert_eq!(marks("a = <<E\n[,] ${[1]} %{ if x }\nE\n"), 4);
+    assert_eq!(template_marks("[,] ${[1]} \"%{ if x }"), 3);
+    let long = format!("a = [{}]\nb = 1\nc = [\n", "1,".repeat(600_000));
+    let mut diagnostics = Diagnostics::new();
+    let mut items = 0;
+    parse_items(&long, 0, &mut diagnostics, |_, _, _| items += 1);
+    let summaries: Vec<&str> = diagnostics.iter().map(|d| d.summary).collect();
+    assert_eq!((items, summaries.as_slice()), (1, &["Unclosed bracket", "Too much in one place"][..]));
+}
+
+#[test]
+fn errors_have_an_end() {
+    let count = |text: &str| {
+        let mut diagnostics = Diagnostics::new();
+        parse_items(text, 0, &mut diagnostics, |_, _, _| {});
+        diagnostics.0.len()
+    };
+    assert_eq!(count(&"variable \"a\" {\n".repeat(10_000)), MAX_BROKEN);
+    assert_eq!(count(&"a\n".repeat(10_000)), MAX_ERRORS + 2);
 }
 
 #[test]
