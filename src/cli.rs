@@ -141,8 +141,8 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         })?;
     }
     match cli.command {
-        Command::Init(args) => init::run(ui, &args),
-        Command::Validate(args) => validate::run(ui, &args),
+        Command::Init(args) => init::run(ui, &args, &vars),
+        Command::Validate(args) => validate::run(ui, &args, &vars),
         Command::Fmt(args) => fmt::run(ui, &args),
         Command::Plan(args) => plan::run(ui, &args, &vars),
         Command::Apply(args) => apply::run(ui, &args, &vars),
@@ -150,7 +150,7 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Drift(args) => drift::run(ui, &args, &vars),
         Command::Show(args) => show::run(ui, &args),
         Command::Output(args) => output::run(ui, &args),
-        Command::Graph(args) => graph::run(ui, &args),
+        Command::Graph(args) => graph::run(ui, &args, &vars),
         Command::State(args) => state::run(ui, &args),
         Command::Unlock(args) => unlock::run(ui, &args),
         Command::Console(args) => console::run(ui, &args, &vars),

@@ -57,6 +57,7 @@ fn dependencies_point_one_way() {
         ("engine/model", &[][..]),
         ("engine/x509", &[]),
         ("engine/lang", &["mesh-model", "mesh-x509"]),
+        ("engine/modules", &["mesh-lang", "mesh-model"]),
         ("engine/core", &["mesh-lang", "mesh-model", "mesh-sdk", "mesh-state"]),
         ("state", &["mesh-model"]),
         ("providers/sdk", &["mesh-model"]),

@@ -1,14 +1,15 @@
 //! End-to-end tests: the binary against real servers.
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
-//! test starts ends with it. What needs no server is in `commands`, `house`, `quickstart`, `usage`, `bad_input`
-//! and `hostile`.
+//! test starts ends with it. What needs no sandbox is in `commands`, `house`, `modules`, `quickstart`, `usage`,
+//! `bad_input` and `hostile`.
 
 mod bad_input;
 mod commands;
 mod ephemeral;
 mod hostile;
 mod house;
+mod modules;
 mod onprem;
 mod quickstart;
 mod site;

@@ -8,17 +8,23 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use mesh_core::graph::Node;
 use mesh_core::{Inputs, Options, Run, Silent};
-use mesh_lang::Disk;
+use mesh_lang::{Disk, LoadOptions};
 use mesh_model::Snapshot;
 use mesh_state::LocalBackend;
 
-use super::project::{STATE, configuration, context, engine};
+use super::modules;
+use super::options::VarArgs;
+use super::project::{STATE, configuration, context, engine, root};
+use super::variables::Given;
+use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui};
 use crate::view::style::out;
 
 /// Write the graph of resources
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    vars: VarArgs,
     /// For which program
     #[arg(long, value_enum, default_value = "dot")]
     format: Language,
@@ -32,8 +38,10 @@ enum Language {
     Mermaid,
 }
 
-pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let config = configuration(ui, &Disk)?;
+pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
+    let (root, given, modules) = (root(), Given::read(ui, vars)?, modules::installed(ui)?);
+    let loading = LoadOptions { variables: Some(&given), modules: Some(&modules), ..LoadOptions::new(&root) };
+    let config = configuration(ui, &Disk, loading)?;
     let engine = engine(ui, Arc::new(Silent));
     let (inputs, options, context) = (Inputs::new(), Options::default(), context(ui, String::new()));
     let backend = LocalBackend::new(STATE);

@@ -1,50 +1,61 @@
-//! `mesh init`: checks the configuration and writes the lock file.
+//! `mesh init`: fetches modules, checks the configuration and writes the lock file.
 //!
-//! The one decision: providers are part of this program, so there is nothing to download; the lock file
-//! says which versions and which local modules a configuration was last checked with. Running it again
-//! changes nothing.
+//! The one decision: providers are part of this program, so only modules are fetched; the lock file says
+//! which versions and which modules a configuration was last checked with. Running it again changes
+//! nothing and asks nobody.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::ArgAction;
 use hcl::{Block, Body};
-use mesh_lang::{Config, Disk};
+use mesh_lang::Config;
 use mesh_model::Diagnostic;
+use mesh_modules::{Lock, Used};
 use sha2::{Digest, Sha256};
 
-use super::project::{configuration, engine};
+use super::modules::{self, LOCK};
+use super::options::VarArgs;
+use super::project::engine;
 use super::validate;
+use super::variables::Given;
+use crate::cli::VarSource;
 use crate::ui::{Failure, Outcome, Ui};
 use crate::view::style::{GREEN, out, paint};
 
-/// The lock file.
-pub(crate) const LOCK: &str = "mesh.lock.hcl";
-
-/// Check the configuration and write the lock file
+/// Fetch modules, check the configuration and write the lock file
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Ask for what is missing (nothing is, here; for scripts that give it)
-    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
+    #[command(flatten)]
+    vars: VarArgs,
+    /// Look branches and tags of modules up again, whatever the lock file says
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    upgrade: bool,
+    /// Ask for variables that sources of modules need
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     input: bool,
     /// Fail when the lock file would change
     #[arg(long, value_name = "MODE", value_parser = ["readonly"])]
     lockfile: Option<String>,
 }
 
-pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
+pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     ui.input &= args.input;
-    let found = validate::check(ui);
-    if found.has_errors() {
-        return Err(found.into());
-    }
-    let config = configuration(ui, &Disk)?;
+    out("Initializing the configuration...\n")?;
+    let (given, store) = (Given::read(ui, vars)?, modules::fetching(ui, args.upgrade)?);
+    let (config, found) = validate::check(ui, &given, &store);
+    let Some(config) = config.filter(|_| !found.has_errors()) else { return Err(found.into()) };
+    ui.report(&found);
     let providers = used(ui, &config);
-    let modules = modules(ui, &config);
-    let text = lock_text(&providers, &modules)?;
-    let mut said = String::from("Initializing the configuration...\n");
-    for name in modules.keys() {
+    let (local, fetched) = (local(ui, &config), store.used());
+    let text = lock_text(&providers, &local, &store.locked())?;
+    let mut said = String::new();
+    for name in local.keys() {
         push!(said, "- module in {name}\n");
+    }
+    for Used { source, entry, fetched } in &fetched {
+        let how = if *fetched { "fetched" } else { "already here" };
+        push!(said, "- module {source} ({how}: {})\n", entry.resolved);
     }
     said.push_str("\nInitializing providers...\n");
     for name in &providers {
@@ -91,10 +102,11 @@ fn used(ui: &Ui, config: &Config) -> Vec<String> {
     names
 }
 
-/// Folders of called modules with the digest of their sources.
-fn modules(ui: &Ui, config: &Config) -> BTreeMap<String, String> {
+/// Folders of called local modules with the digest of their sources.
+fn local(ui: &Ui, config: &Config) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
-    for module in config.modules.iter().filter(|m| m.parent.is_some()) {
+    let cache = Path::new(mesh_modules::FOLDER);
+    for module in config.modules.iter().filter(|m| m.parent.is_some() && !m.dir.starts_with(cache)) {
         let folder = module.dir.display().to_string();
         out.entry(folder).or_insert_with(|| {
             let mut hash = Sha256::new();
@@ -113,17 +125,20 @@ fn modules(ui: &Ui, config: &Config) -> BTreeMap<String, String> {
     out
 }
 
-fn lock_text(providers: &[String], modules: &BTreeMap<String, String>) -> Result<String, Failure> {
+fn lock_text(providers: &[String], local: &BTreeMap<String, String>, fetched: &Lock) -> Result<String, Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let mut body = Body::builder().add_block(Block::builder("mesh").add_attribute(("version", version)).build());
     for name in providers {
         body = body
             .add_block(Block::builder("provider").add_label(name.as_str()).add_attribute(("version", version)).build());
     }
-    for (folder, digest) in modules {
+    for (folder, digest) in local {
         body = body.add_block(
             Block::builder("module").add_label(folder.as_str()).add_attribute(("digest", digest.as_str())).build(),
         );
+    }
+    for block in fetched.blocks() {
+        body = body.add_block(block);
     }
     let text = hcl::to_string(&body.build())
         .map_err(|e| Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{e}.")))?;
@@ -137,7 +152,7 @@ mod tests {
     #[test]
     fn the_lock_file_is_hcl() {
         let modules = BTreeMap::from([("./m".to_owned(), "sha256:00".to_owned())]);
-        let text = lock_text(&["vault".to_owned()], &modules).map_err(|f| f.0).expect("is written");
+        let text = lock_text(&["vault".to_owned()], &modules, &Lock::default()).map_err(|f| f.0).expect("is written");
         let body: Body = hcl::from_str(&text).expect("is read");
         let names: Vec<&str> = body.blocks().map(Block::identifier).collect();
         assert_eq!(names, ["mesh", "provider", "module"]);

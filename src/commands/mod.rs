@@ -13,6 +13,7 @@ pub(crate) mod fmt;
 pub(crate) mod functions;
 pub(crate) mod graph;
 pub(crate) mod init;
+pub(crate) mod modules;
 mod options;
 pub(crate) mod output;
 pub(crate) mod plan;

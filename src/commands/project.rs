@@ -13,8 +13,9 @@ use mesh_model::{Diagnostic, Span, Value};
 use mesh_sdk::Services;
 use mesh_state::{LocalBackend, LockInfo};
 
+use super::modules;
 use super::options::StateArgs;
-use super::variables;
+use super::variables::Given;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui, timestamp};
 
@@ -35,13 +36,12 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
 }
 
-/// Loads the configuration of the current folder; warnings are shown.
+/// Loads a configuration; warnings are shown.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(crate) fn configuration(ui: &mut Ui, files: &dyn Files) -> Result<Config, Failure> {
-    let root = root();
-    let (config, mut found) = mesh_lang::load_from(files, LoadOptions::new(&root), &mut ui.sources);
+pub(crate) fn configuration(ui: &mut Ui, files: &dyn Files, options: LoadOptions<'_>) -> Result<Config, Failure> {
+    let (config, mut found) = mesh_lang::load_from(files, options, &mut ui.sources);
     if found.has_errors() {
         // What the providers' schemas say about the rest belongs to the same list.
         if let Some(config) = &config {
@@ -57,10 +57,15 @@ pub(crate) fn configuration(ui: &mut Ui, files: &dyn Files) -> Result<Config, Fa
             "The configuration could not be read.",
         ))
     })?;
-    for module in &mut config.modules {
-        module.dir = relative(&root, &module.dir);
-    }
+    from_root(&mut config, options.root);
     Ok(config)
+}
+
+/// Folders of modules as seen from the root folder.
+pub(crate) fn from_root(config: &mut Config, root: &Path) {
+    for module in &mut config.modules {
+        module.dir = relative(root, &module.dir);
+    }
 }
 
 /// The root folder.
@@ -84,10 +89,12 @@ impl Project {
     /// # Errors
     /// Everything that is wrong with them.
     pub(crate) fn load(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Self, Failure> {
-        let config = configuration(ui, &Disk)?;
-        let inputs = variables::gather(ui, &config, vars)?;
+        let (root, given, modules) = (root(), Given::read(ui, vars)?, modules::installed(ui)?);
+        let options = LoadOptions { variables: Some(&given), modules: Some(&modules), ..LoadOptions::new(&root) };
+        let config = configuration(ui, &Disk, options)?;
+        let inputs = given.gather(ui, &config)?;
         let backend = backend(&config, &inputs, state)?;
-        Ok(Self { context: context(ui, timestamp()), config, inputs, backend, root: root() })
+        Ok(Self { context: context(ui, timestamp()), config, inputs, backend, root })
     }
 
     /// The engine with all providers.

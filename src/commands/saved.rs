@@ -9,15 +9,16 @@ use std::path::{Path, PathBuf};
 
 use mesh_core::planfile::{self, Content, Header};
 use mesh_core::{Input, Inputs, Mode, Options, Planning};
-use mesh_lang::{Config, Files};
+use mesh_lang::{Config, Files, LoadOptions};
 use mesh_model::{Diagnostic, Diagnostics, json};
 use mesh_state::{Backend as _, LocalBackend};
 use serde_json::{Value as Json, json};
 
+use super::modules::{self, LOCK};
 use super::options::StateArgs;
 use super::project::{self, Project, STATE};
 use super::running::runtime;
-use super::variables;
+use super::variables::Given;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui};
 
@@ -31,7 +32,7 @@ pub(crate) fn content(
     text: String,
 ) -> Content {
     let (plan, fingerprinter) = (&planning.plan, &planning.fingerprinter);
-    let sources = ui.sources.iter().filter(|s| is_configuration(&s.name));
+    let sources = ui.sources.iter().filter(|s| is_configuration(&s.name) || s.name == LOCK);
     let ephemeral = |name: &str| project.config.root().variable(name).is_some_and(|v| v.ephemeral);
     Content {
         files: sources.map(|s| (s.name.clone(), s.text.clone())).collect(),
@@ -93,9 +94,12 @@ pub(crate) fn backend(ui: &mut Ui, state: &StateArgs) -> Result<LocalBackend, Fa
     if !has_configuration() {
         return Ok(LocalBackend::new(STATE));
     }
-    let config = project::configuration(ui, &mesh_lang::Disk)?;
+    let (root, given) = (project::root(), Given::read(ui, &[])?);
+    // Settings stand in the root module; the others may need values that nobody gives here.
+    let options = LoadOptions { calls: false, ..LoadOptions::new(&root) };
+    let config = project::configuration(ui, &mesh_lang::Disk, options)?;
     let inputs = match config.root().settings.backend {
-        Some(_) => variables::gather(ui, &config, &[])?,
+        Some(_) => given.gather(ui, &config)?,
         None => Inputs::new(),
     };
     project::backend(&config, &inputs, state)
@@ -121,7 +125,6 @@ pub(crate) fn project(
     backend: LocalBackend,
     vars: &[VarSource],
 ) -> Result<Project, Failure> {
-    let config = project::configuration(ui, &Saved { root: project::root(), files: &content.files })?;
     let mut inputs = Inputs::new();
     for (name, text) in &content.inputs {
         let input = decode(text).ok_or_else(|| {
@@ -133,10 +136,15 @@ pub(crate) fn project(
         })?;
         inputs.insert(name.clone(), input);
     }
+    let (root, known) = (project::root(), Given::known_already(inputs.clone()));
+    let modules = modules::recorded(&content.files)?;
+    let files = Saved { root: root.clone(), files: &content.files };
+    let options = LoadOptions { variables: Some(&known), modules: Some(&modules), ..LoadOptions::new(&root) };
+    let config = project::configuration(ui, &files, options)?;
     given_again(&config, vars)?;
-    variables::ephemeral(ui, &config, vars, &mut inputs)?;
+    Given::read(ui, vars)?.ephemeral(ui, &config, &mut inputs)?;
     let context = project::context(ui, content.timestamp.clone());
-    Ok(Project { config, inputs, backend, context, root: project::root() })
+    Ok(Project { config, inputs, backend, context, root })
 }
 
 /// Values on the command line that the file has: they would be ignored, so they are refused.

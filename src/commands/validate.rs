@@ -2,11 +2,16 @@
 
 use clap::ArgAction;
 use mesh_core::{Inputs, Options, Run, Silent};
-use mesh_lang::{Disk, LoadOptions};
+use mesh_lang::{Config, Disk, LoadOptions};
 use mesh_model::{Diagnostics, Snapshot};
+use mesh_modules::Store;
 use mesh_state::LocalBackend;
 
-use super::project::{STATE, context, engine, root};
+use super::modules;
+use super::options::VarArgs;
+use super::project::{STATE, context, engine, from_root, root};
+use super::variables::Given;
+use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui};
 use crate::view::diagnostic_json;
 use crate::view::style::{GREEN, out, paint};
@@ -14,17 +19,23 @@ use crate::view::style::{GREEN, out, paint};
 /// Check the configuration without looking at state or servers
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    vars: VarArgs,
     /// Write one JSON object
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     json: bool,
 }
 
-/// All that is wrong or odd with the configuration of this folder.
-pub(crate) fn check(ui: &mut Ui) -> Diagnostics {
-    let (config, mut found) = mesh_lang::load_from(&Disk, LoadOptions::new(&root()), &mut ui.sources);
-    if let Some(config) = config {
+/// The configuration of this folder, and all that is wrong or odd with it.
+pub(crate) fn check(ui: &mut Ui, given: &Given, modules: &Store) -> (Option<Config>, Diagnostics) {
+    let root = root();
+    let options = LoadOptions { variables: Some(given), modules: Some(modules), ..LoadOptions::new(&root) };
+    let (mut config, mut found) = mesh_lang::load_from(&Disk, options, &mut ui.sources);
+    if let Some(config) = &mut config {
+        from_root(config, &root);
+        found.0.extend(given.known(config).1.into_iter().filter(mesh_model::Diagnostic::is_error));
         let engine = engine(ui, std::sync::Arc::new(Silent));
-        let checked = mesh_core::check::check(&engine, &config);
+        let checked = mesh_core::check::check(&engine, config);
         let sound = !found.has_errors() && !checked.has_errors();
         found.extend(checked);
         if sound {
@@ -33,7 +44,7 @@ pub(crate) fn check(ui: &mut Ui) -> Diagnostics {
             let backend = LocalBackend::new(STATE);
             let run = Run {
                 engine: &engine,
-                config: &config,
+                config,
                 inputs: &inputs,
                 backend: &backend,
                 options: &options,
@@ -42,11 +53,13 @@ pub(crate) fn check(ui: &mut Ui) -> Diagnostics {
             let _ = found.take(run.graph(&Snapshot::default()));
         }
     }
-    found
+    (config, found)
 }
 
-pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let found = check(ui);
+pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
+    ui.input = false;
+    let (given, modules) = (Given::read(ui, vars)?, modules::installed(ui)?);
+    let (_, found) = check(ui, &given, &modules);
     let bad = found.has_errors();
     if args.json {
         out(&format!("{:#}\n", diagnostic_json::validation(&found, &ui.sources)))?;

@@ -5,10 +5,11 @@
 //! typed. What is still missing is asked for where somebody can answer.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use mesh_core::{Input, Inputs};
-use mesh_lang::{Config, parse_values, read_source, suggestion};
-use mesh_model::{Diagnostic, Diagnostics};
+use mesh_lang::{Config, RootValues, Variable, parse_values, read_source, suggestion};
+use mesh_model::{Diagnostic, Diagnostics, Span, Value};
 
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui, ask, ask_hidden};
@@ -16,68 +17,118 @@ use crate::ui::{Failure, Ui, ask, ask_hidden};
 const MAIN: [&str; 2] = ["mesh.meshvars.hcl", "mesh.meshvars.json"];
 const AUTO: [&str; 2] = [".auto.meshvars.hcl", ".auto.meshvars.json"];
 
-/// The values of all root variables that were given.
-///
-/// # Errors
-/// Files that cannot be read, names that no variable has; all of them.
-pub(crate) fn gather(ui: &mut Ui, config: &Config, given: &[VarSource]) -> Result<Inputs, Failure> {
-    let mut inputs = given_values(ui, config, given)?;
-    if ui.can_ask() {
-        missing(config, &mut inputs)?;
-    }
-    Ok(inputs)
+/// Values as they were given, which may be before it is known what variables there are.
+pub(crate) struct Given {
+    /// Those that were asked for come later.
+    inputs: Mutex<Inputs>,
+    /// Names, and where: in a file, or with `-var`.
+    named: Vec<(String, Option<Span>)>,
+    ask: bool,
 }
 
-/// The values of the ephemeral variables only, for a plan that has all the others.
-///
-/// # Errors
-/// As [`gather`].
-pub(crate) fn ephemeral(ui: &mut Ui, config: &Config, given: &[VarSource], inputs: &mut Inputs) -> Result<(), Failure> {
-    let ephemeral = |name: &str| config.root().variable(name).is_some_and(|v| v.ephemeral);
-    inputs.extend(given_values(ui, config, given)?.into_iter().filter(|(name, _)| ephemeral(name)));
-    if ui.can_ask() { missing(config, inputs) } else { Ok(()) }
-}
-
-fn given_values(ui: &mut Ui, config: &Config, given: &[VarSource]) -> Result<Inputs, Failure> {
-    let mut found = Diagnostics::new();
-    let mut inputs = Inputs::new();
-    for variable in &config.root().variables {
-        let name = format!("MESH_VAR_{}", variable.name);
-        if let Some(text) = ui.env.get(&name) {
-            inputs.insert(variable.name.to_string(), Input::Text { text: text.clone(), origin: name });
+impl Given {
+    /// Reads the environment, files and options.
+    ///
+    /// # Errors
+    /// Files that cannot be read, options that are no values; all of them.
+    pub(crate) fn read(ui: &mut Ui, given: &[VarSource]) -> Result<Self, Failure> {
+        let (mut found, mut inputs, mut named) = (Diagnostics::new(), Inputs::new(), Vec::new());
+        for (origin, text) in ui.env.iter() {
+            if let Some(name) = origin.strip_prefix("MESH_VAR_") {
+                inputs.insert(name.to_owned(), Input::Text { text: text.clone(), origin: origin.clone() });
+            }
         }
-    }
-    for file in automatic() {
-        read(ui, config, &file, &mut inputs, &mut found);
-    }
-    for source in given {
-        match source {
-            VarSource::File(file) => read(ui, config, file, &mut inputs, &mut found),
-            VarSource::Var(text) => match text.split_once('=') {
-                Some((name, value)) => {
-                    let name = name.trim();
-                    if config.root().variable(name).is_none() {
-                        found.push(Diagnostic::error(
-                            "cli::variable",
-                            "No such variable",
-                            format!("-var gives a value for {name:?}, but {}", unknown(config, name)),
-                        ));
+        for file in automatic() {
+            read(ui, &file, &mut inputs, &mut named, &mut found);
+        }
+        for source in given {
+            match source {
+                VarSource::File(file) => read(ui, file, &mut inputs, &mut named, &mut found),
+                VarSource::Var(text) => match text.split_once('=') {
+                    Some((name, value)) => {
+                        let name = name.trim().to_owned();
+                        named.push((name.clone(), None));
+                        inputs.insert(name, Input::Text { text: value.to_owned(), origin: "-var".to_owned() });
                     }
-                    inputs.insert(name.to_owned(), Input::Text { text: value.to_owned(), origin: "-var".to_owned() });
-                }
-                None => found.push(Diagnostic::error(
-                    "cli::variable",
-                    "Bad option",
-                    "-var needs a name and a value: -var 'name=value'.",
-                )),
-            },
+                    None => found.push(Diagnostic::error(
+                        "cli::variable",
+                        "Bad option",
+                        "-var needs a name and a value: -var 'name=value'.",
+                    )),
+                },
+            }
         }
+        if found.has_errors() {
+            return Err(found.into());
+        }
+        Ok(Self { inputs: Mutex::new(inputs), named, ask: ui.can_ask() })
     }
-    if found.has_errors() {
-        return Err(found.into());
+
+    /// Values that a saved plan has.
+    pub(crate) fn known_already(inputs: Inputs) -> Self {
+        Self { inputs: Mutex::new(inputs), named: Vec::new(), ask: false }
     }
-    ui.report(&found);
-    Ok(inputs)
+
+    /// The values of variables that there are, and what is to be said about the others.
+    pub(crate) fn known(&self, config: &Config) -> (Inputs, Diagnostics) {
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        inputs.retain(|name, _| config.root().variable(name).is_some());
+        let mut found = Diagnostics::new();
+        for (name, place) in self.named.iter().filter(|(name, _)| config.root().variable(name).is_none()) {
+            found.push(match place {
+                Some(span) => {
+                    let detail = format!("{name:?} has a value here, but {}", unknown(config, name));
+                    Diagnostic::warning("cli::variable", "Value for no variable", detail).at(*span)
+                }
+                None => {
+                    let detail = format!("-var gives a value for {name:?}, but {}", unknown(config, name));
+                    Diagnostic::error("cli::variable", "No such variable", detail)
+                }
+            });
+        }
+        (inputs, found)
+    }
+
+    /// The values of all root variables; what is missing is asked for where somebody can answer.
+    ///
+    /// # Errors
+    /// Names that no variable has; all of them.
+    pub(crate) fn gather(&self, ui: &Ui, config: &Config) -> Result<Inputs, Failure> {
+        let mut inputs = self.reported(ui, config)?;
+        if ui.can_ask() {
+            missing(config, &mut inputs)?;
+        }
+        Ok(inputs)
+    }
+
+    /// The values of the ephemeral variables only, for a plan that has all the others.
+    ///
+    /// # Errors
+    /// As [`Given::gather`].
+    pub(crate) fn ephemeral(&self, ui: &Ui, config: &Config, inputs: &mut Inputs) -> Result<(), Failure> {
+        let ephemeral = |name: &str| config.root().variable(name).is_some_and(|v| v.ephemeral);
+        inputs.extend(self.reported(ui, config)?.into_iter().filter(|(name, _)| ephemeral(name)));
+        if ui.can_ask() { missing(config, inputs) } else { Ok(()) }
+    }
+
+    fn reported(&self, ui: &Ui, config: &Config) -> Result<Inputs, Failure> {
+        let (inputs, found) = self.known(config);
+        if found.has_errors() {
+            return Err(found.into());
+        }
+        ui.report(&found);
+        Ok(inputs)
+    }
+}
+
+impl RootValues for Given {
+    fn value(&self, variable: &Variable) -> Result<Value, Diagnostics> {
+        let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ask && variable.default.is_none() && !inputs.contains_key(&*variable.name) {
+            inputs.insert(variable.name.to_string(), answer(variable)?);
+        }
+        mesh_core::inputs::value(variable, inputs.get(&*variable.name))
+    }
 }
 
 fn unknown(config: &Config, name: &str) -> String {
@@ -98,7 +149,13 @@ fn automatic() -> Vec<PathBuf> {
     MAIN.iter().map(PathBuf::from).filter(|main| main.is_file()).chain(auto).collect()
 }
 
-fn read(ui: &mut Ui, config: &Config, file: &Path, inputs: &mut Inputs, found: &mut Diagnostics) {
+fn read(
+    ui: &mut Ui,
+    file: &Path,
+    inputs: &mut Inputs,
+    named: &mut Vec<(String, Option<Span>)>,
+    found: &mut Diagnostics,
+) {
     let shown = file.display().to_string();
     // A pipe is good here: what decrypts a file may write into one.
     let text = match std::fs::File::open(file).and_then(read_source) {
@@ -114,11 +171,7 @@ fn read(ui: &mut Ui, config: &Config, file: &Path, inputs: &mut Inputs, found: &
     };
     let Some(values) = found.take(parse_values(&text, &shown, &mut ui.sources)) else { return };
     for (name, value, span) in values {
-        if config.root().variable(&name).is_none() {
-            let detail = format!("{name:?} has a value here, but {}", unknown(config, &name));
-            found.push(Diagnostic::warning("cli::variable", "Value for no variable", detail).at(span));
-            continue;
-        }
+        named.push((name.clone(), Some(span)));
         inputs.insert(name, Input::Value(value));
     }
 }
@@ -128,22 +181,21 @@ fn missing(config: &Config, inputs: &mut Inputs) -> Result<(), Failure> {
         if variable.default.is_some() || inputs.contains_key(&*variable.name) {
             continue;
         }
-        let what =
-            variable.description.as_deref().map(|d| format!("  {}\n", d.replace('\n', "\n  "))).unwrap_or_default();
-        let hidden = variable.sensitive || variable.ephemeral;
-        let note = if hidden { "  (what you type is not shown)\n" } else { "" };
-        let question = format!("var.{}\n{what}{note}\n  Enter a value: ", variable.name);
-        let text = if hidden { ask_hidden(&question) } else { ask(&question, &|| false) };
-        let Some(text) = text else {
-            return Err(Diagnostic::error(
-                "cli::input",
-                "No answer",
-                "The input ended before all variables had a value.",
-            )
-            .into());
-        };
-        crate::view::style::talk("\n");
-        inputs.insert(variable.name.to_string(), Input::Text { text, origin: "the prompt".to_owned() });
+        inputs.insert(variable.name.to_string(), answer(variable)?);
     }
     Ok(())
+}
+
+/// Asks for the value of a variable.
+fn answer(variable: &Variable) -> Result<Input, Diagnostic> {
+    let what = variable.description.as_deref().map(|d| format!("  {}\n", d.replace('\n', "\n  "))).unwrap_or_default();
+    let hidden = variable.sensitive || variable.ephemeral;
+    let note = if hidden { "  (what you type is not shown)\n" } else { "" };
+    let question = format!("var.{}\n{what}{note}\n  Enter a value: ", variable.name);
+    let text = if hidden { ask_hidden(&question) } else { ask(&question, &|| false) };
+    let text = text.ok_or_else(|| {
+        Diagnostic::error("cli::input", "No answer", "The input ended before all variables had a value.")
+    })?;
+    crate::view::style::talk("\n");
+    Ok(Input::Text { text, origin: "the prompt".to_owned() })
 }

@@ -213,7 +213,11 @@ fn all() -> Vec<ResourceSchema> {
             "Another folder of configuration, with values for its variables; its outputs are `module.name.output`.",
             "module \"edge\" {\n  source     = \"./edge\"\n  for_each   = toset([\"a\"])\n  providers  = { vault = vault.team }\n  depends_on = [terraform_data.b]\n}\n\nprovider \"vault\" {\n  alias   = \"team\"\n  address = \"https://vault.example:8200\"\n}\n\nresource \"terraform_data\" \"b\" {}\n",
             attributes(vec![
-                Attribute::required("source", Type::String, "Where the folder is, such as `./modules/edge`."),
+                Attribute::required(
+                    "source",
+                    Type::String,
+                    "Where the module is: a folder such as `./modules/edge`, or one that `mesh init` fetches, such as `git::https://host/r.git//edge?ref=${var.release}`. Variables and local values may stand in it.",
+                ),
                 Attribute::optional(
                     "version",
                     Type::String,

@@ -227,6 +227,13 @@ impl<'s> Env<'s> {
                 span,
             ));
         };
+        if let Some(why) = scope.refuses(&call.name) {
+            return Err(fail(
+                "Function call not allowed",
+                format!("{} cannot be called here: {why}.", call.name),
+                span,
+            ));
+        }
         self.count(args.iter().map(limits::cost).sum(), span)?;
         let result = if call.function.renders() {
             let context = Context { steps: Steps::new(self.left), ..scope.functions().clone() };

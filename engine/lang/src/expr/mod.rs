@@ -39,6 +39,10 @@ pub trait Scope {
     fn resolve(&self, subject: &Subject, span: Span) -> Result<Value, Diagnostic>;
     /// What functions may use.
     fn functions(&self) -> &functions::Context;
+    /// Why a function must not be called here, without a final stop; `None` where it may.
+    fn refuses(&self, _function: &str) -> Option<&'static str> {
+        None
+    }
 }
 
 /// A reference in an expression.

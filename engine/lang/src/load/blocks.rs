@@ -3,7 +3,6 @@
 //! The one decision: a decoder takes what the language knows and leaves the rest to the provider's
 //! schema; a definition that has errors is still added, so that references to it are no further errors.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hcl_edit::Span as _;
@@ -272,13 +271,14 @@ impl Decoder {
         let from = lower.used.len();
         let source = match args.required_once("source", lower) {
             Some(_) if args.attribute("version").is_some() => {
-                let detail = "Only modules of a registry have a version; a folder has none.";
+                let detail = "Only modules of a registry have a version, and there is no registry here: name the \
+                              version in the source, as in git::https://host/repository.git?ref=v1.2.";
                 lower.error("lang::module", "Unsupported module version", detail, span);
                 None
             }
             Some(attribute) => {
-                let place = lower.span(attribute.value.span());
-                constant(attribute, &Type::String, lower).and_then(|v| v.as_str().map(|s| (s.to_owned(), place)))
+                // Its references are checked where it is evaluated.
+                lower.quietly(|lower| lower.expr(&attribute.value))
             }
             None => None,
         };
@@ -302,15 +302,8 @@ impl Decoder {
             let first = self.module.calls[first].span;
             return self.duplicate(&format!("The module call {name:?}"), first, span);
         }
-        if let Some((source, place)) = source {
-            if !(source.starts_with("./") || source.starts_with("../") || source == "." || source == "..") {
-                let detail = format!(
-                    "{source:?} is not a folder relative to this one. Write \"./modules/name\"; other sources are not \
-                     supported by this version."
-                );
-                return self.lower.error("lang::module", "Unsupported module source", detail, place);
-            }
-            self.sources.push((PathBuf::from(source), place));
+        if let Some(source) = source {
+            self.sources.push(source);
         } else if !self.lower.overriding {
             return;
         }

@@ -144,7 +144,7 @@ fn undeclared(summary: &'static str, what: String, near: &str, span: Span) -> Op
     )
 }
 
-fn reference_error(modules: &[Module], module: &Module, used: &Used, hints: bool) -> Option<Diagnostic> {
+pub(super) fn reference_error(modules: &[Module], module: &Module, used: &Used, hints: bool) -> Option<Diagnostic> {
     let hint =
         |given: &str, names: &mut dyn Iterator<Item = &str>| if hints { hint(given, names) } else { String::new() };
     match &used.subject {

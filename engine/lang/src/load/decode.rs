@@ -3,7 +3,7 @@
 //! The one decision: each top-level block is decoded as soon as it is parsed, and what it refers to is
 //! noted, so that references are checked when all blocks are known without walking anything twice.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use hcl_edit::Span as _;
@@ -19,7 +19,7 @@ use crate::config::Index;
 use crate::expr::{Lower, Used};
 use crate::suggest::hint;
 use crate::syntax::parse_items;
-use crate::{Module, Settings};
+use crate::{Expr, Module, Settings};
 
 const BLOCKS: [&str; 13] = [
     "mesh",
@@ -40,8 +40,8 @@ const BLOCKS: [&str; 13] = [
 /// A module before the modules that it calls are loaded.
 pub(super) struct Draft {
     pub(super) module: Module,
-    /// For each call: the folder, relative to the module, and the place.
-    pub(super) sources: Vec<(PathBuf, Span)>,
+    /// For each call: its source.
+    pub(super) sources: Vec<Expr>,
     pub(super) used: Vec<Used>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Draft {
 pub(super) struct Decoder {
     pub(super) lower: Lower,
     pub(super) module: Module,
-    pub(super) sources: Vec<(PathBuf, Span)>,
+    pub(super) sources: Vec<Expr>,
     pub(super) overrides: Overrides,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The one decision: everything that can be known without values is checked here, over all files and
 //! modules, before anything is evaluated: one run reports all of it. A folder is read once however often
-//! it is called. Only local modules are known here.
+//! it is called. Where modules from elsewhere are is the affair of whoever implements [`Modules`].
 
 mod args;
 mod blocks;
@@ -14,6 +14,7 @@ mod kinds;
 mod meta;
 mod overrides;
 mod refactor;
+mod source;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -47,12 +48,14 @@ pub struct LoadOptions<'o> {
     pub variables: Option<&'o dyn RootValues>,
     /// Where modules are that do not lie beside the configuration; without, there are none.
     pub modules: Option<&'o dyn Modules>,
+    /// Whether called modules are loaded. Without, only the root module can be used of the result.
+    pub calls: bool,
 }
 
 impl<'o> LoadOptions<'o> {
     /// The folder `root`, with files shown by their bare names.
     pub const fn new(root: &'o Path) -> Self {
-        Self { root, display: "", variables: None, modules: None }
+        Self { root, display: "", variables: None, modules: None, calls: true }
     }
 }
 
@@ -79,6 +82,8 @@ pub trait Modules: Sync {
 pub struct Fetched {
     /// Its folder.
     pub dir: PathBuf,
+    /// The folder of all that was fetched with it, which its own relative sources must not leave.
+    pub package: PathBuf,
     /// What stands before its file names in messages.
     pub display: String,
 }
@@ -136,6 +141,7 @@ pub fn load_from(files: &dyn Files, options: LoadOptions<'_>, sources: &mut Sour
     on_large_stack(|| {
         let mut loader = Loader {
             files,
+            options,
             sources,
             drafts: HashMap::new(),
             modules: Vec::new(),
@@ -144,7 +150,7 @@ pub fn load_from(files: &dyn Files, options: LoadOptions<'_>, sources: &mut Sour
             blocks: 0,
             full: false,
         };
-        let root = Folder { dir: normal(options.root), display: normal(Path::new(options.display)) };
+        let root = Folder { dir: normal(options.root), display: normal(Path::new(options.display)), package: None };
         loader.add(&root, None, Vec::new(), &mut Vec::new());
         let mut seen = HashSet::new();
         loader.diagnostics.0.retain(|d| seen.insert((d.span, d.summary, d.detail.clone())));
@@ -158,10 +164,13 @@ struct Folder {
     dir: PathBuf,
     /// As users know it.
     display: PathBuf,
+    /// What was fetched together with it.
+    package: Option<PathBuf>,
 }
 
 struct Loader<'l> {
     files: &'l dyn Files,
+    options: LoadOptions<'l>,
     sources: &'l mut Sources,
     drafts: HashMap<PathBuf, Option<Arc<Draft>>>,
     modules: Vec<Module>,
@@ -222,16 +231,21 @@ impl Loader<'_> {
         module.parent = call.map(|(parent, _)| parent);
         self.modules.push(module);
         around.push(folder.dir.clone());
-        for (i, (source, span)) in draft.sources.iter().enumerate() {
-            let child = Folder { dir: normal(&folder.dir.join(source)), display: normal(&folder.display.join(source)) };
+        let calls = if self.options.calls { draft.sources.as_slice() } else { &[] };
+        for (i, source) in calls.iter().enumerate() {
+            let Some(child) = self.place(folder, index, source) else {
+                self.complete = false;
+                continue;
+            };
             let name = draft.module.calls[i].name.clone();
             let path = path.iter().cloned().chain([name]).collect();
-            if let Some(child) = self.add(&child, Some((index, *span)), path, around) {
+            if let Some(child) = self.add(&child, Some((index, source.span())), path, around) {
                 self.modules[index].calls[i].module = child;
             }
         }
         around.pop();
-        if self.complete {
+        // Without the called modules nothing can be said about what leads into them.
+        if self.complete && self.options.calls {
             check::module(&self.modules, index, &draft.used, &mut self.diagnostics);
         }
         Some(index)

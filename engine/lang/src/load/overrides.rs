@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hcl_edit::structure::{Block, Body as HclBody, Structure};
@@ -23,7 +22,7 @@ use crate::{
 /// One block of an override file.
 pub(super) struct Piece {
     module: Module,
-    sources: Vec<(PathBuf, Span)>,
+    sources: Vec<Expr>,
     /// The arguments that are written; those of `lifecycle` with that name and a dot before them.
     given: HashSet<String>,
 }
@@ -301,7 +300,7 @@ impl Decoder {
         }
     }
 
-    fn call_over(&mut self, over: ModuleCall, source: Option<(PathBuf, Span)>, given: &HashSet<String>) {
+    fn call_over(&mut self, over: ModuleCall, source: Option<Expr>, given: &HashSet<String>) {
         self.refuse_depends_on(&over.depends_on);
         let Some(&i) = self.module.index.calls.get(&over.name) else {
             return self.missing(&format!("The module call {:?}", &*over.name), over.span);

@@ -281,7 +281,7 @@ fn checks_modules() {
         "module \"m\" {\n  source = \"./none\"\n}\nmodule \"g\" {\n  source = \"git::x\"\n}\n",
     )]);
     assert!(config.is_none());
-    assert_eq!(lines, ["module 5:12 Unsupported module source", "module 2:12 Module not readable"]);
+    assert_eq!(lines, ["module 2:12 Module not readable", "module 5:12 Unsupported module source"]);
     let (_, lines, _) = load_files(&[
         ("main.mesh.hcl", "module \"m\" { source = \"./m\" }\n"),
         ("m/main.mesh.hcl", "module \"m\" { source = \"../m\" }\n"),
