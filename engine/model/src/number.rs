@@ -303,8 +303,10 @@ impl FromStr for Number {
             return Ok(Self::Int(n));
         }
         let digits = text.strip_prefix('-').unwrap_or(text);
+        // The library knows further ways to write a number.
+        let known = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
         // A bound on size: nobody writes a number of a hundred thousand digits on purpose.
-        if !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.contains('_') || text.len() > 10_000 {
+        if !digits.starts_with(|c: char| c.is_ascii_digit()) || !digits.bytes().all(known) || text.len() > 10_000 {
             return Err(NotANumber);
         }
         if let Some((_, exponent)) = digits.split_once(['e', 'E'])
@@ -422,7 +424,7 @@ mod tests {
 
     #[test]
     fn rejects_what_is_no_number() {
-        for text in ["", "a", "1_0", "0x1", "--1", "1e999999999", "Inf", "NaN", " 1"] {
+        for text in ["", "a", "1_0", "0x1", "--1", "1e999999999", "Inf", "NaN", " 1", "1@2", "2@99999999"] {
             assert!(text.parse::<Number>().is_err(), "{text}");
         }
     }

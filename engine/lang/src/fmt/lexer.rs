@@ -186,7 +186,7 @@ impl<'s> Lexer<'s> {
             '#' => self.line_comment(),
             '/' if rest.starts_with("//") => self.line_comment(),
             '/' if rest.starts_with("/*") => {
-                let length = rest.find("*/").map_or(rest.len(), |i| i + 2);
+                let length = rest[2..].find("*/").map_or(rest.len(), |i| i + 4);
                 self.push(Kind::Comment, length);
             }
             '"' => {

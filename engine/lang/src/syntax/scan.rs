@@ -48,7 +48,8 @@ pub(crate) struct Broken {
 enum Frame<'t> {
     Bracket(u8, usize),
     Quote(usize),
-    Heredoc(&'t str, usize),
+    /// Its delimiter, and where it is opened.
+    Heredoc(&'t str, Range<usize>),
 }
 
 /// Scans a part of a text; offsets are those of the whole text.
@@ -84,7 +85,7 @@ pub(crate) fn scan(text: &str, range: Range<usize>) -> Scan {
 
 /// The [`Scan::marks`] of a text that is a template as a whole.
 pub(crate) fn template_marks(text: &str) -> usize {
-    let stack = vec![Frame::Heredoc("\0", 0)];
+    let stack = vec![Frame::Heredoc("\0", 0..0)];
     let mut scanner =
         Scanner { text, bytes: text.as_bytes(), at: 0, item: 0, stack, comment: None, marks: 0, before: 0 };
     let mut found = Scan { items: Vec::new(), broken: Vec::new(), comment: None, marks: 0, heavy: Vec::new() };
@@ -158,7 +159,7 @@ impl<'t> Scanner<'t> {
             b'#' => self.skip_line(),
             b'/' if rest.starts_with(b"//") => self.skip_line(),
             b'/' if rest.starts_with(b"/*") => {
-                let Some(end) = self.text.get(self.at..self.bytes.len()).and_then(|t| t.find("*/")) else {
+                let Some(end) = self.text.get(self.at + 2..self.bytes.len()).and_then(|t| t.find("*/")) else {
                     let range = self.at..self.at + 2;
                     return Err(Broken {
                         summary: "Unclosed comment",
@@ -167,7 +168,7 @@ impl<'t> Scanner<'t> {
                         related: None,
                     });
                 };
-                self.at += end + 2;
+                self.at += end + 4;
             }
             b'"' => {
                 self.stack.push(Frame::Quote(self.at));
@@ -244,7 +245,7 @@ impl<'t> Scanner<'t> {
             self.at += 2;
             return;
         }
-        self.stack.push(Frame::Heredoc(delimiter, start));
+        self.stack.push(Frame::Heredoc(delimiter, start..name + delimiter.len()));
         // On the newline: the content starts after it.
         self.at = name + line.len();
     }
@@ -363,10 +364,10 @@ impl Frame<'_> {
                 range: *at..at + 1,
                 related,
             },
-            Self::Heredoc(delimiter, at) => Broken {
+            Self::Heredoc(delimiter, range) => Broken {
                 summary: "Unclosed heredoc",
                 detail: format!("This heredoc is not closed: a line with {delimiter} alone is missing."),
-                range: *at..at + 2 + delimiter.len(),
+                range: range.clone(),
                 related,
             },
         }

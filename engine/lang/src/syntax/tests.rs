@@ -20,6 +20,7 @@ fn cuts_at_newlines_outside_of_everything() {
     );
     assert_eq!(pieces("a = \"$${ %%{ $\"\n# only a comment\n\n"), ["a = \"$${ %%{ $\""]);
     assert_eq!(pieces("a {\r\n}\r\nb = 1\r\n"), ["a {\r\n}", "b = 1"]);
+    assert_eq!(pieces("/*/ a = (\n*/ b = 1\n"), ["/*/ a = (\n*/ b = 1"]);
 }
 
 #[test]
@@ -29,6 +30,13 @@ fn goes_on_after_something_open() {
     assert_eq!(found.items.len(), 1);
     let open: Vec<&str> = found.broken.iter().map(|b| &text[b.range.clone()]).collect();
     assert_eq!(open, ["(", "{"]);
+    for text in ["a = <<-lob\u{c4d0}\n", "a = <<EOT\n", "a = <<-EOT\nx"] {
+        let found = scan(text, 0..text.len());
+        assert!(
+            found.broken.iter().all(|b| text.get(b.range.clone()).is_some_and(|t| t.ends_with(['T', '\u{c4d0}']))),
+            "{text}"
+        );
+    }
 }
 
 #[test]
