@@ -6,6 +6,10 @@
 //! asked alone. What `mesh` answers differently on purpose stands in the `*_differ.txt` tables with its
 //! reason, and must still differ.
 
+mod case;
+mod configs;
+mod program;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;

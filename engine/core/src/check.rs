@@ -1,12 +1,15 @@
 //! What can be said about a configuration without state and without any server.
 //!
 //! The one decision: types and bodies are checked against the providers' schemas here, once, for
-//! `validate` and before every plan; values are only evaluated by planning.
+//! `validate` and before every plan; values are only evaluated by planning, and by [`trial()`].
 
-use mesh_lang::{Config, check_body, suggestion};
-use mesh_model::{Diagnostic, Diagnostics, Mode};
+mod trial;
+
+use mesh_lang::{Config, Ignore, check_body, suggestion};
+use mesh_model::{Diagnostic, Diagnostics, Mode, Path, ResourceSchema, Span, Step};
 
 use crate::engine::Engine;
+pub use trial::trial;
 
 /// Unknown types, unknown attributes, missing required ones, unknown providers.
 pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
@@ -18,6 +21,9 @@ pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
                 continue;
             };
             diagnostics.extend(check_body(&block.body, &schema.schema, schema.name));
+            if let Ignore::Paths(paths) = &block.lifecycle.ignore_changes {
+                diagnostics.0.extend(paths.iter().filter_map(|(path, span)| ignored(schema, path, *span)));
+            }
             if !block.lifecycle.destroy {
                 // Ignoring it would delete what somebody wants to keep.
                 diagnostics.push(
@@ -69,6 +75,18 @@ pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
         }
     }
     diagnostics
+}
+
+/// An entry of `ignore_changes` that names nothing.
+fn ignored(schema: &ResourceSchema, path: &Path, span: Span) -> Option<Diagnostic> {
+    let Some(Step::Key(name)) = path.0.first() else { return None };
+    let names = || schema.schema.attributes.iter().map(|a| a.name).chain(schema.schema.blocks.iter().map(|b| b.name));
+    if names().any(|n| n == &**name) {
+        return None;
+    }
+    let hint = suggestion(name, names()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+    let detail = format!("{} has no {name:?} whose changes could be ignored.{hint}", schema.name);
+    Some(Diagnostic::error("plan::ignore_changes", "Unsupported attribute", detail).at(span))
 }
 
 fn unknown_type(engine: &Engine, block: &mesh_lang::Resource) -> Diagnostic {

@@ -201,6 +201,8 @@ fn known(
         (None, Verdict::Create) => (Action::Create, Reason::None),
     };
     let is_replace = matches!(action, Action::Replace | Action::ReplaceCreateFirst);
+    // A new object is as configured: there is nothing in it that could be left as it is.
+    let desired = if is_replace { input.desired } else { desired };
     if is_replace && input.rule.protected {
         return Decision::Refuse(Box::new(protected(input.address, "replaced", &verdict)));
     }
@@ -209,7 +211,7 @@ fn known(
     {
         return Decision::Refuse(Box::new(same_identity(input.address, found)));
     }
-    if is_replace && !matches!(verdict, Verdict::Replace(_)) {
+    if is_replace && (!matches!(verdict, Verdict::Replace(_)) || !matches!(input.rule.ignore, Ignore::None)) {
         // A new object has new computed values: decide as if there were none.
         response.after = input
             .rules
@@ -226,7 +228,8 @@ fn known(
     let drift = if action == Action::NoOp || input.recovered || reason.is_some() {
         None
     } else if unchanged_config(input, saved, desired) {
-        Some(drift(input, &response))
+        // Only the kind of a container may differ, and that is no change that somebody else made.
+        Some(drift(input, &response)).filter(|d| !d.paths.is_empty())
     } else if desired.is_wholly_known() {
         None
     } else {
@@ -387,12 +390,12 @@ fn changed(
 }
 
 /// The configuration in which ignored parts are what is there.
-fn ignoring(ignore: &Ignore, desired: &Value, base: Option<&Value>) -> Value {
+pub fn ignoring(ignore: &Ignore, desired: &Value, base: Option<&Value>) -> Value {
     let Some(base) = base else { return desired.clone() };
     match ignore {
         Ignore::None => desired.clone(),
         Ignore::All => base.clone(),
-        Ignore::Paths(paths) => paths.iter().fold(desired.clone(), |v, path| put(&v, &path.0, path.find(base))),
+        Ignore::Paths(paths) => paths.iter().fold(desired.clone(), |v, (path, _)| put(&v, &path.0, path.find(base))),
     }
 }
 

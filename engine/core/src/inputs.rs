@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mesh_lang::{Variable, parse_expression};
-use mesh_model::{Diagnostic, Diagnostics, Sources, Type, Value};
+use mesh_model::{Diagnostic, Diagnostics, Sources, Value};
 
 /// A value as it was given.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ pub(crate) fn convert(variable: &Variable, value: &Value) -> Result<Value, Diagn
 }
 
 fn parse(variable: &Variable, text: &str, origin: &str) -> Result<Value, Diagnostics> {
-    if matches!(variable.ty.ty, Type::String | Type::Dynamic | Type::Bool | Type::Number) {
+    if variable.literal {
         return Ok(Value::string(text));
     }
     let bad = |what: &str| {

@@ -13,7 +13,7 @@ use mesh_lang::Config;
 use mesh_lang::functions::Context;
 use mesh_model::change::{Counts, Deferred, Waiting};
 use mesh_model::{Change, Diagnostic, Diagnostics, Mode, Plan, Snapshot};
-use mesh_state::{Backend, LockInfo, Outputs, StateError, Writer};
+use mesh_state::{Backend, LockInfo, Outputs, Record, StateError, Writer};
 
 use crate::apply::{self, Cancel, Report};
 use crate::conform::{Reviewed, exceeds, within};
@@ -301,6 +301,9 @@ impl Run<'_> {
         if report.succeeded() {
             let summary = apply::summary(&report, planning.plan.is_complete());
             writer.finish(report.outputs.clone(), summary).await?;
+        } else if !planning.plan.destroy && !writer.lost() && report.outputs != planning.snapshot.outputs {
+            // What did not depend on the failure is as true as the objects that were made.
+            writer.record(None, Record::Outputs(report.outputs.clone())).await?;
         }
         Ok(report)
     }

@@ -145,6 +145,9 @@ pub struct Variable {
     pub name: Arc<str>,
     /// What values are taken; `any` where the block says nothing.
     pub ty: TypeConstraint,
+    /// Whether text from outside is the value as it stands (no type, or a primitive one); else it is read
+    /// as an expression.
+    pub literal: bool,
     /// The value where none is given, already of the type.
     pub default: Option<Value>,
     /// What it is for.
@@ -342,8 +345,8 @@ pub enum Ignore {
     None,
     /// Nothing is compared.
     All,
-    /// All but these.
-    Paths(Vec<Path>),
+    /// All but these, each with its place.
+    Paths(Vec<(Path, Span)>),
 }
 
 /// A `module` block.

@@ -28,8 +28,11 @@ impl fmt::Display for InstanceKey {
 
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
+            // As in the language, where these begin a template.
+            '$' | '%' if chars.peek() == Some(&'{') => out.extend([c, c]),
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
@@ -239,6 +242,14 @@ fn split(text: &str) -> Result<Vec<Part>, AddressError> {
                             Some(c) => text.push(c),
                             None => return Err(bad("the key is not closed")),
                         },
+                        Some(c @ ('$' | '%')) => {
+                            text.push(c);
+                            // `$${` is the text `${`; a lone `${` is taken as it is.
+                            let mut ahead = chars.clone();
+                            if ahead.next() == Some(c) && ahead.next() == Some('{') {
+                                chars.next();
+                            }
+                        }
                         Some(c) => text.push(c),
                         None => return Err(bad("the key is not closed")),
                     }
@@ -275,6 +286,7 @@ mod tests {
             "module.a[\"x\\\"y\"].vault_policy.istiod[0]",
             "data.kubernetes_resource.svc",
             "module.a.module.b[3].data.x.y[\"k.1\"]",
+            "a.b[\"$${x} %%{y} $ $$ %x\"]",
         ] {
             assert_eq!(text.parse::<Address>().map(|a| a.to_string()), Ok(text.to_owned()));
         }

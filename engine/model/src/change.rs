@@ -82,7 +82,7 @@ pub enum Reason {
     Triggered,
     /// The block is gone.
     NoConfig,
-    /// The module is gone.
+    /// The module instance is gone; its call is still there.
     NoModule,
     /// Beyond `count`.
     CountIndex,

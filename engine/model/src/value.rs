@@ -503,6 +503,24 @@ impl Value {
         }
     }
 
+    /// Whether the containers of two values that are the same are also of the same kinds: a list is not a
+    /// tuple, a map not an object. For what is declared as any type, where the kind is part of the value.
+    pub fn same_kinds(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::List(_, a), Kind::List(_, b))
+            | (Kind::Tuple(a), Kind::Tuple(b))
+            | (Kind::Set(_, a), Kind::Set(_, b)) => {
+                Arc::ptr_eq(a, b) || a.iter().zip(b.iter()).all(|(x, y)| x.same_kinds(y))
+            }
+            (Kind::Map(_, a), Kind::Map(_, b)) | (Kind::Object(a), Kind::Object(b)) => {
+                a.values().zip(b.values()).all(|(x, y)| x.same_kinds(y))
+            }
+            // The kind of what is withheld is not known.
+            (Kind::Withheld(..), _) | (_, Kind::Withheld(..)) => true,
+            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+
     /// A total order over all values, for sets and for deterministic output: by kind, then numbers
     /// by size, strings by bytes, sequences element by element.
     pub fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {

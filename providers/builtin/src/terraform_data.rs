@@ -48,7 +48,10 @@ impl Rules for TerraformData {
         let Some(seen) = request.observed else {
             return response(Verdict::Create, Value::NULL, new(input, trigger));
         };
-        let same = |name, value| seen.get(name).is_some_and(|s| request.fingerprinter.same(value, s));
+        // Any type is taken, so the type is part of the value.
+        let same = |name, value: &Value| {
+            seen.get(name).is_some_and(|s| request.fingerprinter.same(value, s) && value.same_kinds(s))
+        };
         let (id, kept) = (attribute(seen, "id"), same("triggers_replace", &trigger));
         if same("input", &input) {
             // The configured spelling and marks stand for both sides; a withheld output is known again.

@@ -94,6 +94,10 @@ struct Walk<'w, 'c> {
     /// See [`Walk::deposed_key`].
     deposed_key: OnceCell<Arc<str>>,
     batches: RefCell<HashMap<batch::Key, Rc<batch::Batch>>>,
+    /// What `for_each` of a block gives now, by node and module instance, where its values were unknown.
+    repeated: RefCell<HashMap<(u32, usize), Value>>,
+    /// Nodes that were evaluated again: the values of the others are only planned.
+    settled: RefCell<HashSet<u32>>,
 }
 
 /// How a step ended.
@@ -141,6 +145,8 @@ pub async fn apply(
         said: RefCell::default(),
         deposed_key: OnceCell::new(),
         batches: RefCell::default(),
+        repeated: RefCell::default(),
+        settled: RefCell::default(),
     };
     let operations = graph::build(planning);
     let mut hard = cancel;
@@ -386,7 +392,10 @@ impl Walk<'_, '_> {
             _ => crate::plan::again(world, self.inputs, node),
         };
         match result {
-            Ok(()) => End::Ok,
+            Ok(()) => {
+                self.settled.borrow_mut().insert(node);
+                End::Ok
+            }
             Err(diagnostics) => self.blocked(node, diagnostics),
         }
     }
@@ -429,8 +438,9 @@ impl Walk<'_, '_> {
         let world = &self.planning.world;
         let mut out = Outputs::new();
         for output in &world.config.root().outputs {
-            let value = world.graph.output(0, &output.name).and_then(|n| world.get(n, 0));
-            match value {
+            let node = world.graph.output(0, &output.name).filter(|n| self.settled.borrow().contains(n));
+            match node.and_then(|n| world.get(n, 0)) {
+                Some(v) if v.is_null() => {}
                 Some(v) if v.is_wholly_known() => {
                     out.insert(
                         output.name.clone(),

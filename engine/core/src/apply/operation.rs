@@ -1,5 +1,6 @@
 //! One operation: final values, intent, call, result.
 
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +15,12 @@ use tokio::sync::SemaphorePermit;
 use super::batch::{Batch, Coming};
 use super::{End, Walk};
 use crate::conform::conforms;
-use crate::decide::differences;
+use crate::decide::{differences, ignoring};
 use crate::ephemeral;
 use crate::event::Event;
 use crate::graph::Node;
 use crate::plan::{Item, check, code};
+use crate::world::Repetition;
 
 /// How often a running operation is reported.
 const STILL: Duration = Duration::from_secs(10);
@@ -146,10 +148,31 @@ impl Walk<'_, '_> {
         Diagnostic::error(code(error), error.summary, error.detail.clone()).at_default(span)
     }
 
+    /// What `each` and `count` are, with what is known now.
+    fn repetition(&self, item: &Item, module: usize, block: &mesh_lang::Resource) -> Result<Repetition, Diagnostic> {
+        let (world, Some(node)) = (&self.planning.world, item.node) else { return Ok(item.repetition.clone()) };
+        if item.repetition.is_known() {
+            return Ok(item.repetition.clone());
+        }
+        let instances = world.instances(module);
+        let around = instances.get(item.ordinal).map(|i| &i.repetition).unwrap_or(&item.repetition);
+        let Some(for_each) = &block.for_each else { return Ok(around.clone()) };
+        let mut repeated = self.repeated.borrow_mut();
+        let all = match repeated.entry((node, item.ordinal)) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(place) => {
+                let scope = world.scope(module, item.ordinal).repeated(around);
+                place.insert(for_each.eval(&scope).map_err(|d| first(d, block.span))?)
+            }
+        };
+        Ok(item.repetition.among(all))
+    }
+
     /// The configuration with what is known now.
     fn evaluate(&self, item: &Item) -> Result<Value, Diagnostic> {
         let Some((module, block)) = self.block(item) else { return Ok(Value::NULL) };
-        let scope = self.planning.world.scope(module, item.ordinal).repeated(&item.repetition);
+        let repetition = self.repetition(item, module, block)?;
+        let scope = self.planning.world.scope(module, item.ordinal).repeated(&repetition);
         // Also where the configuration was known: a condition may have waited for other values.
         for condition in &block.lifecycle.preconditions {
             if let Some(d) = check(condition, &scope, "apply::precondition", "A precondition does not hold") {
@@ -184,7 +207,8 @@ impl Walk<'_, '_> {
 
     fn postconditions(&self, item: &Item, value: &Value) -> Result<(), Diagnostic> {
         let Some((module, block)) = self.block(item) else { return Ok(()) };
-        let scope = self.planning.world.scope(module, item.ordinal).repeated(&item.repetition).this(value);
+        let repetition = self.repetition(item, module, block)?;
+        let scope = self.planning.world.scope(module, item.ordinal).repeated(&repetition).this(value);
         let failed = block
             .lifecycle
             .postconditions
@@ -218,6 +242,11 @@ impl Walk<'_, '_> {
             return Ok(ephemeral::filled(&schema.schema, change.after.clone(), sent));
         }
         let renewed = matches!(change.action, Action::Replace | Action::ReplaceCreateFirst);
+        let observed = item.observed.as_ref().filter(|_| !renewed).map(|o| &o.values);
+        let desired = match self.block(item) {
+            Some((_, block)) => ignoring(&block.lifecycle.ignore_changes, &desired, observed),
+            None => desired,
+        };
         let preview = match &item.preview {
             Some(PreviewResponse::Values(v)) if change.after.is_wholly_known() => Some(v),
             _ => None,
@@ -226,7 +255,7 @@ impl Walk<'_, '_> {
         let response = rules.plan(&PlanRequest {
             schema,
             saved: saved.map(|s| &s.values),
-            observed: item.observed.as_ref().filter(|_| !renewed).map(|o| &o.values),
+            observed,
             desired: &desired,
             preview,
             fingerprinter: &self.planning.fingerprinter,

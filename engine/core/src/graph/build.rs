@@ -327,6 +327,12 @@ impl Builder<'_> {
             let Subject::Module(_) = &reference.subject else {
                 if from != to {
                     self.edges.push((from, to, span));
+                } else if let Subject::Local(_) = reference.subject {
+                    let detail =
+                        format!("The value of {} is made from itself. Take the reference out.", reference.subject);
+                    self.diagnostics.push(
+                        Diagnostic::error("plan::cycle", "A local value refers to itself", detail).at(reference.span),
+                    );
                 }
                 continue;
             };

@@ -59,14 +59,14 @@ struct Statement<'c> {
 }
 
 /// The key of one step of a pattern.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Key {
     Any,
     Exactly(Option<InstanceKey>),
 }
 
 /// What a statement's side stands for: module steps, and a resource or nothing.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Pattern {
     modules: Vec<(Arc<str>, Key)>,
     resource: Option<(Arc<str>, Arc<str>, Key)>,
@@ -174,11 +174,13 @@ pub(super) fn execute(config: &Config, snapshot: &mut Snapshot) -> Moves {
         .iter()
         .flat_map(|m| m.moved.iter().map(|s| Statement { module: &m.path, from: &s.from, to: &s.to, span: s.span }))
         .collect();
+    let mut ambiguous = ambiguous(&statements);
     let mut moves = Moves { left: statements.iter().map(|s| Left(s.from(), s.span)).collect(), ..Moves::default() };
     let mut index: HashMap<ResourceAddress, BTreeSet<Address>> = HashMap::new();
     for address in snapshot.instances.keys().chain(snapshot.deposed.keys().map(|(a, _)| a)) {
         index.entry(address.resource()).or_default().insert(address.clone());
     }
+    moves.diagnostics.0.append(&mut ambiguous.0);
     let Some(order) = order(&statements, &mut moves.diagnostics) else { return moves };
     for i in order {
         let statement = &statements[i];
@@ -191,6 +193,33 @@ pub(super) fn execute(config: &Config, snapshot: &mut Snapshot) -> Moves {
     let touched: Vec<Pattern> = statements.iter().flat_map(|s| [s.from(), s.to()]).collect();
     implied(config, snapshot, &mut index, &mut moves, &touched);
     moves
+}
+
+/// Statements of which at most one can be right: what has moved to two places, or came from two.
+fn ambiguous(statements: &[Statement<'_>]) -> Diagnostics {
+    let mut diagnostics = Diagnostics::new();
+    let (mut sources, mut destinations) = (HashMap::new(), HashMap::new());
+    for statement in statements {
+        let (from, to) = (statement.from(), statement.to());
+        if from == to {
+            let detail = "Both addresses are one, so nothing moves. Remove this block.";
+            diagnostics.push(Diagnostic::error("plan::moved_nowhere", "Moved to itself", detail).at(statement.span));
+            continue;
+        }
+        let twice = [
+            (sources.insert(from, statement.span), "Another moved block moves the same away, to another place."),
+            (destinations.insert(to, statement.span), "Another moved block moves something else to the same place."),
+        ];
+        for (first, why) in twice.into_iter().filter_map(|(first, why)| Some((first?, why))) {
+            let detail = format!("{why} An object has one address before and one after. Remove one of the two blocks.");
+            diagnostics.push(
+                Diagnostic::error("plan::moved_twice", "Moved twice", detail)
+                    .at(statement.span)
+                    .with(first, "the other"),
+            );
+        }
+    }
+    diagnostics
 }
 
 /// The addresses in state that a pattern covers.

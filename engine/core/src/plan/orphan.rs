@@ -145,11 +145,7 @@ impl Planner<'_, '_> {
         if self.moves.previous.contains_key(address) {
             return Reason::NoMoveTarget;
         }
-        let Some(node) = node else {
-            let module = address.module.names();
-            let known = self.config.modules.iter().any(|m| m.path == module);
-            return if known { Reason::NoConfig } else { Reason::NoModule };
-        };
+        let Some(node) = node else { return Reason::NoConfig };
         let crate::graph::Node::Resource { module, item } = self.graph.nodes[node as usize] else {
             return Reason::NoConfig;
         };

@@ -8,6 +8,7 @@ use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Type,
 use super::provider::code;
 use super::{Item, Planner};
 use crate::decide;
+use crate::graph::Node;
 use crate::world::{Repetition, aggregate};
 
 impl Planner<'_, '_> {
@@ -65,7 +66,12 @@ impl Planner<'_, '_> {
             if reason == Reason::Destroy {
                 self.out.borrow_mut().protected.push(address.clone());
             } else {
-                self.out.borrow_mut().diagnostics.push(decide::protected(address, "deleted", &mesh_sdk::Verdict::NoOp));
+                let block = node.and_then(|n| match self.graph.nodes[n as usize] {
+                    Node::Resource { module, item } => Some(self.config.modules[module].resources[item].span),
+                    _ => None,
+                });
+                let refused = decide::protected(address, "deleted", &mesh_sdk::Verdict::NoOp).at_default(block);
+                self.out.borrow_mut().diagnostics.push(refused);
             }
             return before;
         }

@@ -2,7 +2,7 @@
 
 use mesh_lang::{Condition, Scope};
 use mesh_model::change::OutputChange;
-use mesh_model::{Action, Diagnostic, Diagnostics, Marks, Value};
+use mesh_model::{Action, Diagnostic, Diagnostics, InstanceKey, Marks, Value};
 
 use super::{Mode, Planner};
 use crate::graph::Node;
@@ -46,9 +46,8 @@ impl Planner<'_, '_> {
         let action = match (before.is_null(), after.is_null()) {
             (true, true) => Action::NoOp,
             (true, false) => Action::Create,
-            (false, true) => Action::Delete,
-            (false, false) if self.fingerprinter.same(&before, &after) => Action::NoOp,
-            (false, false) => Action::Update,
+            (false, _) if self.fingerprinter.same(&before, &after) && before.same_kinds(&after) => Action::NoOp,
+            (false, _) => Action::Update,
         };
         self.out.borrow_mut().outputs.insert(name, OutputChange { before, after, action });
     }
@@ -97,13 +96,30 @@ pub(crate) fn variable(
         let Some(value) = diagnostics.take(value) else { continue };
         world.set(node, ordinal, value);
         let scope = world.scope(module, ordinal).repeated(&instance.repetition);
+        let given =
+            m.parent.and_then(|p| given(world, p, module, variable)).map_or(variable.span, mesh_lang::Expr::span);
         for c in &variable.validations {
-            if let Some(d) = check(c, &scope, "plan::validation", "Invalid value for a variable") {
-                diagnostics.push(d.with(variable.span, format!("the variable {:?}", variable.name)));
+            match check(c, &scope, "plan::validation", "Invalid value for a variable") {
+                // Where the value comes from is where it is mended.
+                Some(d) if d.code == "plan::validation" => {
+                    diagnostics.push(Diagnostic { span: Some(given), ..d }.with(c.condition.span(), "the condition"));
+                }
+                other => diagnostics.0.extend(other),
             }
         }
     }
     if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
+}
+
+/// What a call gives to a variable.
+fn given<'c>(
+    world: &World<'c>,
+    parent: usize,
+    module: usize,
+    variable: &mesh_lang::Variable,
+) -> Option<&'c mesh_lang::Expr> {
+    let call = world.config.modules[parent].calls.iter().find(|c| c.module == module)?;
+    call.inputs.iter().find(|(n, _)| *n == variable.name).map(|(_, e)| e)
 }
 
 fn argument(
@@ -113,8 +129,7 @@ fn argument(
     module: usize,
     variable: &mesh_lang::Variable,
 ) -> Result<Value, Diagnostics> {
-    let call = world.config.modules[parent].calls.iter().find(|c| c.module == module);
-    let expr = call.and_then(|c| c.inputs.iter().find(|(n, _)| *n == variable.name)).map(|(_, e)| e);
+    let expr = given(world, parent, module, variable);
     let given = match expr {
         None => None,
         Some(expr) => {
@@ -178,7 +193,8 @@ pub(crate) fn output(world: &World<'_>, node: u32, module: usize, item: usize) -
                         output.name
                     ),
                 )
-                .at(output.value.span()),
+                .at(output.span)
+                .with(output.value.span(), "the value"),
             );
         }
         if marks.ephemeral() && !output.ephemeral {
@@ -208,8 +224,25 @@ pub(crate) fn again(world: &World<'_>, inputs: &inputs::Inputs, node: u32) -> Re
         Node::Variable { module, item } => variable(world, inputs, node, module, item),
         Node::Local { module, item } => local(world, node, module, item),
         Node::Output { module, item } => output(world, node, module, item),
-        Node::Call { .. } | Node::Check { .. } | Node::Provider(_) | Node::Resource { .. } => Ok(()),
+        Node::Call { module, item } => call_again(world, module, item),
+        Node::Check { .. } | Node::Provider(_) | Node::Resource { .. } => Ok(()),
     }
+}
+
+/// Gives the instances of a module the `each.value` that was unknown while planning.
+fn call_again(world: &World<'_>, module: usize, item: usize) -> Result<(), Diagnostics> {
+    let call = &world.config.modules[module].calls[item];
+    let (Some(for_each), Some(planned)) = (&call.for_each, world.expanded(call.module)) else { return Ok(()) };
+    if planned.iter().all(|i| i.repetition.is_known()) {
+        return Ok(());
+    }
+    let mut all = Vec::new();
+    for (ordinal, parent) in world.instances(module).iter().enumerate() {
+        all.push(for_each.eval(&world.scope(module, ordinal).repeated(&parent.repetition))?);
+    }
+    let now = |i: &ModuleInstance| ModuleInstance { repetition: i.repetition.among(&all[i.parent]), ..i.clone() };
+    world.expand(call.module, planned.iter().map(now).collect());
+    Ok(())
 }
 
 /// A diagnostic when a condition does not hold; an unknown one is left for apply.
@@ -250,6 +283,20 @@ pub(crate) fn check(
 }
 
 impl Repetition {
+    /// Whether nothing of it waits for an apply.
+    pub fn is_known(&self) -> bool {
+        self.value.as_ref().is_none_or(Value::is_wholly_known)
+    }
+
+    /// The same key with its value in what `for_each` gives now.
+    pub fn among(&self, for_each: &Value) -> Self {
+        let value = match &self.key {
+            Some(InstanceKey::Key(key)) => for_each.get(key).cloned(),
+            _ => None,
+        };
+        Self { key: self.key.clone(), value: value.or_else(|| self.value.clone()) }
+    }
+
     /// Whether this is the only instance of its block.
     pub fn is_single(&self) -> bool {
         self.key.is_none()

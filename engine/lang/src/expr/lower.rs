@@ -31,6 +31,8 @@ pub(crate) struct Used {
     pub(crate) span: Span,
     /// The first attribute after the subject and its index: for a module the output.
     pub(crate) attribute: Option<(Arc<str>, Span)>,
+    /// Whether a key stands between the two.
+    pub(crate) keyed: bool,
 }
 
 /// What lowering one file needs and collects.
@@ -297,7 +299,8 @@ impl Lower {
             Some(TraversalOperator::GetAttr(name)) => Some((self.name(name.as_str()), self.span(name.span()))),
             _ => None,
         };
-        self.used.push(Used { subject: subject.clone(), span, attribute });
+        let keyed = !matches!(operators.get(taken), Some(TraversalOperator::GetAttr(_)));
+        self.used.push(Used { subject: subject.clone(), span, attribute, keyed });
         Ok((Node { span, op: Op::Subject(subject) }, taken))
     }
 

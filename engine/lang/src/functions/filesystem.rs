@@ -18,7 +18,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "abspath",
         PATH,
         Ty::String,
-        |c, a| Ok(Value::string(clean(&c.root.join(text(a, 0)).to_string_lossy()))),
+        |c, a| {
+            let path = std::path::absolute(c.root.join(text(a, 0)));
+            Ok(Value::string(clean(&path.map_err(|e| CallError::at(0, e.to_string()))?.to_string_lossy())))
+        },
         "The path from the root of the file system; a relative one starts at the root module.",
     ),
     Function::new(

@@ -105,9 +105,10 @@ impl Decoder {
             lower.error("lang::name", "Invalid variable name", detail, span);
         }
         let mut args = Args::new(&block.body, span);
-        let ty = args
-            .attribute("type")
-            .map_or_else(TypeConstraint::any, |a| lower.type_constraint(&a.value).unwrap_or_default());
+        let ty = args.attribute("type").map(|a| lower.type_constraint(&a.value).unwrap_or_default());
+        let primitive = |t: &TypeConstraint| matches!(t.ty, Type::String | Type::Bool | Type::Number);
+        let literal = ty.as_ref().is_none_or(primitive);
+        let ty = ty.unwrap_or_default();
         let nullable = args.bool("nullable", true, lower);
         let default = args.attribute("default").map(|attribute| {
             let place = lower.span(attribute.value.span());
@@ -135,10 +136,11 @@ impl Decoder {
         let from = lower.used.len();
         let validations = lower.conditions(&blocks);
         lower.check_instance_names(from, &NO_REPETITION);
-        for (validation, block) in validations.iter().zip(&blocks) {
-            let own = validation.condition.references().iter().any(|r| r.subject == Subject::Variable(name.clone()));
-            if !own {
-                let place = header(block, lower);
+        for condition in validations.iter().map(|v| &v.condition) {
+            let references = condition.references();
+            let own = references.iter().any(|r| r.subject == Subject::Variable(name.clone()));
+            if !own && !references.is_empty() {
+                let place = condition.span();
                 let detail = format!("The condition must refer to var.{name}: it is what it checks.");
                 lower.error("lang::reference", "Invalid variable validation condition", detail, place);
             }
@@ -152,6 +154,7 @@ impl Decoder {
         self.module.variables.push(Variable {
             name: name.clone(),
             ty,
+            literal,
             default,
             description,
             sensitive,

@@ -3,13 +3,14 @@
 //! The one decision: every check is a look-up by name in what was decoded; nothing is evaluated. Cycles
 //! are found by the engine, which orders everything.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use mesh_model::{Diagnostic, Diagnostics, Mode, Span};
 
 use crate::expr::{Subject, Used};
 use crate::suggest::hint;
-use crate::{Module, ProviderRef, Reference, Target};
+use crate::{Expr, Import, Module, ProviderRef, Reference, Target};
 
 use super::version;
 
@@ -107,16 +108,29 @@ fn refactoring(modules: &[Module], index: usize, diagnostics: &mut Diagnostics) 
     let module = &modules[index];
     for removed in &module.removed {
         let exists = match &removed.from {
-            Target::Module(path) => called(modules, index, path.0.iter().map(|(n, _)| n)).map(|m| m.parent.is_some()),
+            Target::Module(path) => path.0.split_last().and_then(|((name, _), around)| {
+                Some(called(modules, index, around.iter().map(|(n, _)| n))?.call(name)?.span)
+            }),
             Target::Resource(a) => called(modules, index, a.module.0.iter().map(|(n, _)| n))
-                .map(|m| m.resource(a.mode, &a.ty, &a.name).is_some()),
+                .and_then(|m| Some(m.resource(a.mode, &a.ty, &a.name)?.span)),
         };
-        if exists == Some(true) {
+        if let Some(there) = exists {
             let detail = "What this block says is removed is still configured. Remove its block as well, or this one.";
-            diagnostics.push(Diagnostic::error("lang::removed", "Removed, but still there", detail).at(removed.span));
+            diagnostics.push(
+                Diagnostic::error("lang::removed", "Removed, but still there", detail)
+                    .at(there)
+                    .with(removed.span, "said to be removed here"),
+            );
         }
     }
+    let mut imported: HashMap<String, Span> = HashMap::new();
     for import in &module.imports {
+        if let Some(first) = fixed(import).and_then(|address| imported.insert(address, import.to)) {
+            let detail = "Another import block brings an object to the same address, and only one can be there.";
+            diagnostics.push(
+                Diagnostic::error("lang::duplicate", "Imported twice", detail).at(import.to).with(first, "first here"),
+            );
+        }
         if index > 0 {
             let detail = "Only the root module imports: what a module is called for may exist in one stack only.";
             diagnostics.push(Diagnostic::error("lang::import", "Import in a module", detail).at(import.span));
@@ -136,6 +150,22 @@ fn refactoring(modules: &[Module], index: usize, diagnostics: &mut Diagnostics) 
         };
         diagnostics.push(Diagnostic::error("lang::import", "Import into nothing", detail).at(import.to));
     }
+}
+
+/// The address of an import without `for_each` whose keys are constants.
+fn fixed(import: &Import) -> Option<String> {
+    if import.for_each.is_some() {
+        return None;
+    }
+    let key = |k: &Option<Expr>| match k {
+        None => Some(String::new()),
+        Some(k) => k.constant().map(|v| mesh_model::json::canonical(&v)),
+    };
+    let mut out = String::new();
+    for (name, k) in &import.module {
+        out.extend([&**name, &key(k)?, "."]);
+    }
+    Some(format!("{out}{}.{}{}", import.ty, import.name, key(&import.key)?))
 }
 
 fn undeclared(summary: &'static str, what: String, near: &str, span: Span) -> Option<Diagnostic> {
@@ -159,6 +189,23 @@ pub(super) fn reference_error(modules: &[Module], module: &Module, used: &Used, 
         Subject::Resource { mode, ty, name } if module.resource(*mode, ty, name).is_none() => {
             let near = if hints { resource_hint(module, *mode, ty, name) } else { String::new() };
             undeclared("No such resource", used.subject.to_string(), &near, used.span)
+        }
+        Subject::Resource { mode, ty, name } if !used.keyed && used.attribute.is_some() => {
+            let block = module.resource(*mode, ty, name)?;
+            let (what, key) = match (&block.count, &block.for_each) {
+                (Some(_), _) => ("count", "[0]"),
+                (_, Some(_)) => ("for_each", "[\"key\"]"),
+                _ => return None,
+            };
+            let detail = format!(
+                "{} has {what}, so an attribute is that of one instance, such as {}{key}, or of all of them in a for expression.",
+                used.subject, used.subject
+            );
+            Some(
+                Diagnostic::error("lang::reference", "Reference without an instance key", detail)
+                    .at(used.span)
+                    .with(block.span, "the block"),
+            )
         }
         Subject::Module(name) => match module.call(name) {
             None => {

@@ -8,7 +8,8 @@ use std::ops::Range;
 use hcl_edit::Span as _;
 use hcl_edit::expr::{Expression, TraversalOperator};
 use hcl_edit::structure::{Attribute, Block};
-use mesh_model::{Path, Step, Type};
+use mesh_model::convert::convert;
+use mesh_model::{Mode, Path, Step, Type};
 
 use super::args::{Args, header};
 use crate::expr::{Lower, Subject};
@@ -87,10 +88,20 @@ impl Lower {
     /// References that may have keys of the instance: `a.b[count.index].c`.
     fn triggers(&mut self, attribute: &Attribute) -> Vec<Expr> {
         if let Expression::Array(items) = &attribute.value {
-            return items.iter().filter_map(|e| self.reference(e).map(|_| self.expr(e))).collect();
+            return items.iter().filter_map(|e| self.trigger(e)).collect();
         }
         self.references(attribute);
         Vec::new()
+    }
+
+    fn trigger(&mut self, expr: &Expression) -> Option<Expr> {
+        let reference = self.reference(expr)?;
+        if !matches!(reference.subject, Subject::Resource { mode: Mode::Managed, .. }) {
+            let detail = "Only resources trigger a replace, as a whole, one instance, or one attribute of it. To replace after a \
+                          change of any other value, make that value the input of a terraform_data resource and name that.";
+            self.error("lang::reference", "Invalid trigger", detail, reference.span);
+        }
+        Some(self.expr(expr))
     }
 
     /// `vault` or `vault.alias`.
@@ -137,12 +148,13 @@ impl Lower {
                 let condition = args.required("condition", self);
                 let message = args.required("error_message", self);
                 args.finish(self, "a condition");
-                let (condition, message) = (condition?, message?);
-                Some(Condition {
-                    condition: self.expr(&condition.value),
-                    error_message: self.expr(&message.value),
-                    span,
-                })
+                let condition = self.expr(&condition?.value);
+                if condition.references().is_empty() {
+                    let detail =
+                        "The condition refers to nothing, so it is always true or always false and checks nothing.";
+                    self.error("lang::reference", "Invalid condition", detail, condition.span());
+                }
+                Some(Condition { condition, error_message: self.expr(&message?.value), span })
             })
             .collect()
     }
@@ -161,6 +173,11 @@ impl Lower {
                 args.attribute("ignore_changes").map_or(Ignore::None, |a| self.ignore_changes(&a.value));
             lifecycle.replace_triggered_by =
                 args.attribute("replace_triggered_by").map(|a| self.triggers(a)).unwrap_or_default();
+            if let Some(expr) = &lifecycle.prevent_destroy
+                && expr.constant().is_some_and(|v| convert(&v, &Type::Bool).map_or(true, |v| v.is_null()))
+            {
+                self.error("lang::value", "Invalid value", "prevent_destroy is true or false.", expr.span());
+            }
             if let Some(value) = lifecycle.on_existing.as_ref().and_then(Expr::constant)
                 && !matches!(value.as_str(), Some("fail" | "adopt"))
             {
@@ -183,7 +200,9 @@ impl Lower {
     fn ignore_changes(&mut self, expr: &Expression) -> Ignore {
         match expr {
             Expression::Variable(name) if name.as_str() == "all" => Ignore::All,
-            Expression::Array(items) => Ignore::Paths(items.iter().filter_map(|e| self.path(e)).collect()),
+            Expression::Array(items) => {
+                Ignore::Paths(items.iter().filter_map(|e| Some((self.path(e)?, self.span(e.span())))).collect())
+            }
             other => {
                 let span = self.span(other.span());
                 let detail =

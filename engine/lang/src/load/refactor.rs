@@ -62,6 +62,8 @@ fn split(expr: &Expression) -> Option<Split<'_>> {
     let rest = if mode == Mode::Managed { rest } else { &rest[1..] };
     let resource = match rest {
         [] if !module.is_empty() && mode == Mode::Managed => None,
+        // `var.a` is a value, never an object.
+        [("var" | "local" | "each" | "count" | "path" | "self" | "mesh" | "terraform", _), ..] => return None,
         [(ty, None), (name, key)] => Some((mode, *ty, *name, *key)),
         _ => return None,
     };
@@ -189,7 +191,7 @@ impl Decoder {
         args.finish(lower, "an import block");
         let place = to.map_or(span, |a| lower.span(a.value.span()));
         let found = to.and_then(|a| split(&a.value));
-        let (Some(Split { module, resource: Some((Mode::Managed, ty, name, key)) }), Some(id)) = (found, id) else {
+        let Some(Split { module, resource: Some((Mode::Managed, ty, name, key)) }) = found else {
             if to.is_some() {
                 let detail = "This must be the address of a resource, such as vault_policy.istiod or \
                               vault_policy.team[each.key].";
@@ -197,6 +199,7 @@ impl Decoder {
             }
             return;
         };
+        let Some(id) = id else { return };
         let module = module.into_iter().map(|(n, k)| (lower.name(n), k.map(|k| lower.expr(k)))).collect();
         let key = key.map(|k| lower.expr(k));
         lower.check_instance_names(from, &repetition);

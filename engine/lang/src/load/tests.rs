@@ -98,7 +98,7 @@ resource "vault_policy" "p" {
     create_before_destroy = true
     prevent_destroy       = var.address != ""
     ignore_changes        = [name, tags["a.b"], spec[0].x]
-    replace_triggered_by  = [vault_mount.m.id]
+    replace_triggered_by  = [vault_mount.m[0].id]
     on_existing           = "adopt"
     postcondition {
       condition     = self.name != ""
@@ -124,8 +124,8 @@ output "o" {
     let p = &root.resources[0];
     assert_eq!((p.mode, p.depends_on.len(), p.lifecycle.postconditions.len()), (Mode::Managed, 2, 1));
     let Ignore::Paths(paths) = &p.lifecycle.ignore_changes else { panic!("paths were given") };
-    assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["name", "tags[\"a.b\"]", "spec[0].x"]);
-    assert_eq!(p.lifecycle.replace_triggered_by[0].references()[0].rest.len(), 1);
+    assert_eq!(paths.iter().map(|(p, _)| p.to_string()).collect::<Vec<_>>(), ["name", "tags[\"a.b\"]", "spec[0].x"]);
+    assert_eq!(p.lifecycle.replace_triggered_by[0].references()[0].rest.len(), 2);
     let subjects: Vec<String> = crate::body_references(&p.body).iter().map(|r| r.subject.to_string()).collect();
     assert_eq!(subjects, ["each.key"]);
     let ports = root.variable("ports").expect("declared");
@@ -226,7 +226,7 @@ fn reports_wrong_variables_and_calls() {
     );
     check(
         "variable \"a\" {\n  validation {\n    condition     = true\n    error_message = \"x\"\n  }\n}\n",
-        &["reference 2:3 Invalid variable validation condition"],
+        &["reference 3:21 Invalid condition"],
     );
     check(
         "output \"a\" { value = nosuch(1) }\noutput \"b\" { value = max() }\noutput \"c\" { value = upper(1, 2) }\n",
@@ -399,7 +399,7 @@ fn reports_wrong_refactoring_blocks() {
     one("moved {\n  from = data.a.x\n  to = a.y\n}\n", "address 2:10 Invalid address");
     one("moved {\n  from = a.x[var.k]\n  to = a.y\n}\n", "address 2:10 Invalid address");
     one("removed {\n  from = a.x[0]\n}\n", "address 2:10 Invalid address");
-    one("resource \"a\" \"x\" {}\nremoved {\n  from = a.x\n}\n", "removed 2:1 Removed, but still there");
+    one("resource \"a\" \"x\" {}\nremoved {\n  from = a.x\n}\n", "removed 1:1 Removed, but still there");
     one("import {\n  to = a.x\n  id = \"1\"\n}\n", "import 2:8 Import into nothing");
     one(
         "resource \"a\" \"x\" { count = 1 }\nimport {\n  to = a.x\n  id = \"1\"\n}\n",
@@ -407,7 +407,7 @@ fn reports_wrong_refactoring_blocks() {
     );
     one("check \"c\" {}\n", "missing 1:1 Missing required block");
     one(
-        "check \"c\" {\n  data \"a\" \"d\" {}\n  assert {\n    condition = true\n    error_message = \"x\"\n  }\n}\n\
+        "check \"c\" {\n  data \"a\" \"d\" {}\n  assert {\n    condition = data.a.d.ok\n    error_message = \"x\"\n  }\n}\n\
          output \"o\" { value = data.a.d.id }\n",
         "reference 8:22 Reference to a data source of a check",
     );

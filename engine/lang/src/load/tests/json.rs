@@ -115,7 +115,7 @@ fn every_block_can_be_written() {
     assert_eq!(p.provider.as_ref().and_then(|p| p.alias.as_deref()), Some("team"));
     assert_eq!((p.depends_on.len(), p.lifecycle.create_before_destroy, p.lifecycle.postconditions.len()), (2, true, 1));
     let Ignore::Paths(paths) = &p.lifecycle.ignore_changes else { panic!("paths were given") };
-    assert_eq!(paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["name", "tags[\"a.b\"]", "spec[0].x"]);
+    assert_eq!(paths.iter().map(|(p, _)| p.to_string()).collect::<Vec<_>>(), ["name", "tags[\"a.b\"]", "spec[0].x"]);
     assert_eq!(p.body.attributes.iter().map(|a| &*a.name).collect::<Vec<_>>(), ["name"]);
     assert_eq!(p.body.blocks.iter().map(|b| (&*b.name, b.dynamic.is_some())).collect::<Vec<_>>(), [("rule", true)]);
     assert!(matches!(root.resources[1].lifecycle.ignore_changes, Ignore::All));

@@ -181,7 +181,7 @@ fn only_what_is_there_can_be_overridden() {
     check_merge(
         "locals {}\nvariable \"v\" {}\noutput \"o\" { value = 1 }\nresource \"a\" \"b\" {}\n",
         "moved {\n  from = a.x\n  to   = a.y\n}\nremoved { from = a.x }\nimport {\n  to = a.b\n  id = \"a\"\n}\n\
-         check \"c\" {\n  assert {\n    condition = 1 == 1\n    error_message = \"x\"\n  }\n}\n\
+         check \"c\" {\n  assert {\n    condition = a.b.x\n    error_message = \"x\"\n  }\n}\n\
          variable \"v\" {\n  validation {\n    condition = var.v != 1\n    error_message = \"x\"\n  }\n}\n\
          output \"o\" {\n  depends_on = [a.b]\n  precondition {\n    condition = a.b.x\n    error_message = \"x\"\n  }\n}\n\
          resource \"a\" \"b\" {\n  depends_on = []\n  lifecycle {\n    postcondition {\n      condition = self.x\n      error_message = \"x\"\n    }\n  }\n}\n\
