@@ -38,7 +38,7 @@ pub(crate) fn check(ui: &mut Ui, given: &Given, modules: &Store) -> (Option<Conf
         let checked = mesh_core::check::check(&engine, config);
         let sound = !found.has_errors() && !checked.has_errors();
         found.extend(checked);
-        let mut tried = mesh_core::check::trial(&engine, &config, &context(ui, String::new()));
+        let mut tried = mesh_core::check::trial(&engine, config, &context(ui, String::new()));
         // What was said without evaluating is not said again.
         tried.0.retain(|d| found.iter().all(|f| f.span != d.span));
         found.extend(tried);

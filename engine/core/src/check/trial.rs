@@ -77,7 +77,7 @@ impl Trial<'_, '_> {
     }
 
     fn repetition(&mut self, count: Option<&Expr>, for_each: Option<&Expr>) {
-        let _ = self.diagnostics.take(expand(count, for_each, &self.scope));
+        let _ = self.diagnostics.take(expand(count, for_each, &self.scope, 0));
     }
 
     fn conditions(&mut self, conditions: &[Condition]) {
