@@ -113,7 +113,7 @@ impl<'e> Early<'e> {
     fn eval(&self, expr: &Expr) -> Result<Value, Diagnostics> {
         let mut found = Diagnostics::new();
         for reference in expr.references() {
-            let used = Used { subject: reference.subject, attribute: None, span: reference.span };
+            let used = Used { subject: reference.subject, attribute: None, keyed: false, span: reference.span };
             if !matches!(used.subject, Subject::Variable(_) | Subject::Local(_)) {
                 let detail = format!("{} cannot be used for the source of a module. {ALLOWED}.", used.subject);
                 found.push(Diagnostic::error("lang::reference", "Reference not possible here", detail).at(used.span));
