@@ -39,7 +39,7 @@ enum Language {
 }
 
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
-    let (root, given, modules) = (root(), Given::read(ui, vars)?, modules::installed(ui)?);
+    let (root, given, modules) = (root(), Given::read(ui, vars), modules::installed(ui)?);
     let loading = LoadOptions { variables: Some(&given), modules: Some(&modules), ..LoadOptions::new(&root) };
     let config = configuration(ui, &Disk, loading)?;
     let engine = engine(ui, Arc::new(Silent));

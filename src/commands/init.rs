@@ -42,7 +42,7 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     ui.input &= args.input;
     out("Initializing the configuration...\n")?;
-    let (given, store) = (Given::read(ui, vars)?, modules::fetching(ui, args.upgrade)?);
+    let (given, store) = (Given::read(ui, vars), modules::fetching(ui, args.upgrade)?);
     let (config, found) = validate::check(ui, &given, &store);
     let Some(config) = config.filter(|_| !found.has_errors()) else { return Err(found.into()) };
     ui.report(&found);

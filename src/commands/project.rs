@@ -89,7 +89,7 @@ impl Project {
     /// # Errors
     /// Everything that is wrong with them.
     pub(crate) fn load(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Self, Failure> {
-        let (root, given, modules) = (root(), Given::read(ui, vars)?, modules::installed(ui)?);
+        let (root, given, modules) = (root(), Given::read(ui, vars), modules::installed(ui)?);
         let options = LoadOptions { variables: Some(&given), modules: Some(&modules), ..LoadOptions::new(&root) };
         let config = configuration(ui, &Disk, options)?;
         let inputs = given.gather(ui, &config)?;

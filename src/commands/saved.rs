@@ -94,7 +94,7 @@ pub(crate) fn backend(ui: &mut Ui, state: &StateArgs) -> Result<LocalBackend, Fa
     if !has_configuration() {
         return Ok(LocalBackend::new(STATE));
     }
-    let (root, given) = (project::root(), Given::read(ui, &[])?);
+    let (root, given) = (project::root(), Given::read(ui, &[]));
     // Settings stand in the root module; the others may need values that nobody gives here.
     let options = LoadOptions { calls: false, ..LoadOptions::new(&root) };
     let config = project::configuration(ui, &mesh_lang::Disk, options)?;
@@ -142,7 +142,7 @@ pub(crate) fn project(
     let options = LoadOptions { variables: Some(&known), modules: Some(&modules), ..LoadOptions::new(&root) };
     let config = project::configuration(ui, &files, options)?;
     given_again(&config, vars)?;
-    Given::read(ui, vars)?.ephemeral(ui, &config, &mut inputs)?;
+    Given::read(ui, vars).ephemeral(ui, &config, &mut inputs)?;
     let context = project::context(ui, content.timestamp.clone());
     Ok(Project { config, inputs, backend, context, root })
 }

@@ -62,7 +62,7 @@ pub(crate) fn check(ui: &mut Ui, given: &Given, modules: &Store) -> (Option<Conf
 
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     ui.input = false;
-    let (given, modules) = (Given::read(ui, vars)?, modules::installed(ui)?);
+    let (given, modules) = (Given::read(ui, vars), modules::installed(ui)?);
     let (_, found) = check(ui, &given, &modules);
     let bad = found.has_errors();
     if args.json {

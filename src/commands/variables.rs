@@ -23,15 +23,14 @@ pub(crate) struct Given {
     inputs: Mutex<Inputs>,
     /// Names, and where: in a file, or with `-var`.
     named: Vec<(String, Option<Span>)>,
+    /// What could not be read; said where values are needed, after what is wrong with the configuration.
+    broken: Diagnostics,
     ask: bool,
 }
 
 impl Given {
     /// Reads the environment, files and options.
-    ///
-    /// # Errors
-    /// Files that cannot be read, options that are no values; all of them.
-    pub(crate) fn read(ui: &mut Ui, given: &[VarSource]) -> Result<Self, Failure> {
+    pub(crate) fn read(ui: &mut Ui, given: &[VarSource]) -> Self {
         let (mut found, mut inputs, mut named) = (Diagnostics::new(), Inputs::new(), Vec::new());
         for (origin, text) in ui.env.iter() {
             if let Some(name) = origin.strip_prefix("MESH_VAR_") {
@@ -58,22 +57,19 @@ impl Given {
                 },
             }
         }
-        if found.has_errors() {
-            return Err(found.into());
-        }
-        Ok(Self { inputs: Mutex::new(inputs), named, ask: ui.can_ask() })
+        Self { inputs: Mutex::new(inputs), named, broken: found, ask: ui.can_ask() }
     }
 
     /// Values that a saved plan has.
     pub(crate) fn known_already(inputs: Inputs) -> Self {
-        Self { inputs: Mutex::new(inputs), named: Vec::new(), ask: false }
+        Self { inputs: Mutex::new(inputs), named: Vec::new(), broken: Diagnostics::new(), ask: false }
     }
 
     /// The values of variables that there are, and what is to be said about the others.
     pub(crate) fn known(&self, config: &Config) -> (Inputs, Diagnostics) {
         let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner).clone();
         inputs.retain(|name, _| config.root().variable(name).is_some());
-        let mut found = Diagnostics::new();
+        let mut found = self.broken.clone();
         for (name, place) in self.named.iter().filter(|(name, _)| config.root().variable(name).is_none()) {
             found.push(match place {
                 Some(span) => {
@@ -92,7 +88,7 @@ impl Given {
     /// The values of all root variables; what is missing is asked for where somebody can answer.
     ///
     /// # Errors
-    /// Names that no variable has; all of them.
+    /// Files that cannot be read, options that are no values, names that no variable has; all of them.
     pub(crate) fn gather(&self, ui: &Ui, config: &Config) -> Result<Inputs, Failure> {
         let mut inputs = self.reported(ui, config)?;
         if ui.can_ask() {
@@ -123,6 +119,9 @@ impl Given {
 
 impl RootValues for Given {
     fn value(&self, variable: &Variable) -> Result<Value, Diagnostics> {
+        if self.broken.has_errors() {
+            return Err(self.broken.clone());
+        }
         let mut inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
         if self.ask && variable.default.is_none() && !inputs.contains_key(&*variable.name) {
             inputs.insert(variable.name.to_string(), answer(variable)?);
