@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// Write one JSON object
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     json: bool,
-    /// TYPE, data.TYPE, provider.NAME, PROVIDER or a block such as lifecycle; then .ATTRIBUTE...
+    /// TYPE, data.TYPE, ephemeral.TYPE, provider.NAME, PROVIDER or a block such as lifecycle; then .ATTRIBUTE...
     name: Option<String>,
 }
 
@@ -57,13 +57,14 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
 }
 
 /// The kinds of types, as a page calls them and as they are written in front of a type.
-const KINDS: [(Mode, &str, &str); 2] = [(Mode::Managed, "resource", ""), (Mode::Data, "data source", "data.")];
+const KINDS: [(Mode, &str, &str); 3] = [
+    (Mode::Managed, "resource", ""),
+    (Mode::Data, "data source", "data."),
+    (Mode::Ephemeral, "ephemeral resource", "ephemeral."),
+];
 
 fn types(schema: &ProviderSchema, mode: Mode) -> impl Iterator<Item = &ResourceSchema> {
-    match mode {
-        Mode::Data => schema.data.values(),
-        Mode::Managed | Mode::Ephemeral => schema.resources.values(),
-    }
+    schema.types(mode).values()
 }
 
 /// A page before its path is walked.
@@ -73,6 +74,7 @@ fn subject(kind: &str, provider: Option<&str>, schema: &ResourceSchema) -> Page 
     let more = match (provider, schema.protected) {
         (None, _) => String::new(),
         (Some(_), false) if kind == "data source" => "Meta-arguments: mesh explain data.".to_owned(),
+        (Some(_), false) if kind == "ephemeral resource" => "Meta-arguments: mesh explain ephemeral.".to_owned(),
         (Some(_), false) => "Meta-arguments: mesh explain resource.".to_owned(),
         (Some(_), true) => "Objects of this type are protected: prevent_destroy is on unless the configuration \
                             says otherwise. Meta-arguments: mesh explain resource."
@@ -105,15 +107,19 @@ fn find<'n>(engine: &Engine, name: &'n str) -> Result<(Page, Vec<&'n str>), Fail
     }
     let (modes, ty, rest): (&[Mode], &str, &[&str]) = match parts.as_slice() {
         ["data", ty, rest @ ..] => (&[Mode::Data], ty, rest),
+        ["ephemeral", ty, rest @ ..] => (&[Mode::Ephemeral], ty, rest),
         ["resource", ty, rest @ ..] => (&[Mode::Managed], ty, rest),
-        [ty, rest @ ..] => (&[Mode::Managed, Mode::Data], ty, rest),
+        [ty, rest @ ..] => (&[Mode::Managed, Mode::Data, Mode::Ephemeral], ty, rest),
         [] => (&[], "", &[]),
     };
     for (mode, kind, _) in KINDS.iter().filter(|(mode, ..)| modes.contains(mode)) {
         if let (Some(schema), Some(provider)) = (engine.schema(*mode, ty), engine.provider_of(*mode, ty)) {
             let mut page = subject(kind, Some(provider.schema().name), schema);
-            if *mode == Mode::Managed && modes.contains(&Mode::Data) && engine.schema(Mode::Data, ty).is_some() {
-                push!(page.more, "\nThere is also a data source: mesh explain data.{ty}.");
+            let others =
+                KINDS.iter().filter(|(m, ..)| m != mode && modes.contains(m) && engine.schema(*m, ty).is_some());
+            for (_, kind, prefix) in others {
+                let article = if kind.starts_with('e') { "an" } else { "a" };
+                push!(page.more, "\nThere is also {article} {kind}: mesh explain {prefix}{ty}.");
             }
             return Ok((page, rest.to_vec()));
         }
@@ -123,7 +129,7 @@ fn find<'n>(engine: &Engine, name: &'n str) -> Result<(Page, Vec<&'n str>), Fail
             block.schema.attributes.iter().any(|a| a.name == part) || block.schema.blocks.iter().any(|b| b.name == part)
         };
         // A second part that is no argument of the block is a type that nobody knows.
-        if parts.len() == 1 || !matches!(parts[0], "data" | "resource" | "provider") || known(parts[1]) {
+        if parts.len() == 1 || !matches!(parts[0], "data" | "ephemeral" | "resource" | "provider") || known(parts[1]) {
             return Ok((subject("block", None, block), parts[1..].to_vec()));
         }
     }
@@ -132,12 +138,13 @@ fn find<'n>(engine: &Engine, name: &'n str) -> Result<(Page, Vec<&'n str>), Fail
 
 fn unknown(engine: &Engine, parts: &[&str]) -> Failure {
     let word = match parts {
-        ["data" | "resource" | "provider", word, ..] | [word, ..] => *word,
+        ["data" | "ephemeral" | "resource" | "provider", word, ..] | [word, ..] => *word,
         [] => "",
     };
     let candidates: Vec<&str> = match parts {
         ["provider", ..] => engine.provider_names(),
         ["data", _, ..] => engine.type_names(Mode::Data).collect(),
+        ["ephemeral", _, ..] => engine.type_names(Mode::Ephemeral).collect(),
         ["resource", _, ..] => engine.type_names(Mode::Managed).collect(),
         _ => KINDS
             .iter()
@@ -278,6 +285,7 @@ fn provider_json(schema: &ProviderSchema) -> Json {
         "description": schema.doc,
         "resources": names(Mode::Managed),
         "data_sources": names(Mode::Data),
+        "ephemeral_resources": names(Mode::Ephemeral),
     })
 }
 
@@ -344,6 +352,9 @@ mod tests {
         for (name, kind) in [
             ("vault_policy", "resource"),
             ("data.local_file", "data source"),
+            ("vault_token", "ephemeral resource"),
+            ("ephemeral.vault_kv_secret", "ephemeral resource"),
+            ("ephemeral", "block"),
             ("resource.local_file", "resource"),
             ("provider.vault", "provider"),
             ("lifecycle", "block"),

@@ -29,12 +29,16 @@ impl Known<'_> {
         let root = self.planning.world.config.root();
         let resources = |mode| root.resources.iter().filter(move |r| r.mode == mode);
         let steps: Vec<&str> = base.split('.').collect();
-        let mode = if steps[0] == "data" { Mode::Data } else { Mode::Managed };
-        let typed: &[&str] = if mode == Mode::Data { &steps[1..] } else { &steps };
+        let mode = match steps[0] {
+            "data" => Mode::Data,
+            "ephemeral" => Mode::Ephemeral,
+            _ => Mode::Managed,
+        };
+        let typed: &[&str] = if mode == Mode::Managed { &steps } else { &steps[1..] };
         match (steps.as_slice(), typed) {
             ([""], _) => {
                 let names = functions::names().map(|n| format!("{n}("));
-                let roots = ["var.", "local.", "module.", "data.", "path."].map(str::to_owned);
+                let roots = ["var.", "local.", "module.", "data.", "ephemeral.", "path."].map(str::to_owned);
                 let types = resources(Mode::Managed).map(|r| format!("{}.", r.ty));
                 names.chain(roots).chain(types).chain(["type(".to_owned()]).collect()
             }
@@ -42,7 +46,7 @@ impl Known<'_> {
             (["local"], _) => root.locals.iter().map(|l| l.name.to_string()).collect(),
             (["module"], _) => root.calls.iter().map(|c| c.name.to_string()).collect(),
             (["path"], _) => ["cwd", "module", "root"].map(str::to_owned).into(),
-            (["data"], _) => resources(mode).map(|r| format!("{}.", r.ty)).collect(),
+            (["data" | "ephemeral"], _) => resources(mode).map(|r| format!("{}.", r.ty)).collect(),
             (_, [ty]) if resources(mode).any(|r| *r.ty == **ty) => {
                 resources(mode).filter(|r| *r.ty == **ty).map(|r| r.name.to_string()).collect()
             }

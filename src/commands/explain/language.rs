@@ -185,6 +185,17 @@ fn all() -> Vec<ResourceSchema> {
             )),
         ),
         block(
+            "ephemeral",
+            "Something that is opened when it is needed, renewed, and closed after the run; neither plan nor state has anything of it. Its values may go to providers, to ephemeral blocks and to write-only attributes. The labels are type and name; its other arguments: mesh explain ephemeral.TYPE.",
+            "ephemeral \"random_password\" \"admin\" {\n  length = 24\n}\n\nresource \"vault_kv_secret_v2\" \"admin\" {\n  mount           = \"apps\"\n  name            = \"admin\"\n  data_wo         = { password = ephemeral.random_password.admin.result }\n  data_wo_version = 1\n}\n",
+            attributes(vec![depends_on(), provider()]).block(nested(
+                "lifecycle",
+                Nesting::Single,
+                "What must hold.",
+                conditions(),
+            )),
+        ),
+        block(
             "lifecycle",
             "Inside a resource: how changes are made, and what must hold. In data and ephemeral blocks conditions only.",
             "resource \"terraform_data\" \"a\" {\n  input = \"x\"\n  lifecycle {\n    create_before_destroy = true\n    prevent_destroy       = true\n    ignore_changes        = [input]\n    replace_triggered_by  = [terraform_data.b]\n    on_existing           = \"adopt\"\n    precondition {\n      condition     = terraform_data.b.id != \"\"\n      error_message = \"Is needed.\"\n    }\n    postcondition {\n      condition     = self.output == \"x\"\n      error_message = \"Must be x.\"\n    }\n  }\n}\n\nresource \"terraform_data\" \"b\" {}\n",
@@ -348,8 +359,19 @@ mod tests {
     fn every_top_level_block_is_explained() {
         // The loader names the block that is nearest to a wrong one, so all names are found this way.
         for name in [
-            "mesh", "provider", "variable", "locals", "output", "resource", "data", "module", "moved", "removed",
-            "import", "check",
+            "mesh",
+            "provider",
+            "variable",
+            "locals",
+            "output",
+            "resource",
+            "data",
+            "module",
+            "moved",
+            "removed",
+            "import",
+            "check",
+            "ephemeral",
         ] {
             assert!(blocks().iter().any(|b| b.name == name), "{name} is not explained");
             let found = errors(&format!("{name}s2 {{}}\n"));
