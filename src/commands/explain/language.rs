@@ -245,7 +245,7 @@ fn all() -> Vec<ResourceSchema> {
         block(
             "output",
             "A value for others: shown after apply, kept in state, and known to the calling module.",
-            "output \"vip\" {\n  value       = \"10.0.0.1\"\n  description = \"Where the gateway is.\"\n  sensitive   = false\n  precondition {\n    condition     = true\n    error_message = \"Must be.\"\n  }\n}\n",
+            "output \"name\" {\n  value       = terraform_data.a.output\n  description = \"What it is called.\"\n  sensitive   = false\n  precondition {\n    condition     = terraform_data.a.output != \"\"\n    error_message = \"Needs a name.\"\n  }\n}\n\nresource \"terraform_data\" \"a\" {\n  input = \"x\"\n}\n",
             Schema::of([
                 Attribute::required("value", Type::Dynamic, "The value."),
                 Attribute::optional("description", Type::String, "What it is."),
