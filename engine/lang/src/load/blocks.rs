@@ -16,9 +16,7 @@ use super::decode::Decoder;
 use super::meta::Repetition;
 use super::overrides::Owner;
 use crate::expr::Subject;
-use crate::{
-    Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, TypeConstraint, Variable,
-};
+use crate::{Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, Variable};
 
 const NO_REPETITION: Repetition = Repetition { count: None, for_each: None };
 /// Names that a module call needs for itself.
