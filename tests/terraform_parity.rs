@@ -8,14 +8,13 @@
 
 mod case;
 mod configs;
+mod generate;
 mod program;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-mod generate;
 
 const TABLES: [&str; 2] =
     [include_str!("terraform_parity/functions.txt"), include_str!("terraform_parity/expressions.txt")];

@@ -557,7 +557,22 @@ mod tests {
 
     #[test]
     fn rejects_what_is_no_number() {
-        for text in ["", "a", "1_0", "0x1", "--1", "+-1", ".", "1e999999999", "1e1p1", "Infinity", "NaN", " 1", "1@2", "2@99999999"] {
+        for text in [
+            "",
+            "a",
+            "1_0",
+            "0x1",
+            "--1",
+            "+-1",
+            ".",
+            "1e999999999",
+            "1e1p1",
+            "Infinity",
+            "NaN",
+            " 1",
+            "1@2",
+            "2@99999999",
+        ] {
             assert!(text.parse::<Number>().is_err(), "{text}");
         }
     }

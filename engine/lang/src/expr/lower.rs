@@ -260,10 +260,7 @@ impl Lower {
                 Some(_) => Err(unknown(
                     "type can only be called in the console, with one argument and as the whole expression.".into(),
                 )),
-                None => Err(unknown(format!(
-                    "There is no function named {name:?}.{}",
-                    hint(name, functions::names())
-                ))),
+                None => Err(unknown(format!("There is no function named {name:?}.{}", hint(name, functions::names())))),
             },
             (false, []) => {
                 let near = hint(&namespace, functions::NAMESPACES);

@@ -283,7 +283,10 @@ impl Env<'_> {
                             self.join(taken, text)?;
                         }
                         None => {
-                            text.marks = text.marks.union(self.marks_of(then, text.span)).union(self.marks_of(otherwise, text.span));
+                            text.marks = text
+                                .marks
+                                .union(self.marks_of(then, text.span))
+                                .union(self.marks_of(otherwise, text.span));
                             text.unknown = true;
                         }
                     }

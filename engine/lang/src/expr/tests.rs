@@ -38,6 +38,7 @@ impl Scope for TestScope {
                 Value::object([("n", Value::tuple(vec![number(1), number(2)]))]),
                 Value::object([("n", Value::tuple(vec![number(3)]))]),
             ]),
+            "template" => Value::string("${length([for b in l: b])}"),
             "unk" => unknown(),
             "unkl" => Value::tuple(vec![unknown()]),
             "obj" => Value::object([("a", number(1)), ("b", Value::string("two")), ("c d", Value::bool(true))]),

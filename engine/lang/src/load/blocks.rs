@@ -16,7 +16,9 @@ use super::decode::Decoder;
 use super::meta::Repetition;
 use super::overrides::Owner;
 use crate::expr::Subject;
-use crate::{Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, Variable};
+use crate::{
+    Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, TypeConstraint, Variable,
+};
 
 const NO_REPETITION: Repetition = Repetition { count: None, for_each: None };
 /// Names that a module call needs for itself.
