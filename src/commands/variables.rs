@@ -45,7 +45,7 @@ impl Given {
                 VarSource::File(file) => read(ui, file, &mut inputs, &mut named, &mut found),
                 VarSource::Var(text) => match text.split_once('=') {
                     Some((name, value)) => {
-                        let name = name.trim().to_owned();
+                        let name = name.to_owned();
                         named.push((name.clone(), None));
                         inputs.insert(name, Input::Text { text: value.to_owned(), origin: "-var".to_owned() });
                     }

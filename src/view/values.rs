@@ -3,7 +3,7 @@
 //! The one decision: the console's form says the type where it matters (`tolist([`, `tomap({`), as
 //! Terraform's does; the form of `state show` is that of a block. Both redact.
 
-use mesh_model::render::{EPHEMERAL, SENSITIVE, UNKNOWN, key, leaf, quote};
+use mesh_model::render::{EPHEMERAL, SENSITIVE, UNKNOWN, key, leaf, quote_shown};
 use mesh_model::{Kind, Type, Value};
 
 use super::text_diff::is_multi_line;
@@ -16,6 +16,9 @@ pub(crate) fn text(value: &Value) -> String {
 }
 
 fn write(out: &mut String, value: &Value, depth: usize) {
+    if value.is_unknown() {
+        return out.push_str(UNKNOWN);
+    }
     let marks = value.marks();
     if marks.ephemeral() {
         return out.push_str(EPHEMERAL);
@@ -24,24 +27,18 @@ fn write(out: &mut String, value: &Value, depth: usize) {
         return out.push_str(SENSITIVE);
     }
     match value.kind() {
+        Kind::Null(Type::Dynamic) => out.push_str("null"),
         Kind::Null(ty) if ty.is_primitive() => push!(out, "to{ty}(null)"),
-        Kind::String(s) if is_multi_line(s) => {
-            let pad = "  ".repeat(depth);
-            let (open, indent) = if depth == 0 { ("<<EOT", "") } else { ("<<-EOT", &*pad) };
-            out.push_str(open);
-            out.push('\n');
-            // Every line as it is, an empty last one too: with and without a final line end are two texts.
-            for line in s.split('\n') {
-                push!(out, "{indent}{line}\n");
-            }
-            out.push_str(indent);
-            out.push_str("EOT");
+        Kind::Null(ty @ (Type::List(of) | Type::Set(of) | Type::Map(of))) => {
+            let (name, of) = (ty.friendly(), of.friendly().replace("any type", "dynamic"));
+            push!(out, "to{}(null) /* of {of} */", name.split(' ').next().unwrap_or_default());
         }
+        Kind::Null(ty) => push!(out, "null /* {} */", ty.friendly()),
+        Kind::String(s) => string(out, s, depth),
         Kind::List(_, items) => sequence(out, "tolist([", "])", items, depth),
         Kind::Set(_, items) => sequence(out, "toset([", "])", items, depth),
         Kind::Tuple(items) => sequence(out, "[", "]", items, depth),
-        Kind::Map(ty, fields) => {
-            let _: &Type = ty;
+        Kind::Map(_, fields) => {
             let entries: Vec<_> = fields.iter().map(|(k, v)| (&**k, v)).collect();
             mapping(out, "tomap({", "})", &entries, depth);
         }
@@ -49,9 +46,27 @@ fn write(out: &mut String, value: &Value, depth: usize) {
             let entries: Vec<_> = fields.iter().map(|(k, v)| (&**k, v)).collect();
             mapping(out, "{", "}", &entries, depth);
         }
-        Kind::Unknown(_) => out.push_str(UNKNOWN),
         _ => out.push_str(&leaf(value).unwrap_or_default()),
     }
+}
+
+fn string(out: &mut String, text: &str, depth: usize) {
+    // A line end of two characters is one; a terminal obeys other control characters.
+    if !is_multi_line(&text.replace("\r\n", "\n")) {
+        return out.push_str(&quote_shown(text));
+    }
+    let pad = "  ".repeat(depth);
+    let (open, indent) = if depth == 0 { ("<<", "") } else { ("<<-", &*pad) };
+    let mut end = "EOT".to_owned();
+    while text.split('\n').any(|line| line.trim() == end) {
+        end.push('_');
+    }
+    push!(out, "{open}{end}\n");
+    // Every line as it is, an empty last one too: with and without a final line end are two texts.
+    for line in text.split('\n') {
+        push!(out, "{indent}{line}\n");
+    }
+    push!(out, "{indent}{end}");
 }
 
 fn sequence(out: &mut String, open: &str, close: &str, items: &[Value], depth: usize) {
@@ -73,7 +88,9 @@ fn mapping(out: &mut String, open: &str, close: &str, entries: &[(&str, &Value)]
     if !entries.is_empty() {
         out.push('\n');
         for (name, value) in entries {
-            push!(out, "{}{} = ", "  ".repeat(depth + 1), quote(name));
+            out.push_str(&"  ".repeat(depth + 1));
+            string(out, name, depth + 1);
+            out.push_str(" = ");
             write(out, value, depth + 1);
             out.push('\n');
         }
@@ -169,6 +186,9 @@ mod tests {
         assert_eq!(text(&v), expected.replace("(pad)", "  "));
         assert_eq!(text(&Value::null(Type::String)), "tostring(null)");
         assert_eq!(text(&Value::string("a\nb")), "<<EOT\na\nb\nEOT");
+        assert_eq!(text(&Value::null(Type::list(Type::Dynamic))), "tolist(null) /* of dynamic */");
+        assert_eq!(text(&Value::null(Type::tuple([]))), "null /* tuple */");
+        assert_eq!(text(&Value::string("a\nEOT")), "<<EOT_\na\nEOT\nEOT_");
         assert_eq!(text(&Value::unknown(Type::String)), "(known after apply)");
     }
 

@@ -139,9 +139,7 @@ mod tests {
             ("length([for a in range(100): true ? local.big : null])".to_owned(), 140_000, "100"),
             ("length([for a in range(10): [for b in local.big: { x = b }][*].x])".to_owned(), 600_000, "10"),
             (
-                format!(
-                    "length([for a in {range}: templatestring(\"$${{length([for b in l: b])}}\", {{ l = {range} }})])"
-                ),
+                format!("length([for a in {range}: templatestring(local.template, {{ l = {range} }})])"),
                 2_000_000,
                 "1000",
             ),

@@ -141,7 +141,6 @@ impl Lower {
                 Some((ty, Defaults::default()))
             }
             Expression::FuncCall(call) => self.type_call(expr, call),
-            Expression::Parenthesis(inner) => self.type_of(inner.inner()),
             Expression::String(text) if self.places.is_some() => {
                 self.bad_type(expr, format!("{:?} is not a type: write \"string\" or \"list(string)\".", text.as_str()))
             }
@@ -199,7 +198,6 @@ impl Lower {
             let name = match key {
                 ObjectKey::Ident(name) => self.name(name.as_str()),
                 ObjectKey::Expression(Expression::Variable(name)) => self.name(name.as_str()),
-                ObjectKey::Expression(Expression::String(name)) => self.name(name.as_str()),
                 ObjectKey::Expression(other) => {
                     self.bad_type(other, "The name of an attribute must be a bare name.")?;
                     continue;

@@ -30,6 +30,11 @@ pub enum Number {
     Int(i64),
     /// Anything else; never an integer within `i64`.
     Big(Arc<Big>),
+    /// A float of 64 bits that is no integer below 2^53, as `log` and `pow` give it: it computes with all its
+    /// binary digits, and prints with the fewest that tell it from other floats.
+    Float(f64),
+    /// Zero with a minus, as floats have it: equal to zero, but printed as `-0`.
+    NegativeZero,
 }
 
 /// A text that is not a number.
@@ -41,6 +46,8 @@ impl Number {
         match self {
             Self::Int(n) => Big::from(IBig::from(*n)).with_precision(BITS).value(),
             Self::Big(b) => (**b).clone(),
+            Self::Float(x) => exact(*x),
+            Self::NegativeZero => Big::from(IBig::ZERO).with_precision(BITS).value(),
         }
     }
 
@@ -57,10 +64,28 @@ impl Number {
 
     /// From a float; `None` for NaN and infinities.
     pub fn from_f64(value: f64) -> Option<Self> {
+        if value == 0.0 {
+            return Some(Self::zero(value.is_sign_negative()));
+        }
         Big::try_from(value)
             .ok()
             .filter(|b| b.repr().is_finite())
             .map(|b| Self::from_big(b.with_precision(BITS).value()))
+    }
+
+    /// The result of a computation in floats, which prints as one; `None` for NaN.
+    pub fn from_float(value: f64) -> Option<Self> {
+        if value.is_nan() {
+            return None;
+        }
+        if value.is_infinite() {
+            return Some(Self::infinity(value < 0.0));
+        }
+        if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+            Self::from_f64(value)
+        } else {
+            Some(Self::Float(value))
+        }
     }
 
     /// The nearest float.
@@ -68,12 +93,19 @@ impl Number {
         match self {
             Self::Int(n) => *n as f64,
             Self::Big(b) => b.to_f64().value(),
+            Self::Float(x) => *x,
+            Self::NegativeZero => -0.0,
         }
     }
 
     /// As an integer, when it is one and fits.
     pub fn to_i64(&self) -> Option<i64> {
-        if let Self::Int(n) = self { Some(*n) } else { None }
+        match self {
+            Self::Int(n) => Some(*n),
+            Self::NegativeZero => Some(0),
+            Self::Float(_) => i64::try_from(IBig::try_from(self.big()).ok()?).ok(),
+            Self::Big(_) => None,
+        }
     }
 
     /// Whether this is positive or negative infinity.
@@ -83,7 +115,7 @@ impl Number {
 
     /// Whether this is zero.
     pub fn is_zero(&self) -> bool {
-        matches!(self, Self::Int(0))
+        matches!(self, Self::Int(0) | Self::NegativeZero)
     }
 
     /// Whether this is below zero.
@@ -91,21 +123,35 @@ impl Number {
         match self {
             Self::Int(n) => *n < 0,
             Self::Big(b) => b.repr().sign() == Sign::Negative,
+            Self::Float(x) => *x < 0.0,
+            Self::NegativeZero => false,
         }
+    }
+
+    /// Whether this has a minus: what is below zero, and one of the zeros.
+    pub fn minus(&self) -> bool {
+        matches!(self, Self::NegativeZero) || self.is_negative()
+    }
+
+    const fn zero(minus: bool) -> Self {
+        if minus { Self::NegativeZero } else { Self::Int(0) }
     }
 
     /// Whether this has no fraction.
     pub fn is_integer(&self) -> bool {
         match self {
-            Self::Int(_) => true,
+            Self::Int(_) | Self::NegativeZero => true,
             Self::Big(b) => b.repr().is_finite() && **b == b.trunc(),
+            Self::Float(x) => x.fract() == 0.0,
         }
     }
 
     /// About how many bytes [`fmt::Display`] writes, from above.
     pub(crate) fn text_len(&self) -> usize {
         match self {
-            Self::Int(_) => 0,
+            Self::Int(_) | Self::NegativeZero => 0,
+            // As many zeros as a float's exponent has.
+            Self::Float(_) => 330,
             Self::Big(b) if b.repr().is_infinite() => 0,
             Self::Big(b) => {
                 let bits = b.repr().significand().bit_len().saturating_add(b.repr().exponent().unsigned_abs());
@@ -132,6 +178,12 @@ impl Number {
 
     /// The sum; `None` where it is not defined (opposite infinities).
     pub fn add(&self, other: &Self) -> Option<Self> {
+        if matches!((self, other), (Self::NegativeZero, Self::NegativeZero)) {
+            return Some(Self::NegativeZero);
+        }
+        if let (Self::Float(a), Self::Float(b)) = (self, other) {
+            return Self::from_float(a + b);
+        }
         if let (Self::Int(a), Self::Int(b)) = (self, other)
             && let Some(n) = a.checked_add(*b)
         {
@@ -151,6 +203,12 @@ impl Number {
 
     /// The product; `None` where it is not defined (infinity times zero) or too long.
     pub fn mul(&self, other: &Self) -> Option<Self> {
+        if (self.is_zero() || other.is_zero()) && !self.is_infinite() && !other.is_infinite() {
+            return Some(Self::zero(self.minus() != other.minus()));
+        }
+        if let (Self::Float(a), Self::Float(b)) = (self, other) {
+            return Self::from_float(a * b);
+        }
         if let (Self::Int(a), Self::Int(b)) = (self, other)
             && let Some(n) = a.checked_mul(*b)
         {
@@ -167,6 +225,12 @@ impl Number {
 
     /// The quotient; `None` for zero or infinity by itself, and where it is too long. A number by zero is infinite.
     pub fn div(&self, other: &Self) -> Option<Self> {
+        if (self.is_zero() && !other.is_zero()) || (other.is_infinite() && !self.is_infinite()) {
+            return Some(Self::zero(self.minus() != other.minus()));
+        }
+        if let (Self::Float(a), Self::Float(b)) = (self, other) {
+            return Self::from_float(a / b);
+        }
         if let (Self::Int(a), Self::Int(b)) = (self, other)
             && *b != 0
             && a.checked_rem(*b) == Some(0)
@@ -174,19 +238,18 @@ impl Number {
             return a.checked_div(*b).map(Self::Int).or_else(|| Some(Self::from_big(self.big() / other.big())));
         }
         if other.is_zero() {
-            return (!self.is_zero()).then(|| Self::infinity(self.is_negative()));
+            return (!self.is_zero()).then(|| Self::infinity(self.minus() != other.minus()));
         }
         match (self.is_infinite(), other.is_infinite()) {
             (true, true) => None,
-            (true, false) => Some(Self::infinity(self.is_negative() != other.is_negative())),
-            (false, true) => Some(Self::Int(0)),
-            (false, false) => Self::bounded(self.big() / other.big()),
+            (true, false) => Some(Self::infinity(self.minus() != other.minus())),
+            (false, _) => Self::bounded(self.big() / other.big()),
         }
     }
 
     /// The remainder with the sign of the dividend; by zero it is the dividend itself.
     pub fn rem(&self, other: &Self) -> Option<Self> {
-        if other.is_zero() || other.is_infinite() {
+        if self.is_zero() || other.is_zero() || other.is_infinite() {
             return Some(self.clone());
         }
         if self.is_infinite() {
@@ -204,15 +267,18 @@ impl Number {
     #[must_use]
     pub fn neg(&self) -> Self {
         match self {
+            Self::Int(0) => Self::NegativeZero,
+            Self::NegativeZero => Self::Int(0),
             Self::Int(n) => n.checked_neg().map_or_else(|| Self::from_big(-self.big()), Self::Int),
             Self::Big(_) => Self::from_big(-self.big()),
+            Self::Float(x) => Self::Float(-x),
         }
     }
 
     /// Without the sign.
     #[must_use]
     pub fn abs(&self) -> Self {
-        if self.is_negative() { self.neg() } else { self.clone() }
+        if self.minus() { self.neg() } else { self.clone() }
     }
 
     /// The greatest integer not above this.
@@ -220,6 +286,8 @@ impl Number {
     pub fn floor(&self) -> Self {
         match self {
             Self::Big(b) if b.repr().is_finite() => Self::from_big(b.floor()),
+            Self::Float(x) => Self::from_float(x.floor() + 0.0).unwrap_or(Self::Float(*x)),
+            Self::NegativeZero => Self::Int(0),
             _ => self.clone(),
         }
     }
@@ -229,6 +297,8 @@ impl Number {
     pub fn ceil(&self) -> Self {
         match self {
             Self::Big(b) if b.repr().is_finite() => Self::from_big(b.ceil()),
+            Self::Float(x) => Self::from_float(x.ceil() + 0.0).unwrap_or(Self::Float(*x)),
+            Self::NegativeZero => Self::Int(0),
             _ => self.clone(),
         }
     }
@@ -238,7 +308,41 @@ impl Number {
     pub fn trunc(&self) -> Self {
         match self {
             Self::Big(b) if b.repr().is_finite() => Self::from_big(b.trunc()),
+            Self::Float(x) => Self::from_float(x.trunc() + 0.0).unwrap_or(Self::Float(*x)),
+            Self::NegativeZero => Self::Int(0),
             _ => self.clone(),
+        }
+    }
+
+    /// The text for files of our own: that of `Display`, with a mark behind a float.
+    pub fn to_saved(&self) -> String {
+        if let Self::Float(_) = self { format!("{self}f") } else { self.to_string() }
+    }
+
+    /// Reads what [`Number::to_saved`] wrote; `None` for anything else.
+    pub fn from_saved(text: &str) -> Option<Self> {
+        match text.strip_suffix('f').filter(|t| t.ends_with(|c: char| c.is_ascii_digit())) {
+            Some(float) => Self::from_float(float.parse().ok()?),
+            None => text.parse().ok(),
+        }
+    }
+
+    /// At most ten digits, with an exponent where the number is very large or small (`1.5e+30`): the
+    /// form in which sets compare the numbers within their elements.
+    pub(crate) fn short(&self) -> String {
+        match self {
+            Self::Big(b) if b.repr().is_infinite() => if self.is_negative() { "-Inf" } else { "+Inf" }.into(),
+            Self::Big(b) => decimal::short(self.is_negative(), decimal::shortest(b, BITS)),
+            Self::Float(x) => decimal::short(*x < 0.0, decimal::shortest(&exact(*x), f64::MANTISSA_DIGITS as usize)),
+            other => {
+                let text = other.to_string();
+                let digits = text.trim_start_matches('-').trim_end_matches('0');
+                let zeros = text.trim_start_matches('-').len() - digits.len();
+                if digits.is_empty() {
+                    return text;
+                }
+                decimal::short(self.is_negative(), (digits.to_owned(), zeros.cast_signed()))
+            }
         }
     }
 
@@ -251,6 +355,11 @@ impl Number {
                 .map_or_else(|_| Self::from_big(Big::from(int).with_precision(BITS).value()), Self::Int),
         )
     }
+}
+
+/// All binary digits of a float.
+fn exact(value: f64) -> Big {
+    Big::try_from(value).map_or(Big::ZERO, |b| b.with_precision(BITS).value())
 }
 
 /// A sum rounded once: the library's own may miss the last bit where numbers of unlike size are subtracted.
@@ -294,15 +403,30 @@ impl From<usize> for Number {
     }
 }
 
-/// Decimal text, with an optional fraction and exponent.
+/// Decimal text, with an optional sign, fraction and exponent (`e` of ten, `p` of two), or `Inf`.
 impl FromStr for Number {
     type Err = NotANumber;
 
     fn from_str(text: &str) -> Result<Self, NotANumber> {
         if let Ok(n) = text.parse() {
-            return Ok(Self::Int(n));
+            return Ok(if n == 0 { Self::zero(text.starts_with('-')) } else { Self::Int(n) });
         }
-        let digits = text.strip_prefix('-').unwrap_or(text);
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let negative = text.starts_with('-');
+        if matches!(digits, "Inf" | "inf") {
+            return Ok(Self::infinity(negative));
+        }
+        if let Some((mantissa, power)) = digits.split_once(['p', 'P']) {
+            let power: isize = power.parse().ok().filter(|p| (-100_000..=100_000).contains(p)).ok_or(NotANumber)?;
+            let plain = mantissa.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+            let mantissa: Self = if plain { mantissa.parse()? } else { return Err(NotANumber) };
+            let shifted =
+                Self::from_big(mantissa.big() * Big::from_parts(IBig::ONE, power).with_precision(BITS).value());
+            return Ok(if negative { shifted.neg() } else { shifted });
+        }
+        // The library wants a digit before the point.
+        let filled = if digits.starts_with('.') && digits.len() > 1 { format!("0{digits}") } else { digits.to_owned() };
+        let digits = filled.as_str();
         // The library knows further ways to write a number.
         let known = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-');
         // A bound on size: nobody writes a number of a hundred thousand digits on purpose.
@@ -314,7 +438,11 @@ impl FromStr for Number {
         {
             return Err(NotANumber);
         }
-        let decimal = DBig::from_str(text).map_err(|_| NotANumber)?;
+        let decimal = DBig::from_str(digits).map_err(|_| NotANumber)?;
+        if decimal.repr().significand().is_zero() {
+            return Ok(Self::zero(negative));
+        }
+        let decimal = if negative { -decimal } else { decimal };
         Ok(Self::from_big(
             decimal.with_rounding::<HalfEven>().with_precision(0).value().with_base_and_precision::<2>(BITS).value(),
         ))
@@ -327,8 +455,13 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let big = match self {
             Self::Int(n) => return write!(f, "{n}"),
+            Self::Float(x) => {
+                let (digits, exponent) = decimal::shortest(&exact(*x), f64::MANTISSA_DIGITS as usize);
+                return f.write_str(&decimal::plain(*x < 0.0, &digits, exponent));
+            }
+            Self::NegativeZero => return f.write_str("-0"),
             Self::Big(b) if b.repr().is_infinite() => {
-                return f.write_str(if self.is_negative() { "-Inf" } else { "Inf" });
+                return f.write_str(if self.is_negative() { "-Inf" } else { "+Inf" });
             }
             Self::Big(b) => &**b,
         };
@@ -338,7 +471,7 @@ impl fmt::Display for Number {
         {
             return write!(f, "{}", significand << shift);
         }
-        let (digits, exponent) = decimal::shortest(big);
+        let (digits, exponent) = decimal::shortest(big, BITS);
         f.write_str(&decimal::plain(big.repr().sign() == Sign::Negative, &digits, exponent))
     }
 }
@@ -390,7 +523,7 @@ mod tests {
         assert_eq!(n("1").div(&n("3")).map(|x| x.to_string().len()), Some(157));
         assert_eq!(n("-7").rem(&n("3")), Some(n("-1")));
         assert_eq!(n("5").rem(&n("0")), Some(n("5")));
-        assert_eq!(n("1").div(&n("0")).map(|x| x.to_string()).as_deref(), Some("Inf"));
+        assert_eq!(n("1").div(&n("0")).map(|x| x.to_string()).as_deref(), Some("+Inf"));
         assert_eq!(n("0").div(&n("0")), None);
         assert_eq!(n("1e21").to_string(), "1000000000000000000000");
         assert_eq!(n("1e400").to_string(), format!("1{}", "0".repeat(400)));
@@ -424,7 +557,22 @@ mod tests {
 
     #[test]
     fn rejects_what_is_no_number() {
-        for text in ["", "a", "1_0", "0x1", "--1", "1e999999999", "Inf", "NaN", " 1", "1@2", "2@99999999"] {
+        for text in [
+            "",
+            "a",
+            "1_0",
+            "0x1",
+            "--1",
+            "+-1",
+            ".",
+            "1e999999999",
+            "1e1p1",
+            "Infinity",
+            "NaN",
+            " 1",
+            "1@2",
+            "2@99999999",
+        ] {
             assert!(text.parse::<Number>().is_err(), "{text}");
         }
     }

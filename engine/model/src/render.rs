@@ -4,6 +4,8 @@
 //! cannot be forgotten in one of them. Layout of a plan (symbols, old and new side by side) is the
 //! view's work.
 
+use unicode_normalization::char::is_combining_mark;
+
 use crate::path::is_identifier;
 use crate::{Kind, Value};
 
@@ -74,17 +76,52 @@ pub fn quote(text: &str) -> String {
                 out.push(c);
                 out.push(c);
             }
-            c if c.is_control() => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    use std::fmt::Write as _;
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
+            c if !has_shape(c) => {
+                use std::fmt::Write as _;
+                let code = u32::from(c);
+                let _ = if code < 0x1_0000 { write!(out, "\\u{code:04x}") } else { write!(out, "\\U{code:08x}") };
             }
             c => out.push(c),
         }
     }
     out.push('"');
     out
+}
+
+/// Text in quotes, as the console shows a value: nothing is doubled, and what has no shape of its own is
+/// written as its code.
+pub fn quote_shown(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\u{7}' => out.push_str("\\a"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{b}' => out.push_str("\\v"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            c if has_shape(c) => out.push(c),
+            c => {
+                let code = u32::from(c);
+                let _ = match code {
+                    0..0x80 => write!(out, "\\x{code:02x}"),
+                    0x80..0x1_0000 => write!(out, "\\u{code:04x}"),
+                    _ => write!(out, "\\U{code:08x}"),
+                };
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Letters, marks, numbers, punctuation, symbols and the plain space.
+fn has_shape(c: char) -> bool {
+    c.escape_debug().len() == 1 || matches!(c, '\'' | '\u{ff9e}' | '\u{ff9f}') || is_combining_mark(c)
 }
 
 #[cfg(test)]
@@ -94,5 +131,9 @@ mod tests {
     #[test]
     fn quotes_as_the_language_does() {
         assert_eq!(quote("a\"b\n${x}"), r#""a\"b\n$${x}""#);
+        assert_eq!(
+            quote_shown("'a\"${x}\u{301}\u{200d}\0\u{85}"),
+            r#""'a\"${x}́\u200d\x00\u0085""#.replace("\\u0301", "\u{301}")
+        );
     }
 }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+mod order;
+
 use crate::{Fingerprint, Number, Type};
 
 /// Properties of a value that every operation hands on to its result.
@@ -272,8 +274,15 @@ impl Value {
                 v
             })
             .collect();
-        items.sort_by(Self::total_cmp);
-        items.dedup_by(|a, b| !a.is_unknown() && a.total_cmp(b).is_eq());
+        // The text that collections are ordered by is made once for each.
+        let mut keyed: Vec<(Option<String>, Self)> = items.drain(..).map(|v| (order::key_of(&v), v)).collect();
+        let compare = |a: &(Option<String>, Self), b: &(Option<String>, Self)| match (&a.0, &b.0) {
+            (Some(x), Some(y)) => x.cmp(y),
+            _ => a.1.total_cmp(&b.1),
+        };
+        keyed.sort_by(compare);
+        keyed.dedup_by(|a, b| a.1.is_wholly_known() && compare(a, b).is_eq());
+        items.extend(keyed.into_iter().map(|(_, v)| v));
         Self::from(Kind::Set(element, items.into())).mark(marks)
     }
 
@@ -522,9 +531,8 @@ impl Value {
     }
 
     /// A total order over all values, for sets and for deterministic output: by kind, then numbers
-    /// by size, strings by bytes, sequences element by element.
+    /// by size, strings by bytes, collections by their text (see `order`).
     pub fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {
-        use std::cmp::Ordering;
         fn rank(kind: &Kind) -> u8 {
             match kind {
                 Kind::Bool(_) => 1,
@@ -539,28 +547,11 @@ impl Value {
                 Kind::Unknown(_) => 9,
             }
         }
-        fn items(a: &Arc<[Value]>, b: &Arc<[Value]>) -> Ordering {
-            if Arc::ptr_eq(a, b) {
-                return Ordering::Equal;
-            }
-            a.iter()
-                .zip(b.iter())
-                .map(|(x, y)| x.total_cmp(y))
-                .find(|o| o.is_ne())
-                .unwrap_or_else(|| a.len().cmp(&b.len()))
-        }
         match (&self.kind, &other.kind) {
             (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
             (Kind::Number(a), Kind::Number(b)) => a.cmp(b),
             (Kind::String(a), Kind::String(b)) => a.cmp(b),
-            (Kind::List(_, a) | Kind::Tuple(a), Kind::List(_, b) | Kind::Tuple(b))
-            | (Kind::Set(_, a), Kind::Set(_, b)) => items(a, b),
-            (Kind::Map(_, a) | Kind::Object(a), Kind::Map(_, b) | Kind::Object(b)) => a
-                .iter()
-                .zip(b.iter())
-                .map(|((k, x), (l, y))| k.cmp(l).then_with(|| x.total_cmp(y)))
-                .find(|o| o.is_ne())
-                .unwrap_or_else(|| a.len().cmp(&b.len())),
+            (a, b) if rank(a) == rank(b) && (4..=6).contains(&rank(a)) => order::key(self).cmp(&order::key(other)),
             (Kind::Withheld(_, a), Kind::Withheld(_, b)) => a.cmp(b),
             (a, b) => rank(a).cmp(&rank(b)),
         }

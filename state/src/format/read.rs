@@ -230,11 +230,7 @@ fn expect<'de, A: MapAccess<'de>>(map: &mut A, key: &str) -> Result<(), A::Error
 }
 
 fn number(text: &str) -> Option<Number> {
-    match text {
-        "Inf" => Number::Int(1).div(&Number::Int(0)),
-        "-Inf" => Number::Int(-1).div(&Number::Int(0)),
-        text => text.parse().ok(),
-    }
+    Number::from_saved(text)
 }
 
 fn items<'de, A: SeqAccess<'de>>(reader: &Reader, mut seq: A) -> Result<Vec<Value>, A::Error> {

@@ -65,7 +65,7 @@ impl ValueWriter<'_> {
             Kind::Bool(b) => out.extend_from_slice(if *b { b"true" } else { b"false" }),
             Kind::Number(Number::Int(n)) => integer(out, *n),
             Kind::Number(n) => {
-                let text = n.to_string();
+                let text = n.to_saved();
                 if text.len() > MAX_DIGITS {
                     return Err(Refusal::new("a number has too many digits to be stored"));
                 }

@@ -122,7 +122,7 @@ fn encode(value: &Value) -> Json {
         Kind::Null(_) => Json::Null,
         Kind::Bool(b) => json!(b),
         Kind::String(s) => json!(&**s),
-        Kind::Number(n) => json!({ "number": n.to_string() }),
+        Kind::Number(n) => json!({ "number": n.to_saved() }),
         Kind::Unknown(t) => json!({ "unknown": t.to_json() }),
         Kind::Withheld(t, f) => json!({ "withheld": hex(f.bytes()), "type": t.to_json() }),
         Kind::List(_, i) | Kind::Tuple(i) => json!({ "list": i.iter().map(encode).collect::<Vec<_>>() }),
@@ -144,9 +144,7 @@ fn decode(json: &Json) -> Result<Value, Diagnostic> {
             let ty = |j: &Json| Type::from_json(j).ok_or_else(bad);
             let list = |j: &Json| j.as_array().ok_or_else(bad)?.iter().map(decode).collect::<Result<Vec<_>, _>>();
             match tag.as_str() {
-                "number" => Ok(Value::number(
-                    inner.as_str().and_then(|t| t.parse::<mesh_model::Number>().ok()).ok_or_else(bad)?,
-                )),
+                "number" => Ok(Value::number(inner.as_str().and_then(mesh_model::Number::from_saved).ok_or_else(bad)?)),
                 "unknown" => Ok(Value::unknown(ty(inner)?)),
                 "withheld" => {
                     let bytes = unhex(inner.as_str().ok_or_else(bad)?).ok_or_else(bad)?;

@@ -35,6 +35,21 @@ impl Env<'_> {
         Ok(value)
     }
 
+    /// What a splat gives whose steps fail, where it is the last step: as many elements, of types not known.
+    pub(super) fn splat_after_failure(&mut self, value: Value, steps: &[Access]) -> Type {
+        let Some(at) = steps.iter().position(|s| matches!(s, Access::Splat(..))) else { return Type::Dynamic };
+        let place = Span { file: 0, start: 0, end: 0 };
+        let whole = matches!(&steps[at], Access::Splat(taken, _) if at + 1 + taken == steps.len());
+        match self.access(value, &steps[..at], place) {
+            Ok(value) if whole && !value.is_null() && !value.is_unknown() => match value.kind() {
+                Kind::List(..) | Kind::Set(..) => Type::list(Type::Dynamic),
+                Kind::Tuple(items) => Type::tuple(vec![Type::Dynamic; items.len()]),
+                _ => Type::tuple([Type::Dynamic]),
+            },
+            _ => Type::Dynamic,
+        }
+    }
+
     fn splat(&mut self, value: &Value, steps: &[Access], span: Span, place: Span) -> Outcome {
         let marks = value.marks();
         let done = |v: Value| Ok(v.mark(marks));
@@ -54,7 +69,13 @@ impl Env<'_> {
                     .collect::<Result<Vec<_>, _>>()?;
                 done(Value::unknown(Type::tuple(samples.iter().map(Value::ty))))
             }
-            Kind::Unknown(_) => done(Value::unknown(Type::Dynamic)),
+            // Whether it will be null, and so nothing, is not known; what follows must fit all the same.
+            Kind::Unknown(ty) => {
+                if !matches!(ty, Type::Dynamic) {
+                    self.access(value.clone(), steps, span)?;
+                }
+                done(Value::unknown(Type::Dynamic))
+            }
             Kind::List(element, items) | Kind::Set(element, items) => {
                 let found = self.splat_items(items, steps, span)?;
                 let mut types = found.iter().map(Value::ty);
@@ -150,11 +171,11 @@ fn index(value: &Value, key: Value, span: Span) -> Outcome {
         let detail = "This value is null, so it does not have any elements.";
         return Err(fail("Index into a null value", detail, span));
     }
-    if matches!(value.kind(), Kind::Unknown(Type::Dynamic)) {
-        return Ok(Value::unknown(Type::Dynamic).mark(marks));
-    }
     if key.is_null() {
         return invalid("A null value cannot be a key.");
+    }
+    if [value, &key].into_iter().any(|v| matches!(v.kind(), Kind::Unknown(Type::Dynamic))) {
+        return Ok(Value::unknown(Type::Dynamic).mark(marks));
     }
     // The whole type of a large tuple or object takes as long as a look at all elements.
     let ty = match value.kind() {

@@ -4,6 +4,7 @@
 //! (elements, arguments) are all evaluated even when one fails, so that one run reports all errors.
 //! Depth is bounded by what the parser accepts, size and time by [`limits`].
 
+use hcl_edit::expr::{BinaryOperator, UnaryOperator};
 use mesh_model::convert::{convert, unify};
 use mesh_model::{Diagnostic, Diagnostics, Fields, Kind, Marks, Number, Span, Type, Value};
 
@@ -84,23 +85,23 @@ impl<'s> Env<'s> {
             }
             Op::Binary(operator, pair) => {
                 let left = self.eval(&pair.0);
-                if let Ok(left) = &left
-                    && let Some(value) = ops::decided(*operator, left)
-                {
-                    return Ok(value);
-                }
                 let (left, right) = both(left, self.eval(&pair.1))?;
                 self.count(limits::cost(&left) + limits::cost(&right), node.span)?;
                 ops::binary(*operator, left, right, (pair.0.span, pair.1.span, node.span))
             }
             Op::Conditional(parts) => self.conditional(parts, node.span),
             Op::Call(call) => self.call(call, node.span),
-            Op::Try(items) => self.attempt(items, node.span),
-            Op::Can(items) => match self.attempt(items, node.span) {
+            Op::Try(items, None) => self.attempt(items, Vec::new(), node.span),
+            Op::Try(items, Some(last)) => match self.expanded(last)? {
+                Err(unknown) => Ok(unknown),
+                Ok((values, marks)) => self.attempt(items, values, node.span).map(|v| v.mark(marks)),
+            },
+            Op::Can(item) => match self.attempt(std::slice::from_ref(item), Vec::new(), node.span) {
                 Ok(value) if value.is_wholly_known() => Ok(Value::bool(true)),
                 Ok(_) => Ok(Value::unknown(Type::Bool)),
                 Err(_) => Ok(Value::bool(false)),
             },
+            Op::Broken(diagnostic) => Err((**diagnostic).clone().into()),
             Op::Access(base, steps) => {
                 let value = self.eval(base)?;
                 self.access(value, steps, base.span)
@@ -162,18 +163,21 @@ impl<'s> Env<'s> {
     fn conditional(&mut self, [condition, then, otherwise]: &[Node; 3], span: Span) -> Outcome {
         let condition_value = self.eval(condition);
         let (then_value, other_value) = (self.eval(then), self.eval(otherwise));
-        let condition_value = forget(condition_value?);
         for value in [&then_value, &other_value].into_iter().flatten() {
             self.count(limits::cost(value), span)?;
         }
-        // As in the field, the marks of both branches count: which one was taken tells something.
-        let marks = [&then_value, &other_value]
-            .into_iter()
-            .flatten()
-            .fold(condition_value.marks(), |marks, value| marks.union(value.marks()));
-        let bare_type = |v: &Outcome| v.as_ref().map_or(Type::Dynamic, Value::ty);
-        let (a, b) = (bare_type(&then_value), bare_type(&other_value));
-        let Some(ty) = unify(&[a.clone(), b.clone()]) else {
+        let a = then_value.as_ref().map_or_else(|_| self.type_after_failure(then), Value::ty);
+        let b = other_value.as_ref().map_or_else(|_| self.type_after_failure(otherwise), Value::ty);
+        let bare_null =
+            |v: &Outcome| matches!(v, Ok(v) if v.is_null() && v.marks().is_empty() && v.ty() == Type::Dynamic);
+        // A bare null becomes what the other result is; any other type that is not known leaves both as they are.
+        let ty = match (&a, &b) {
+            (Type::Dynamic, other) if bare_null(&then_value) => Some(other.clone()),
+            (other, Type::Dynamic) if bare_null(&other_value) => Some(other.clone()),
+            (Type::Dynamic, _) | (_, Type::Dynamic) => Some(Type::Dynamic),
+            _ => unify(&[a.clone(), b.clone()]),
+        };
+        let Some(ty) = ty else {
             return Err(fail(
                 "No common type of both results",
                 format!(
@@ -184,10 +188,16 @@ impl<'s> Env<'s> {
                 span,
             ));
         };
-        let truth = condition_truth(&condition_value, condition.span)?;
-        let Some(truth) = truth else {
-            both(then_value, other_value)?;
-            return Ok(Value::unknown(ty).mark(marks));
+        let condition_value = forget(condition_value?);
+        // As in the field, the marks of both branches count: which one was taken tells something.
+        let marks = [&then_value, &other_value]
+            .into_iter()
+            .flatten()
+            .fold(condition_value.marks(), |marks, value| marks.union(value.marks()));
+        let Some(truth) = condition_truth(&condition_value, condition.span)? else {
+            let null = |v: &Outcome| v.as_ref().is_ok_and(Value::is_null);
+            let value = if null(&then_value) && null(&other_value) { Value::null(ty) } else { Value::unknown(ty) };
+            return Ok(value.mark(marks));
         };
         let (value, place) = if truth { (then_value?, then.span) } else { (other_value?, otherwise.span) };
         let value = if value.ty() == ty { Ok(value) } else { convert(&value, &ty) };
@@ -196,27 +206,54 @@ impl<'s> Env<'s> {
         })
     }
 
+    /// What the result of a failing node would have been, as far as the field says: the other result of a
+    /// condition must fit it all the same.
+    fn type_after_failure(&mut self, node: &Node) -> Type {
+        use BinaryOperator as B;
+        let mut of = |node: &Node| match self.eval(node) {
+            Ok(value) => value.ty(),
+            Err(_) => self.type_after_failure(node),
+        };
+        match &node.op {
+            Op::Unary(UnaryOperator::Neg, _) => Type::Number,
+            Op::Unary(UnaryOperator::Not, _) => Type::Bool,
+            Op::Binary(B::Plus | B::Minus | B::Mul | B::Div | B::Mod, _) => Type::Number,
+            Op::Binary(..) => Type::Bool,
+            Op::Template(_) => Type::String,
+            Op::Tuple(items) => Type::tuple(items.iter().map(of).collect::<Vec<_>>()),
+            Op::Object(items) if items.iter().all(|(key, _)| matches!(key.op, Op::Const(_))) => {
+                let name = |key: &Node| match &key.op {
+                    Op::Const(value) => value.as_str().unwrap_or_default().to_owned(),
+                    _ => String::new(),
+                };
+                Type::object(items.iter().map(|(key, value)| (name(key), of(value))).collect::<Vec<_>>())
+            }
+            Op::Conditional(parts) => {
+                let types = [of(&parts[1]), of(&parts[2])];
+                if types.contains(&Type::Dynamic) { Type::Dynamic } else { unify(&types).unwrap_or(Type::Dynamic) }
+            }
+            // What fails in the condition leaves elements out.
+            Op::For(f) if f.condition.is_some() => Type::Dynamic,
+            Op::For(f) => match self.eval(&f.collection) {
+                Ok(value) if f.key.is_none() && value.children().next().is_some() => Type::tuple([Type::Dynamic]),
+                _ => Type::Dynamic,
+            },
+            Op::Access(base, steps) => self.eval(base).map_or(Type::Dynamic, |v| self.splat_after_failure(v, steps)),
+            _ => Type::Dynamic,
+        }
+    }
+
     fn call(&mut self, call: &Call, span: Span) -> Outcome {
         let mut args = self.all(&call.args)?;
         let mut marks = Marks::NONE;
         if call.expand
             && let Some(last) = args.pop()
         {
-            let last = forget(last);
-            let place = call.args.last().map_or(span, |n| n.span);
-            marks = last.marks();
-            let detail = match last.kind() {
-                Kind::Unknown(Type::Dynamic | Type::List(_) | Type::Set(_) | Type::Tuple(_)) => {
-                    return Ok(Value::unknown(Type::Dynamic).mark(marks));
-                }
-                Kind::Null(_) => Some("The argument before ... must not be null."),
-                _ => None,
-            };
-            match (detail, last.as_items()) {
-                (None, Some(items)) => args.extend(items.iter().cloned()),
-                (detail, _) => {
-                    let detail = detail.unwrap_or("The argument before ... must be a tuple, list or set.");
-                    return Err(fail("Expanded argument is no list", detail, place));
+            match expand(last, call.args.last().map_or(span, |n| n.span))? {
+                Err(unknown) => return Ok(unknown),
+                Ok((values, own)) => {
+                    args.extend(values);
+                    marks = own;
                 }
             }
         }
@@ -261,11 +298,16 @@ impl<'s> Env<'s> {
         })
     }
 
+    /// What the argument before `...` stands for.
+    fn expanded(&mut self, node: &Node) -> Result<Expanded, Diagnostics> {
+        expand(self.eval(node)?, node.span)
+    }
+
     /// The first that does not fail.
-    fn attempt(&mut self, nodes: &[Node], span: Span) -> Outcome {
+    fn attempt(&mut self, nodes: &[Node], values: Vec<Value>, span: Span) -> Outcome {
         let mut reasons = Vec::new();
-        for node in nodes {
-            match self.eval(node) {
+        for result in nodes.iter().map(Err).chain(values.into_iter().map(Ok)) {
+            match result.or_else(|node| self.eval(node)) {
                 // What is unknown now may fail or change its type later.
                 Ok(value) if !value.is_wholly_known() => {
                     return Ok(Value::unknown(Type::Dynamic).mark(value.all_marks()));
@@ -281,6 +323,24 @@ impl<'s> Env<'s> {
             span,
         ))
     }
+}
+
+/// The values that stand in the place of an expanded argument, with its marks; or what the call gives as long
+/// as they are not known.
+type Expanded = Result<(Vec<Value>, Marks), Value>;
+
+fn expand(value: Value, place: Span) -> Result<Expanded, Diagnostics> {
+    let value = forget(value);
+    let marks = value.marks();
+    let detail = match (value.kind(), value.as_items()) {
+        (Kind::Unknown(Type::Dynamic | Type::List(_) | Type::Set(_) | Type::Tuple(_)), _) => {
+            return Ok(Err(Value::unknown(Type::Dynamic).mark(marks)));
+        }
+        (_, Some(items)) => return Ok(Ok((items.to_vec(), marks))),
+        (Kind::Null(_), _) => "The argument before ... must not be null.",
+        _ => "The argument before ... must be a tuple, list or set.",
+    };
+    Err(fail("Expanded argument is no list", detail, place))
 }
 
 /// Both values, or the errors of both.
@@ -300,6 +360,9 @@ pub(super) fn condition_truth(value: &Value, span: Span) -> Result<Option<bool>,
     if value.is_null() {
         let detail = "The condition is null. It must be true or false.";
         return Err(fail("Null condition", detail, span));
+    }
+    if value.is_unknown() {
+        return Ok(None);
     }
     match convert(value, &Type::Bool) {
         Ok(value) => Ok(value.as_bool()),
@@ -327,6 +390,9 @@ pub(super) fn object_key(key: Value, span: Span) -> Outcome {
     }
     if key.as_str().is_some() {
         return Ok(key);
+    }
+    if key.is_unknown() {
+        return Ok(Value::unknown(Type::String).mark(key.marks()));
     }
     convert(&key, &Type::String)
         .map_err(|_| fail("Invalid object key", format!("A key must be a string, but this is {}.", a_type(&key)), span))

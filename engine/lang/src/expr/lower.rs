@@ -53,6 +53,8 @@ pub(crate) struct Lower {
     pub(crate) used: Vec<Used>,
     pub(crate) diagnostics: Diagnostics,
     names: HashSet<Arc<str>>,
+    /// How many `try` and `can` are around.
+    attempts: usize,
 }
 
 impl Lower {
@@ -223,38 +225,72 @@ impl Lower {
     }
 
     fn call(&mut self, call: &FuncCall, span: Span) -> Node {
-        let args: Box<[Node]> = call.args.iter().map(|e| self.node(e)).collect();
-        let expand = call.args.expand_final();
-        let name_span = self.span(call.name.name.span());
-        let namespace: Vec<&str> = call.name.namespace.iter().map(|n| n.as_str()).collect();
         let name = call.name.name.as_str();
-        if !matches!(namespace.as_slice(), [] | ["core"]) {
-            let detail = format!("There is no function namespace {:?}.", namespace.join("::"));
-            return self.broken("Call to unknown function", detail, name_span);
-        }
-        match (name, args.len()) {
-            ("try", 1..) => return Node { span, op: Op::Try(args) },
-            ("can", 1) => return Node { span, op: Op::Can(args) },
-            ("try" | "can", _) => {
-                let detail = "try takes at least one argument, can takes exactly one.";
-                return self.broken("Wrong number of function arguments", detail, name_span);
-            }
-            _ => {}
-        }
-        let Some(function) = functions::lookup(name).filter(|f| f.callable()) else {
-            let detail = match functions::lookup(name) {
-                Some(_) => {
-                    "type can only be called in the console, with one argument and as the whole expression.".into()
+        let name_span = self.span(call.name.name.span());
+        let namespace = call.name.namespace.iter().map(|n| n.as_str()).collect::<Vec<_>>().join("::");
+        let own = matches!(namespace.as_str(), "" | "core");
+        let tolerant = own && matches!(name, "try" | "can");
+        self.attempts += usize::from(tolerant);
+        let mut args: Vec<Node> = call.args.iter().map(|e| self.node(e)).collect();
+        self.attempts -= usize::from(tolerant);
+        let expand = call.args.expand_final();
+        if tolerant {
+            match (name, args.len()) {
+                ("try", 1..) => {
+                    let last = if expand { args.pop().map(Box::new) } else { None };
+                    return Node { span, op: Op::Try(args.into(), last) };
                 }
-                None => format!("There is no function named {name:?}.{}", hint(name, functions::names())),
-            };
-            return self.broken("Call to unknown function", detail, name_span);
-        };
-        if let Some(detail) = wrong_count(name, function, args.len(), expand) {
-            return self.broken("Wrong number of function arguments", detail, name_span);
+                ("can", 1) if !expand => return Node { span, op: Op::Can(Box::new(args.remove(0))) },
+                _ => {}
+            }
         }
+        let unknown = |detail: String| ("Call to unknown function", detail);
+        let count = |detail: String| ("Wrong number of function arguments", detail);
+        let found = match (own, functions::provided(&namespace)) {
+            _ if tolerant => {
+                Err(count("try takes at least one argument, can takes exactly one, which is written out.".to_owned()))
+            }
+            (true, _) if name == "templatestring" && !call.args.iter().next().is_none_or(is_reference) => {
+                let detail = "templatestring takes its template by a reference such as local.greeting. A template \
+                              that is written out needs no function: it is a text in quotes.";
+                Err(("Invalid function argument", detail.to_owned()))
+            }
+            (true, _) => match functions::lookup(name) {
+                Some(function) if function.callable() => Ok(function),
+                Some(_) => Err(unknown(
+                    "type can only be called in the console, with one argument and as the whole expression.".into(),
+                )),
+                None => Err(unknown(format!("There is no function named {name:?}.{}", hint(name, functions::names())))),
+            },
+            (false, []) => {
+                let near = hint(&namespace, functions::NAMESPACES);
+                Err(unknown(format!("There is no function namespace {namespace:?}.{near}")))
+            }
+            (false, all) => all.iter().find(|f| f.name == name).ok_or_else(|| {
+                let near = hint(name, all.iter().map(|f| f.name));
+                unknown(format!("{namespace} has no function named {name:?}.{near}"))
+            }),
+        };
+        let checked = found.and_then(|f| match wrong_count(name, f, args.len(), expand) {
+            Some(detail) => Err(count(detail)),
+            None => Ok(f),
+        });
+        let function = match checked {
+            Ok(function) => function,
+            Err((summary, detail)) => return self.refused(summary, detail, name_span, span),
+        };
         let name = self.name(name);
-        Node { span, op: Op::Call(Box::new(Call { name, function, args, expand })) }
+        Node { span, op: Op::Call(Box::new(Call { name, function, args: args.into(), expand })) }
+    }
+
+    /// A call that cannot be made: an error of the text, but within `try` and `can` one of the value, as in the
+    /// field.
+    fn refused(&mut self, summary: &'static str, detail: String, name: Span, span: Span) -> Node {
+        if self.attempts == 0 {
+            return self.broken(summary, detail, name);
+        }
+        let diagnostic = Diagnostic::error("lang::expression", summary, detail).at(name);
+        Node { span, op: Op::Broken(Box::new(diagnostic)) }
     }
 
     fn traversal(&mut self, traversal: &Traversal, span: Span) -> Node {
@@ -324,9 +360,16 @@ impl Lower {
                 }
                 TraversalOperator::FullSplat(_) => Access::Splat(operators.len() - i - 1, span),
                 TraversalOperator::AttrSplat(_) => {
-                    let attributes =
-                        operators[i + 1..].iter().take_while(|o| matches!(o, TraversalOperator::GetAttr(_))).count();
-                    Access::Splat(attributes, span)
+                    let steps = &operators[i + 1..];
+                    let taken = steps
+                        .iter()
+                        .take_while(|o| matches!(o, TraversalOperator::GetAttr(_) | TraversalOperator::LegacyIndex(_)))
+                        .count();
+                    if let Some(TraversalOperator::AttrSplat(_)) = steps.get(taken) {
+                        let detail = "A second .* cannot follow in the attributes of the first one. Write [*].";
+                        self.error("lang::syntax", "Invalid splat", detail, span);
+                    }
+                    Access::Splat(taken, span)
                 }
             });
         }
@@ -402,6 +445,19 @@ impl Lower {
             }
         };
         Ok(subject)
+    }
+}
+
+/// Whether an expression is a name with attributes and indexes, and nothing else.
+fn is_reference(expr: &Expression) -> bool {
+    match expr {
+        Expression::Variable(_) => true,
+        Expression::Traversal(t) => {
+            let splat =
+                |o: &TraversalOperator| matches!(o, TraversalOperator::AttrSplat(_) | TraversalOperator::FullSplat(_));
+            matches!(t.expr, Expression::Variable(_)) && !t.operators.iter().any(|o| splat(o.value()))
+        }
+        _ => false,
     }
 }
 

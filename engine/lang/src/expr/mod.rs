@@ -133,9 +133,11 @@ pub(crate) enum Op {
     Binary(BinaryOperator, Box<(Node, Node)>),
     Conditional(Box<[Node; 3]>),
     Call(Box<Call>),
-    Try(Box<[Node]>),
-    /// Exactly one.
-    Can(Box<[Node]>),
+    /// The alternatives, and a sequence of further ones.
+    Try(Box<[Node]>, Option<Box<Node>>),
+    Can(Box<Node>),
+    /// A call that cannot be made, where `try` or `can` looks at it.
+    Broken(Box<Diagnostic>),
     Access(Box<Node>, Box<[Access]>),
     For(Box<For>),
 }
@@ -281,7 +283,7 @@ impl Node {
 
     fn references(&self, out: &mut Vec<Reference>) {
         match &self.op {
-            Op::Const(_) | Op::Slot(_) => {}
+            Op::Const(_) | Op::Slot(_) | Op::Broken(_) => {}
             Op::Subject(subject) => {
                 out.push(Reference { subject: subject.clone(), rest: Vec::new(), span: self.span });
             }
@@ -299,7 +301,9 @@ impl Node {
                 }
             }
             Op::Template(parts) => parts.iter().for_each(|p| p.references(out)),
-            Op::Tuple(items) | Op::Try(items) | Op::Can(items) => items.iter().for_each(|n| n.references(out)),
+            Op::Tuple(items) => items.iter().for_each(|n| n.references(out)),
+            Op::Try(items, last) => items.iter().chain(last.as_deref()).for_each(|n| n.references(out)),
+            Op::Can(item) => item.references(out),
             Op::Object(items) => items.iter().for_each(|(k, v)| {
                 k.references(out);
                 v.references(out);

@@ -1,7 +1,7 @@
 //! Operators.
 //!
 //! The one decision: operands are converted to what the operator needs, `==` alone compares without
-//! conversion. `&&` and `||` do not look at the right side when the left one decides.
+//! conversion. As in the field, `&&` and `||` look at both sides, whatever the left one is.
 
 use hcl_edit::expr::{BinaryOperator, UnaryOperator};
 use mesh_model::convert::convert;
@@ -26,17 +26,6 @@ pub(super) fn unary(operator: UnaryOperator, value: Value, span: Span) -> Outcom
             })
         }
     }
-}
-
-/// The result, when the left operand decides it alone.
-pub(super) fn decided(operator: BinaryOperator, left: &Value) -> Option<Value> {
-    let decides = match operator {
-        BinaryOperator::And => false,
-        BinaryOperator::Or => true,
-        _ => return None,
-    };
-    let value = convert(left, &Type::Bool).ok()?;
-    (value.as_bool() == Some(decides)).then_some(value)
 }
 
 /// `spans`: of the left operand, of the right one, and of the whole.
@@ -105,30 +94,43 @@ fn capital(ty: &Type) -> &'static str {
 }
 
 /// Whether two values are equal; `None`: not known yet. Marks are the caller's. Values of different
-/// types are not equal.
+/// types are not equal; where a type is not known yet (a bare null, too), nothing is, but that types which
+/// can never be one differ.
 pub(super) fn equal(a: &Value, b: &Value) -> Option<bool> {
     match (a.kind(), b.kind()) {
-        (Kind::Withheld(_, x), Kind::Withheld(_, y)) => Some(x == y),
-        (Kind::Unknown(x), Kind::Null(y)) | (Kind::Null(y), Kind::Unknown(x)) if differ(x, y) => Some(false),
-        (Kind::Null(_), Kind::Withheld(..)) | (Kind::Withheld(..), Kind::Null(_)) => Some(false),
+        (Kind::Withheld(_, x), Kind::Withheld(_, y)) => return Some(x == y),
+        (Kind::Null(_), Kind::Withheld(..)) | (Kind::Withheld(..), Kind::Null(_)) => return Some(false),
+        (Kind::Unknown(_), Kind::Unknown(_)) => return None,
+        (Kind::Unknown(x), Kind::Null(y)) | (Kind::Null(y), Kind::Unknown(x)) if differ(x, y) => return Some(false),
         (Kind::Unknown(_) | Kind::Withheld(..), _) | (_, Kind::Unknown(_) | Kind::Withheld(..)) => {
-            if differ(&a.ty(), &b.ty()) { Some(false) } else { None }
+            return if differ(&a.ty(), &b.ty()) { Some(false) } else { None };
         }
-        (Kind::Null(_), Kind::Null(_)) => Some(true),
-        (Kind::Null(_), _) | (_, Kind::Null(_)) => Some(false),
+        (Kind::Null(_), Kind::Null(_)) => return Some(true),
+        (Kind::Null(_), _) | (_, Kind::Null(_)) => return Some(false),
+        _ => {}
+    }
+    if [a, b].into_iter().any(open_type) {
+        return if differ(&a.ty(), &b.ty()) { Some(false) } else { None };
+    }
+    match (a.kind(), b.kind()) {
         (Kind::Bool(x), Kind::Bool(y)) => Some(x == y),
         (Kind::Number(x), Kind::Number(y)) => Some(x == y),
         (Kind::String(x), Kind::String(y)) => Some(x == y),
-        (Kind::List(s, x), Kind::List(t, y)) if !differ(s, t) => sequences(x, y),
+        (Kind::List(s, x), Kind::List(t, y)) if s == t => sequences(x, y),
         (Kind::Tuple(x), Kind::Tuple(y)) => sequences(x, y),
-        (Kind::Set(s, x), Kind::Set(t, y)) if !differ(s, t) => {
+        (Kind::Set(s, x), Kind::Set(t, y)) if s == t => {
             let unknown = !a.is_wholly_known() || !b.is_wholly_known();
             if unknown { None } else { sequences(x, y) }
         }
-        (Kind::Map(s, x), Kind::Map(t, y)) if !differ(s, t) => named(x, y),
+        (Kind::Map(s, x), Kind::Map(t, y)) if s == t => named(x, y),
         (Kind::Object(x), Kind::Object(y)) => named(x, y),
         _ => Some(false),
     }
+}
+
+/// Whether something unknown in a value has no type yet.
+fn open_type(value: &Value) -> bool {
+    matches!(value.kind(), Kind::Unknown(Type::Dynamic)) || value.children().any(open_type)
 }
 
 fn sequences(x: &[Value], y: &[Value]) -> Option<bool> {
@@ -145,16 +147,16 @@ fn named(x: &mesh_model::Fields, y: &mesh_model::Fields) -> Option<bool> {
     conjunction(x.values().zip(y.values()))
 }
 
+/// In order, up to the first that decides or is not known.
 fn conjunction<'v>(pairs: impl Iterator<Item = (&'v Value, &'v Value)>) -> Option<bool> {
-    let mut known = true;
     for (a, b) in pairs {
-        match equal(a, b) {
-            Some(false) => return Some(false),
-            Some(true) => {}
-            None => known = false,
+        // The type of a null belongs to the type of the whole.
+        let nulls = matches!((a.kind(), b.kind()), (Kind::Null(s), Kind::Null(t)) if s != t);
+        if nulls || !equal(a, b)? {
+            return Some(false);
         }
     }
-    known.then_some(true)
+    Some(true)
 }
 
 /// Whether no value can have both types.

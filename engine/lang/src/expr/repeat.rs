@@ -71,6 +71,16 @@ impl Env<'_> {
         let collection = self.eval(&f.collection)?;
         let (found, mut marks) = elements_of(collection, f.collection.span)?;
         let Some(pairs) = found else { return Ok(Value::unknown(Type::Dynamic).mark(marks)) };
+        if let Some(condition) = &f.condition {
+            // What fails whatever the element is fails for no elements, too.
+            let depth = self.slots.len();
+            let any = Value::unknown(Type::Dynamic);
+            self.slots.extend(std::iter::repeat_n(any, if f.with_key { 2 } else { 1 }));
+            let mut unused = Marks::NONE;
+            let checked = self.keep(condition, &mut unused);
+            self.slots.truncate(depth);
+            checked?;
+        }
         let mut size = 0;
         let mut known = true;
         let mut items: Vec<Value> = Vec::new();
@@ -94,13 +104,13 @@ impl Env<'_> {
             };
             let key = env.eval(key_node).and_then(|k| object_key(k, key_node.span))?;
             marks = marks.union(key.marks());
-            let value = env.eval(&f.value)?;
-            size += value.size();
-            limits::grown(size, f.value.span)?;
             let Some(name) = key.as_str() else {
                 known = false;
                 return Ok(());
             };
+            let value = env.eval(&f.value)?;
+            size += value.size();
+            limits::grown(size, f.value.span)?;
             let group = entries.entry(name.into()).or_default();
             if !f.grouping && !group.is_empty() {
                 let which = if marks.is_empty() { format!("the key {name:?}") } else { "one key".to_owned() };

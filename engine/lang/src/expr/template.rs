@@ -254,6 +254,14 @@ impl Env<'_> {
         Ok(value.mark(text.marks))
     }
 
+    /// The marks of a text that is not used.
+    fn marks_of(&mut self, parts: &[Part], span: Span) -> Marks {
+        let mut unused = Text { out: String::new(), marks: Marks::NONE, unknown: false, span };
+        // What fails has marks nevertheless: those up to there.
+        let _ = self.join(parts, &mut unused);
+        unused.marks
+    }
+
     fn join(&mut self, parts: &[Part], text: &mut Text) -> Result<(), mesh_model::Diagnostics> {
         for part in parts {
             match part {
@@ -268,12 +276,17 @@ impl Env<'_> {
                     let value = forget(self.eval(condition)?);
                     text.marks = text.marks.union(value.marks());
                     match condition_truth(&value, condition.span)? {
-                        Some(true) => self.join(then, text)?,
-                        Some(false) => self.join(otherwise, text)?,
+                        // As in a condition, marks of what is not taken count, errors do not.
+                        Some(truth) => {
+                            let (taken, other) = if truth { (then, otherwise) } else { (otherwise, then) };
+                            text.marks = text.marks.union(self.marks_of(other, text.span));
+                            self.join(taken, text)?;
+                        }
                         None => {
-                            // Both are evaluated for their errors and marks.
-                            self.join(then, text)?;
-                            self.join(otherwise, text)?;
+                            text.marks = text
+                                .marks
+                                .union(self.marks_of(then, text.span))
+                                .union(self.marks_of(otherwise, text.span));
                             text.unknown = true;
                         }
                     }
@@ -303,6 +316,7 @@ fn append(value: &Value, text: &mut Text, span: Span) -> Result<(), mesh_model::
             let detail = "This value is null, which cannot stand in a text. Use coalesce() or a condition.";
             return Err(fail("Value has no text form", detail, span));
         }
+        Kind::Unknown(_) => text.unknown = true,
         _ => match convert(value, &Type::String) {
             Ok(v) => match v.as_str() {
                 Some(s) => text.push(s)?,

@@ -38,6 +38,7 @@ impl Scope for TestScope {
                 Value::object([("n", Value::tuple(vec![number(1), number(2)]))]),
                 Value::object([("n", Value::tuple(vec![number(3)]))]),
             ]),
+            "template" => Value::string("${length([for b in l: b])}"),
             "unk" => unknown(),
             "unkl" => Value::tuple(vec![unknown()]),
             "obj" => Value::object([("a", number(1)), ("b", Value::string("two")), ("c d", Value::bool(true))]),
@@ -69,11 +70,21 @@ fn withheld(text: &str) -> Value {
 
 /// As the console prints it, on one line.
 pub(crate) fn show(value: &Value) -> String {
+    if value.is_unknown() {
+        return mesh_model::render::UNKNOWN.into();
+    }
     if let Some(text) = mesh_model::render::leaf(value) {
         return match value.kind() {
-            Kind::Null(t) if value.marks().is_empty() && t.is_primitive() => format!("to{t}(null)"),
-            // The console does not escape what would start an interpolation.
-            _ => text.replace("$${", "${").replace("%%{", "%{"),
+            Kind::Null(t) if value.marks().is_empty() => match t {
+                Type::Dynamic => text,
+                Type::List(of) => format!("tolist(null) /* of {} */", of.friendly().replace("any type", "dynamic")),
+                Type::Set(of) => format!("toset(null) /* of {} */", of.friendly().replace("any type", "dynamic")),
+                Type::Map(of) => format!("tomap(null) /* of {} */", of.friendly().replace("any type", "dynamic")),
+                t if t.is_primitive() => format!("to{t}(null)"),
+                t => format!("null /* {} */", t.friendly()),
+            },
+            Kind::String(s) if value.marks().is_empty() => mesh_model::render::quote_shown(s),
+            _ => text,
         };
     }
     let items = |i: &[Value]| match i {
@@ -82,7 +93,7 @@ pub(crate) fn show(value: &Value) -> String {
     };
     let fields = |f: &Fields| {
         let entries: Vec<String> =
-            f.iter().map(|(k, v)| format!("{} = {}", mesh_model::render::quote(k), show(v))).collect();
+            f.iter().map(|(k, v)| format!("{} = {}", mesh_model::render::quote_shown(k), show(v))).collect();
         if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(" ")) }
     };
     match value.kind() {
@@ -159,17 +170,21 @@ fn heredocs_keep_and_strip_what_the_field_does() {
 
 #[test]
 fn marks_go_everywhere_and_withheld_values_stay_closed() {
-    check("local.withheld == local.withheld", "(sensitive value)");
-    check("local.withheld == \"pin\"", "(sensitive value)");
-    check("\"${local.withheld}\"", "(sensitive value)");
-    check("upper(local.withheld)", "(sensitive value)");
-    check("local.token == \"x\"", "(ephemeral value)");
-    check("\"x${local.token}\"", "(ephemeral value)");
-    check("[for k, v in { a = local.token } : v]", "[ (ephemeral value) ]");
     let value = |text: &str| {
         let mut sources = Sources::default();
         crate::parse_expression(text, "test", &mut sources).and_then(|e| e.eval(&TestScope::new())).expect(text)
     };
+    for text in [
+        "local.withheld == local.withheld",
+        "local.withheld == \"pin\"",
+        "\"${local.withheld}\"",
+        "upper(local.withheld)",
+    ] {
+        assert!(value(text).marks().sensitive(), "{text}");
+    }
+    check("local.token == \"x\"", "(ephemeral value)");
+    check("[for k, v in { a = local.token } : v]", "[ (ephemeral value) ]");
+    assert!(value("\"x${local.token}\"").marks().ephemeral());
     assert_eq!(value("local.withheld == local.withheld").as_bool(), Some(true));
     assert_eq!(value("local.withheld == local.withheld2").as_bool(), Some(false));
     assert!(value("local.withheld == \"pin\"").is_unknown());

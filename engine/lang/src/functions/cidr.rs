@@ -141,7 +141,11 @@ fn cidrhost(_: &Context, args: &[Value]) -> Outcome {
 fn cidrnetmask(_: &Context, args: &[Value]) -> Outcome {
     let network = Network::parse(text(args, 0))?;
     if network.width == 128 {
-        return Err(CallError::at(0, "only IPv4 has netmasks; for IPv6 use the length after the slash"));
+        // As in the field, where an IPv4 address within IPv6 has a mask.
+        return match Ipv6Addr::from(network.address).to_ipv4_mapped() {
+            Some(_) => Ok(Value::string(Ipv6Addr::from(!low(128 - network.prefix)).to_string())),
+            None => Err(CallError::at(0, "only IPv4 has netmasks; for IPv6 use the length after the slash")),
+        };
     }
     Ok(Value::string(Network { address: low(32) & !low(32 - network.prefix), ..network }.address()))
 }
@@ -157,6 +161,12 @@ fn cidrsubnet(_: &Context, args: &[Value]) -> Outcome {
             format!("{bits} more bits do not fit behind /{from}: an address has {}", network.width),
         ));
     };
+    if bits < 0 {
+        // As in the field, a larger network keeps the bits it had, and any number is put before them.
+        let number = u128::try_from(number).unwrap_or_default();
+        let shifted = number.checked_shl(network.width - prefix).unwrap_or(0) & low(network.width);
+        return Ok(Value::string(Network { address: network.address | shifted, prefix, ..network }.text()));
+    }
     let room = u32::try_from(bits).map_or(0, low);
     let Some(number) = u128::try_from(number).ok().filter(|n| *n <= room) else {
         return Err(CallError::at(

@@ -3,8 +3,8 @@
 //! The one decision: a moment keeps the offset it was written with, so that `timeadd` and `formatdate`
 //! answer in the time zone of their argument; calendar arithmetic is the library's.
 
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
-use jiff::{SignedDuration, tz::Offset};
 
 use super::*;
 
@@ -47,7 +47,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Param::new("timestamp_a", Ty::String), Param::new("timestamp_b", Ty::String)],
         Ty::Number,
         |_, a| {
-            let moment = |i| parse(text(a, i)).map_err(|e| CallError::at(i, e));
+            // Here, as in the field, a comma may stand before the fraction.
+            let moment = |i| parse(&text(a, i).replace(',', ".")).map_err(|e| CallError::at(i, e));
             Ok(Value::number(moment(0)?.instant().cmp(&moment(1)?.instant()) as i64))
         },
         "-1, 0 or 1: whether the first time is before, at or after the second.",
@@ -72,7 +73,7 @@ pub(super) struct Moment {
 impl Moment {
     /// Nanoseconds since 1970.
     fn instant(&self) -> i128 {
-        let utc = Offset::UTC.to_timestamp(self.local).map_or(0, |t| t.as_nanosecond());
+        let utc = self.local.duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)).as_nanos();
         utc - i128::from(self.offset) * 1_000_000_000
     }
 
@@ -234,7 +235,7 @@ fn duration(text: &str, units: Units) -> Result<i128, String> {
 
 fn duration_seconds(_: &Context, args: &[Value]) -> Outcome {
     let text = text(args, 0);
-    if let Ok(number) = text.parse::<mesh_model::Number>() {
+    if let Some(number) = text.parse::<mesh_model::Number>().ok().filter(|n| !n.is_infinite()) {
         return Ok(Value::number(number));
     }
     let nanos = duration(text, UNITS_AND_DAYS).map_err(|e| CallError::at(0, e))?;

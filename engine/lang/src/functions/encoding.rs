@@ -147,38 +147,22 @@ fn urldecode(text: &str) -> Outcome {
         .map_err(|_| CallError::at(0, "the decoded bytes are no UTF-8 text"))
 }
 
-fn encoding(name: &str) -> Result<&'static encoding_rs::Encoding, CallError> {
-    encoding_rs::Encoding::for_label_no_replacement(name.as_bytes()).ok_or_else(|| {
+fn charset(name: &str) -> Result<charset::Charset, CallError> {
+    charset::Charset::of(name).ok_or_else(|| {
         CallError::at(1, format!("{name:?} is no known encoding, such as \"UTF-16LE\" or \"windows-1252\""))
     })
 }
 
 fn text_encode(_: &Context, args: &[Value]) -> Outcome {
-    let (plain, name) = (text(args, 0), text(args, 1));
-    let units = |to: fn(u16) -> [u8; 2]| plain.encode_utf16().flat_map(to).collect::<Vec<u8>>();
-    // The standard behind the crate encodes to UTF-8 where these are asked for, so they are done here.
-    let bytes = match name.to_ascii_uppercase().as_str() {
-        "UTF-16LE" => units(u16::to_le_bytes),
-        "UTF-16BE" => units(u16::to_be_bytes),
-        "UTF-16" => [vec![0xfe, 0xff], units(u16::to_be_bytes)].concat(),
-        _ => {
-            let encoding = encoding(name)?;
-            let (bytes, _, lossy) = encoding.encode(plain);
-            if lossy {
-                return Err(CallError::at(0, format!("it has characters that {} lacks", encoding.name())));
-            }
-            bytes.into_owned()
-        }
-    };
-    bounded(BASE64.encode(bytes))
+    let name = text(args, 1);
+    let bytes = charset(name)?.encode(text(args, 0));
+    bounded(BASE64.encode(bytes.ok_or_else(|| CallError::at(0, format!("it has characters that {name} lacks")))?))
 }
 
 fn text_decode(_: &Context, args: &[Value]) -> Outcome {
-    let encoding = encoding(text(args, 1))?;
+    let name = text(args, 1);
+    let charset = charset(name)?;
     let bytes = bytes64(text(args, 0)).ok_or_else(|| CallError::at(0, NOT_BASE64))?;
-    let (text, _, wrong) = encoding.decode(&bytes);
-    if wrong {
-        return Err(CallError::at(0, format!("the bytes mean nothing in {}", encoding.name())));
-    }
-    Ok(Value::string(text.into_owned()))
+    let plain = charset.decode(&bytes);
+    plain.map(Value::string).ok_or_else(|| CallError::at(0, format!("the bytes mean nothing in {name}")))
 }

@@ -58,7 +58,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Param::new("path", Ty::String), Param::new("pattern", Ty::String)],
         Ty::StringSet,
         |c, a| {
-            let found = glob::files(&c.resolve(text(a, 0)), text(a, 1)).map_err(CallError::new)?;
+            let found = glob::files(&full(c, text(a, 0))?, text(a, 1)).map_err(CallError::new)?;
             Ok(Value::set(Type::String, found.into_iter().map(Value::string)))
         },
         "The files below a folder whose paths match a pattern such as `**/*.yaml`.",
@@ -82,9 +82,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
+/// The path of a file from the root of the file system, without detours through `..`.
+fn full(context: &Context, path: &str) -> Result<PathBuf, CallError> {
+    if path.starts_with('~') && path.len() > 1 && !path.starts_with("~/") {
+        return Err(CallError::at(0, "~ is only your own home folder; write the path of another user's in full"));
+    }
+    Ok(clean(&context.cwd.join(context.resolve(path)).to_string_lossy()).into())
+}
+
 /// The content of a file.
 pub(super) fn open(context: &Context, path: &str) -> Result<Vec<u8>, CallError> {
-    let full = context.resolve(path);
+    let full = full(context, path)?;
     match std::fs::metadata(&full) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(CallError::at(
@@ -120,7 +128,7 @@ fn file(context: &Context, path: &str) -> Outcome {
 
 fn fileexists(context: &Context, args: &[Value]) -> Outcome {
     let path = text(args, 0);
-    match std::fs::metadata(context.resolve(path)) {
+    match std::fs::metadata(full(context, path)?) {
         Ok(meta) if meta.is_file() => Ok(Value::bool(true)),
         Ok(meta) if meta.is_dir() => Err(CallError::at(0, format!("{path:?} is a folder"))),
         Ok(_) => Err(CallError::at(0, format!("{path:?} is neither a file nor a folder"))),
@@ -131,9 +139,7 @@ fn fileexists(context: &Context, args: &[Value]) -> Outcome {
 
 fn pathexpand(context: &Context, args: &[Value]) -> Outcome {
     let path = text(args, 0);
-    if path.starts_with('~') && path.len() > 1 && !path.starts_with("~/") {
-        return Err(CallError::at(0, "~ is only your own home folder; write the path of another user's in full"));
-    }
+    full(context, path)?;
     Ok(Value::string(context.expand(path).to_string_lossy().into_owned()))
 }
 

@@ -100,7 +100,6 @@ struct Verb<'t> {
 fn render(pattern: &str, args: &[Value]) -> Result<String, Wrong> {
     let mut out = String::with_capacity(pattern.len() + 16);
     let (mut next, mut most, mut rest) = (1, 0, pattern);
-    let mut explicit = false;
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         let offset = pattern.len() - rest.len() + at;
@@ -112,7 +111,6 @@ fn render(pattern: &str, args: &[Value]) -> Result<String, Wrong> {
         let verb = parse(pattern, offset).map_err(Wrong::Verb)?;
         rest = &pattern[offset + verb.raw.len()..];
         let index = verb.argument.unwrap_or(next);
-        explicit |= verb.argument.is_some();
         next = index + 1;
         most = most.max(index);
         let Some(value) = args.get(index - 1) else {
@@ -129,7 +127,7 @@ fn render(pattern: &str, args: &[Value]) -> Result<String, Wrong> {
         }
     }
     out.push_str(rest);
-    if !explicit && most < args.len() {
+    if most < args.len() {
         return Err(Wrong::Extra(match most {
             0 => "the pattern uses no arguments; write %s where this one should stand".into(),
             n => format!("the pattern uses {n} of {} arguments", args.len()),

@@ -19,19 +19,40 @@ enum Part {
     Pattern(Regex),
 }
 
-/// Paths, relative to `root`, of the files that match; nothing where there is no such folder.
-pub(super) fn files(root: &Path, pattern: &str) -> Result<Vec<String>, String> {
+/// Paths, relative to `folder`, of the files that match; nothing where there is no such folder. As in the
+/// field, `..` takes away what stands before it, in the pattern or in the folder's own path.
+pub(super) fn files(folder: &Path, pattern: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("{pattern:?} is no file pattern: a bracket, brace or backslash has no end");
-    let mut names: Vec<&str> = pattern.split('/').filter(|p| !p.is_empty() && *p != ".").collect();
+    let mut root = folder;
+    let mut names: Vec<&str> = Vec::new();
+    for name in pattern.split('/').filter(|p| !p.is_empty() && *p != ".") {
+        match name {
+            ".." if names.pop().is_none() => root = root.parent().unwrap_or(root),
+            ".." => {}
+            name => names.push(name),
+        }
+    }
     names.dedup_by(|a, b| *a == "**" && *b == "**");
+    if names.is_empty() || !root.is_dir() {
+        return Ok(Vec::new());
+    }
     let parts = names.into_iter().map(|p| part(p).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?;
     let mut walk = Walk { found: Vec::new(), visited: 0 };
-    if !parts.is_empty() {
-        walk.folder(root, "", &parts)?;
-    }
+    walk.folder(root, "", &parts)?;
     walk.found.sort();
     walk.found.dedup();
+    if root != folder {
+        walk.found = walk.found.into_iter().map(|path| relative(folder, &root.join(path))).collect();
+    }
     Ok(walk.found)
+}
+
+/// The way from a folder to a file.
+fn relative(folder: &Path, file: &Path) -> String {
+    let common = folder.components().zip(file.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(common).map(|_| "..".to_owned());
+    let down = file.components().skip(common).map(|c| c.as_os_str().to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
 }
 
 struct Walk {

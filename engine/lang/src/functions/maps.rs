@@ -137,9 +137,12 @@ fn matchkeys(_: &Context, args: &[Value]) -> Outcome {
 fn merge(_: &Context, args: &[Value]) -> Outcome {
     let mut out: BTreeMap<Arc<str>, Value> = BTreeMap::new();
     let mut common: Option<Option<Type>> = None;
+    let nothing = Fields::from_sorted(Vec::new());
     for (i, arg) in args.iter().enumerate() {
         let (fields, ty) = match arg.kind() {
-            Kind::Null(Type::Dynamic | Type::Map(_) | Type::Object(_)) => continue,
+            // A null has no entries, but its type counts.
+            Kind::Null(Type::Map(t)) => (&nothing, Some((**t).clone())),
+            Kind::Null(Type::Dynamic | Type::Object(_)) => (&nothing, None),
             Kind::Map(t, f) => (f, Some(t.clone())),
             Kind::Object(f) => (f, None),
             _ => {

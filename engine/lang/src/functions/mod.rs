@@ -18,12 +18,14 @@ use mesh_model::{Fields, Kind, Marks, Type, Value};
 use crate::limits::{MAX_DEPTH, MAX_ITEMS, MAX_STEPS, MAX_TEXT};
 
 mod certificate;
+mod charset;
 mod cidr;
 mod collection;
 mod csv;
 mod date;
 mod encoding;
 mod filesystem;
+mod float;
 mod format;
 mod glob;
 mod hash;
@@ -36,6 +38,7 @@ mod secret;
 mod sequence;
 mod sets;
 mod string;
+mod tfvars;
 pub mod types;
 mod yaml;
 
@@ -454,6 +457,17 @@ pub const GROUPS: [Group; 10] = [
 pub fn lookup(name: &str) -> Option<&'static Function> {
     let name = name.strip_prefix("core::").unwrap_or(name);
     all().find(|f| f.name == name)
+}
+
+/// Names of the namespaces that functions can be called in, beside none.
+pub const NAMESPACES: [&str; 3] = ["core", "provider::mesh", "provider::terraform"];
+
+/// The functions of a namespace, such as `provider::mesh`; empty for one that does not exist.
+pub fn provided(namespace: &str) -> &'static [Function] {
+    match namespace {
+        "provider::mesh" | "provider::terraform" => tfvars::FUNCTIONS,
+        _ => &[],
+    }
 }
 
 /// All names, for suggestions and completion.

@@ -1,7 +1,6 @@
 //! Functions of numbers.
 //!
-//! The one decision: `log` and `pow` compute in 64-bit floats, as the field does; a result that is no
-//! integer is taken by its shortest decimal text, so that it prints and reads back as the same number.
+//! The one decision: `log` and `pow` compute in 64-bit floats, as the field does, and give such a float.
 
 use std::cmp::Ordering;
 
@@ -31,7 +30,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "log",
         &[NUM, Param::new("base", Ty::Number)],
         Ty::Number,
-        |_, a| float(num(a, 0).to_f64().ln() / num(a, 1).to_f64().ln()),
+        |_, a| float(float::ln(num(a, 0).to_f64()) / float::ln(num(a, 1).to_f64())),
         "The logarithm of a number in a base.",
     ),
     Function::new(
@@ -61,7 +60,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "pow",
         &[NUM, Param::new("power", Ty::Number)],
         Ty::Number,
-        |_, a| power(&num(a, 0), &num(a, 1)),
+        |_, a| float(float::pow(num(a, 0).to_f64(), num(a, 1).to_f64())),
         "The first number raised to the power of the second.",
     ),
     Function::new(
@@ -77,27 +76,8 @@ fn num(args: &[Value], index: usize) -> Number {
     args.get(index).and_then(Value::as_number).cloned().unwrap_or(Number::Int(0))
 }
 
-/// Whole powers of whole numbers are exact, as far as the floating-point result is finite.
-fn power(base: &Number, exponent: &Number) -> Outcome {
-    let approximate = base.to_f64().powf(exponent.to_f64());
-    let times = exponent.to_i64().filter(|n| (0..=1024).contains(n) && base.is_integer() && approximate.is_finite());
-    let exact = times.and_then(|n| (0..n).try_fold(Number::Int(1), |product, _| product.mul(base)));
-    exact.map_or_else(|| float(approximate), |n| Ok(Value::number(n)))
-}
-
 fn float(result: f64) -> Outcome {
-    if result.is_nan() {
-        return Err(CallError::new("the result is not a number"));
-    }
-    let infinity = |sign: i64| Number::Int(sign).div(&Number::Int(0));
-    let number = if result.is_infinite() {
-        infinity(if result > 0.0 { 1 } else { -1 })
-    } else if result.fract() == 0.0 {
-        Number::from_f64(result)
-    } else {
-        format!("{result}").parse().ok()
-    };
-    number.map(Value::number).ok_or_else(|| CallError::new("the result is not a number"))
+    Number::from_float(result).map(Value::number).ok_or_else(|| CallError::new("the result is not a number"))
 }
 
 fn extreme(args: &[Value], side: Ordering) -> Outcome {
@@ -142,5 +122,5 @@ fn parseint(_: &Context, args: &[Value]) -> Outcome {
         }
         sum = sum.mul(&big).and_then(|s| s.add(&Number::Int(digit))).ok_or_else(wrong)?;
     }
-    Ok(Value::number(if negative { sum.neg() } else { sum }))
+    Ok(Value::number(if negative && !sum.is_zero() { sum.neg() } else { sum }))
 }

@@ -338,11 +338,12 @@ fn sum(_: &Context, args: &[Value]) -> Outcome {
     if all.is_empty() {
         return Err(CallError::at(0, "it is empty; concat can put a 0 in front"));
     }
-    let mut total = Number::Int(0);
+    let mut total: Option<Number> = None;
     for item in all.iter() {
         let item = convert(item, &Type::Number).map_err(|_| wrong())?;
         let next = item.as_number().ok_or_else(wrong)?;
-        total = total.add(next).ok_or_else(|| CallError::new("infinity and its negative have no sum"))?;
+        let sum = total.map_or_else(|| Some(next.clone()), |t| t.add(next));
+        total = Some(sum.ok_or_else(|| CallError::new("infinity and its negative have no sum"))?);
     }
-    Ok(Value::number(total))
+    Ok(Value::number(total.unwrap_or(Number::Int(0))))
 }

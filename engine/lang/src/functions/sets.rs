@@ -39,8 +39,13 @@ fn has(set: &Value, value: &Value) -> bool {
 
 fn combine(args: &[Value], keep: fn(&[Value], &Value) -> bool) -> Outcome {
     let wrong = || CallError::new("the elements of the sets have no type in common");
-    let types: Vec<Type> =
-        args.iter().map(|a| if let Kind::Set(t, _) = a.kind() { t.clone() } else { Type::Dynamic }).collect();
+    // An empty set of no type fits all others.
+    let types: Vec<Type> = args
+        .iter()
+        .filter_map(|a| if let Kind::Set(t, i) = a.kind() { Some((t, i)) } else { None })
+        .filter(|(t, i)| !(i.is_empty() && matches!(t, Type::Dynamic)))
+        .map(|(t, _)| t.clone())
+        .collect();
     let element = unify(&types).ok_or_else(wrong)?;
     let ty = Type::set(element.clone());
     let sets = args.iter().map(|a| convert(a, &ty)).collect::<Result<Vec<_>, _>>().map_err(|_| wrong())?;

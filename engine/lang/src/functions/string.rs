@@ -93,9 +93,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     plain(
         "templatestring",
-        &[Param::new("template", Ty::String), Param::new("vars", Ty::Any).parts().marked()],
-        Ty::String,
-        |c, a| filesystem::render(c, text(a, 0), "<templatestring argument>", a.get(1), 1),
+        &[Param::new("template", Ty::Any), Param::new("vars", Ty::Any).parts().marked()],
+        Ty::Any,
+        |c, a| {
+            // As in the field, nothing is made a text here.
+            let template = a[0].as_str().ok_or_else(|| CallError::at(0, "a text is needed"))?;
+            filesystem::render(c, template, "<templatestring argument>", a.get(1), 1)
+        },
         "The text of a template that is itself a value.",
     ),
     plain(
@@ -257,5 +261,7 @@ fn substr(_: &Context, args: &[Value]) -> Outcome {
     };
     let from = |text: &str, n: usize| text.grapheme_indices(true).nth(n).map_or(text.len(), |(at, _)| at);
     let rest = &whole[from(whole, start)..];
+    // As in the field: from the end, a length of zero is all that is left.
+    let length = if offset < 0 && length == 0 { -1 } else { length };
     Ok(Value::string(usize::try_from(length).map_or(rest, |n| &rest[..from(rest, n)])))
 }

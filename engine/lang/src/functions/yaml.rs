@@ -55,6 +55,7 @@ struct Reader<'t> {
 impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Span), CallError> {
         match self.parser.next_event() {
+            Some(Ok((Event::Comment(..), _))) => self.next(),
             Some(Ok(event)) => Ok(event),
             Some(Err(e)) => Err(CallError::new(e.to_string())),
             None => Err(CallError::new("unexpected end of text")),

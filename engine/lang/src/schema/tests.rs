@@ -90,7 +90,7 @@ fn the_value_has_the_shape_of_the_schema() {
     assert_eq!(
         value("name = 5\ntags = { a = true }\npin = \"1\"\nrule { port = \"80\" }").as_deref(),
         Ok(
-            "{ \"id\" = tostring(null) \"name\" = \"5\" \"named\" = tomap({}) \"one\" = null \"pin\" = (sensitive value) \
+            "{ \"id\" = tostring(null) \"name\" = \"5\" \"named\" = tomap({}) \"one\" = null /* object */ \"pin\" = (sensitive value) \
             \"rule\" = tolist([ { \"note\" = tostring(null) \"port\" = 80 } ]) \"size\" = 3 \
             \"tags\" = tomap({ \"a\" = \"true\" }) }"
         )

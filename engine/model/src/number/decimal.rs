@@ -9,19 +9,19 @@ use std::cmp::Ordering;
 use dashu_base::{Abs, BitTest};
 use dashu_int::IBig;
 
-use super::{BITS, Big};
+use super::Big;
 
 /// More decimal digits than 512 bits can need (512 * log10 2, and two more).
 const MAX_DIGITS: usize = 157;
 
-/// The fewest digits that read back as the same number, and the power of ten of the last one.
+/// The fewest digits that read back as the same number of so many bits, and the power of ten of the last one.
 ///
 /// Between a number and its neighbours lies half a unit of its last bit on either side; the shortest
 /// decimal in there is looked for in whole numbers, which is quick and exact.
-pub(super) fn shortest(big: &Big) -> (String, isize) {
+pub(super) fn shortest(big: &Big, bits: usize) -> (String, isize) {
     let significand = big.repr().significand().clone().abs();
     // One bit more than the precision: the last bit is half a unit.
-    let shift = (BITS + 1).saturating_sub(significand.bit_len());
+    let shift = (bits + 1).saturating_sub(significand.bit_len());
     let exponent = big.repr().exponent().saturating_sub_unsigned(shift);
     let middle = significand << shift;
     // A border belongs to the number whose significand is even.
@@ -75,4 +75,31 @@ pub(super) fn plain(negative: bool, digits: &str, exponent: isize) -> String {
     } else {
         format!("{sign}0.{}{digits}", "0".repeat(places - digits.len()))
     }
+}
+
+/// Digits and the power of ten of the last one, rounded to ten digits, with an exponent from `1e+10` on and
+/// below `1e-4`.
+pub(super) fn short(negative: bool, (digits, exponent): (String, isize)) -> String {
+    const MOST: usize = 10;
+    let (mut digits, mut exponent) = (digits, exponent);
+    if digits.len() > MOST {
+        let up = digits.as_bytes()[MOST] >= b'5';
+        exponent = exponent.saturating_add_unsigned(digits.len() - MOST);
+        digits.truncate(MOST);
+        // Ten digits always fit.
+        let rounded = digits.parse::<u64>().unwrap_or_default() + u64::from(up);
+        digits = rounded.to_string();
+        let zeros = digits.len() - digits.trim_end_matches('0').len();
+        digits.truncate(digits.len() - zeros);
+        exponent = exponent.saturating_add_unsigned(zeros);
+    }
+    let power = exponent.saturating_add_unsigned(digits.len() - 1);
+    let limit = if exponent > 0 { MOST } else { digits.len() };
+    if power >= -4 && power < limit.cast_signed() {
+        return plain(negative, &digits, exponent);
+    }
+    let (first, rest) = digits.split_at(1);
+    let point = if rest.is_empty() { "" } else { "." };
+    let sign = if negative { "-" } else { "" };
+    format!("{sign}{first}{point}{rest}e{}{:02}", if power < 0 { '-' } else { '+' }, power.unsigned_abs())
 }

@@ -31,6 +31,11 @@ pub(super) fn format(layout: &str, moment: &Moment) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = layout;
     while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("''") {
+            out.push('\'');
+            rest = after;
+            continue;
+        }
         if c == '\'' {
             rest = literal(rest, &mut out)?;
             continue;

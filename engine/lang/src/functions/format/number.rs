@@ -8,6 +8,7 @@ use dashu_int::ops::Abs;
 use mesh_model::Number;
 
 use super::Verb;
+use crate::functions::float;
 
 /// `0.digits * 10^point`, without leading or trailing zeros; no digits for zero.
 struct Decimal {
@@ -15,19 +16,25 @@ struct Decimal {
     point: i64,
 }
 
+/// All decimal digits of a binary number, and how many of them stand behind the point.
+fn binary(significand: IBig, exponent: isize) -> (String, i64) {
+    let power = exponent.unsigned_abs();
+    if exponent >= 0 {
+        ((significand << power).to_string(), 0)
+    } else {
+        ((significand * IBig::from(5).pow(power)).to_string(), power as i64)
+    }
+}
+
 impl Decimal {
     /// All digits, or the fewest that read back as the same number.
     fn of(number: &Number, shortest: bool) -> Self {
         let (text, scale) = match number {
-            Number::Big(big) if !shortest => {
-                let (significand, exponent) = (big.repr().significand().clone().abs(), big.repr().exponent());
-                let power = exponent.unsigned_abs();
-                if exponent >= 0 {
-                    ((significand << power).to_string(), 0)
-                } else {
-                    ((significand * IBig::from(5).pow(power)).to_string(), power as i64)
-                }
+            Number::Float(x) if !shortest => {
+                let (mantissa, exponent) = float::parts(x.abs());
+                binary(mantissa.into(), exponent)
             }
+            Number::Big(big) if !shortest => binary(big.repr().significand().clone().abs(), big.repr().exponent()),
             other => {
                 let text = other.abs().to_string();
                 let scale = text.split_once('.').map_or(0, |(_, fraction)| fraction.len() as i64);
@@ -115,7 +122,7 @@ impl Decimal {
 
 /// `%g`: few digits, with an exponent where the number is very large or small.
 pub(super) fn general(number: &Number, precision: Option<usize>, upper: bool) -> String {
-    let sign = if number.is_negative() { "-" } else { "" };
+    let sign = if number.minus() { "-" } else { "" };
     if number.is_infinite() {
         return if number.is_negative() { "-Inf".into() } else { "+Inf".into() };
     }
@@ -144,7 +151,8 @@ pub(super) fn general(number: &Number, precision: Option<usize>, upper: bool) ->
 /// Writes a number by a numeric verb.
 pub(super) fn write(out: &mut String, verb: &Verb<'_>, number: &Number) -> Result<(), String> {
     let mut prefix = String::new();
-    let negative = number.is_negative();
+    // Integers have no zero with a minus.
+    let negative = if "bdoxX".contains(verb.letter) { number.is_negative() } else { number.minus() };
     let body = match verb.letter {
         'b' | 'd' | 'o' | 'x' | 'X' => {
             if !number.is_integer() {
@@ -152,6 +160,13 @@ pub(super) fn write(out: &mut String, verb: &Verb<'_>, number: &Number) -> Resul
             }
             let int = match number {
                 Number::Int(n) => IBig::from(*n),
+                Number::NegativeZero => IBig::ZERO,
+                Number::Float(x) => {
+                    let (mantissa, exponent) = float::parts(x.abs());
+                    let size = IBig::from(mantissa);
+                    // An integer has no fraction to lose.
+                    if exponent < 0 { size >> exponent.unsigned_abs() } else { size << exponent.unsigned_abs() }
+                }
                 // An integer's exponent is never negative.
                 Number::Big(big) => big.repr().significand() << big.repr().exponent().unsigned_abs(),
             };
@@ -186,14 +201,16 @@ pub(super) fn write(out: &mut String, verb: &Verb<'_>, number: &Number) -> Resul
         }
         _ => general(&number.abs(), verb.precision, verb.letter == 'G'),
     };
-    let sign = match (negative, verb.plus, verb.space) {
+    let infinite = number.is_infinite();
+    let sign = match (negative, verb.plus || infinite && !verb.space, verb.space) {
         (true, ..) => "-",
         (_, true, _) => "+",
         (_, _, true) => " ",
         _ => "",
     };
     let fill = verb.width.saturating_sub(sign.len() + prefix.len() + body.len());
-    let zeros = verb.zero && !verb.minus && !(verb.precision.is_some() && "bdoxX".contains(verb.letter));
+    let digits_given = verb.precision.is_some() && "bdoxX".contains(verb.letter);
+    let zeros = verb.zero && !verb.minus && !infinite && !digits_given;
     if !verb.minus && !zeros {
         out.extend(std::iter::repeat_n(' ', fill));
     }
@@ -205,10 +222,6 @@ pub(super) fn write(out: &mut String, verb: &Verb<'_>, number: &Number) -> Resul
     out.push_str(&body);
     if verb.minus {
         out.extend(std::iter::repeat_n(' ', fill));
-    }
-    if number.is_infinite() && !negative && sign.is_empty() {
-        let at = out.len() - body.len();
-        out.insert(at, '+');
     }
     Ok(())
 }

@@ -29,7 +29,11 @@ pub(super) fn number(text: &str) -> Option<Number> {
     }
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
         if let Some(digits) = body.strip_prefix(prefix) {
-            let ok = !digits.is_empty() && digits.len() <= 256 && digits.chars().all(|c| c.is_digit(radix));
+            // A sign makes it a text.
+            let ok = body.len() == text.len()
+                && !digits.is_empty()
+                && digits.len() <= 256
+                && digits.chars().all(|c| c.is_digit(radix));
             return if ok { Number::from_str_radix(digits, radix).map(sign) } else { None };
         }
     }

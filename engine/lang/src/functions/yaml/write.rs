@@ -24,7 +24,6 @@ pub(in super::super) fn encode(value: &Value) -> Result<String, CallError> {
 fn block(value: &Value, indent: usize, out: &mut String) -> Result<(), CallError> {
     match value.kind() {
         Kind::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
-        Kind::Number(n) if n.is_infinite() => out.push_str(if n.is_negative() { "-.inf" } else { ".inf" }),
         Kind::Number(n) => out.push_str(&n.to_string()),
         Kind::String(s) if literal_allowed(s) => {
             literal(s, indent + 2, out);
