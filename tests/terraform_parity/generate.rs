@@ -6,6 +6,7 @@
 //! generate.txt.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 const DATA: &str = include_str!("generate.txt");
 
@@ -352,25 +353,25 @@ impl Generator {
             ])),
             2..=4 => {
                 let (l, r, inner) = (self.tilde(), self.tilde(), self.expr(Text, depth - 1));
-                out.push_str(&format!("${{{l} {inner} {r}}}"));
+                let _ = write!(out, "${{{l} {inner} {r}}}");
             }
             5 => {
                 let (a, b, c, d, e) =
                     (self.tilde(), self.tilde(), self.tilde(), self.tilde(), self.expr(Bool, depth - 1));
-                out.push_str(&format!("%{{{a} if {e} {b}}}"));
+                let _ = write!(out, "%{{{a} if {e} {b}}}");
                 self.piece(depth, out);
                 if self.chance(50) {
-                    out.push_str(&format!("%{{{c} else {d}}}"));
+                    let _ = write!(out, "%{{{c} else {d}}}");
                     self.piece(depth, out);
                 }
-                out.push_str(&format!("%{{{d} endif {a}}}"));
+                let _ = write!(out, "%{{{d} endif {a}}}");
             }
             _ => {
                 let (a, b, c, d) = (self.tilde(), self.tilde(), self.tilde(), self.tilde());
                 let want = self.pick(&[List, List, Set, Map]);
                 let over = self.expr(want, depth - 1);
                 let with_key = self.chance(30);
-                out.push_str(&format!("%{{{a} for {}v in {over} {b}}}", if with_key { "k, " } else { "" }));
+                let _ = write!(out, "%{{{a} for {}v in {over} {b}}}", if with_key { "k, " } else { "" });
                 let before = self.names.len();
                 self.names.push("v");
                 if with_key {
@@ -378,7 +379,7 @@ impl Generator {
                 }
                 self.piece(depth, out);
                 self.names.truncate(before);
-                out.push_str(&format!("%{{{c} endfor {d}}}"));
+                let _ = write!(out, "%{{{c} endfor {d}}}");
             }
         }
     }

@@ -69,9 +69,10 @@ impl Env<'_> {
 
     pub(super) fn for_expr(&mut self, f: &For) -> Outcome {
         let collection = self.eval(&f.collection)?;
+        // Without a type it may yet be what has no elements at all.
+        let untyped = collection.ty() == Type::Dynamic;
         let (found, mut marks) = elements_of(collection, f.collection.span)?;
-        let Some(pairs) = found else { return Ok(Value::unknown(Type::Dynamic).mark(marks)) };
-        if let Some(condition) = &f.condition {
+        if let Some(condition) = f.condition.as_ref().filter(|_| !untyped) {
             // What fails whatever the element is fails for no elements, too.
             let depth = self.slots.len();
             let any = Value::unknown(Type::Dynamic);
@@ -81,6 +82,7 @@ impl Env<'_> {
             self.slots.truncate(depth);
             checked?;
         }
+        let Some(pairs) = found else { return Ok(Value::unknown(Type::Dynamic).mark(marks)) };
         let mut size = 0;
         let mut known = true;
         let mut items: Vec<Value> = Vec::new();
