@@ -79,12 +79,14 @@ fn converse(ui: &mut Ui, engine: &Engine, planning: &Planning<'_>) -> Outcome {
     Ok(0)
 }
 
-/// Each line of an unfinished expression is looked at with all before it.
-const MAX_CONTINUED: usize = 256 << 10;
+/// Bytes and lines of an unfinished expression: each line is looked at with all before it.
+const MAX_CONTINUED: usize = 128 << 10;
+const MAX_LINES: usize = 4096;
 
 /// Every line of a pipe is evaluated, and the last answer printed.
 fn batch(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
     let (mut text, mut last, mut failed) = (String::new(), String::new(), Diagnostics::new());
+    let mut lines = 0;
     let mut input = std::io::stdin().lock();
     loop {
         let mut line = String::new();
@@ -95,9 +97,10 @@ fn batch(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
         }
         text.push_str(&line);
         if read > 0 && is_unfinished(&text) {
-            if text.len() > MAX_CONTINUED {
+            lines += 1;
+            if text.len() > MAX_CONTINUED || lines > MAX_LINES {
                 let detail = format!(
-                    "It has more than {} KiB and is not finished. Put it into a local value.",
+                    "It has more than {MAX_LINES} lines or {} KiB and is not finished. Put it into a local value.",
                     MAX_CONTINUED >> 10
                 );
                 return Err(
@@ -107,6 +110,7 @@ fn batch(ui: &mut Ui, planning: &Planning<'_>) -> Outcome {
             continue;
         }
         let whole = std::mem::take(&mut text);
+        lines = 0;
         match whole.trim() {
             "" => {}
             // Nothing is printed then, as in the field.

@@ -129,11 +129,14 @@ mod tests {
     use crate::view::style::plain;
     use crate::view::values;
 
-    struct Nothing(Context);
+    struct Greeting(Context);
 
-    impl Scope for Nothing {
-        fn resolve(&self, _: &Subject, span: Span) -> Result<Value, Diagnostic> {
-            Err(Diagnostic::error("a::b", "No references", "").at(span))
+    impl Scope for Greeting {
+        fn resolve(&self, subject: &Subject, span: Span) -> Result<Value, Diagnostic> {
+            match subject {
+                Subject::Local(name) if &**name == "greeting" => Ok(Value::string("Hello, ${name}!")),
+                _ => Err(Diagnostic::error("a::b", "No references", "").at(span)),
+            }
         }
 
         fn functions(&self) -> &Context {
@@ -163,7 +166,7 @@ mod tests {
             template: Some(mesh_lang::render_template),
             ..Context::new(folder.path())
         };
-        let scope = Nothing(context);
+        let scope = Greeting(context);
         for f in functions::all() {
             assert!(f.doc.ends_with('.') && !f.doc.contains('\n'), "{}: {:?} is no sentence", f.name, f.doc);
             let (expression, answer) =

@@ -274,15 +274,8 @@ impl Value {
                 v
             })
             .collect();
-        // The text that collections are ordered by is made once for each.
-        let mut keyed: Vec<(Option<String>, Self)> = items.drain(..).map(|v| (order::key_of(&v), v)).collect();
-        let compare = |a: &(Option<String>, Self), b: &(Option<String>, Self)| match (&a.0, &b.0) {
-            (Some(x), Some(y)) => x.cmp(y),
-            _ => a.1.total_cmp(&b.1),
-        };
-        keyed.sort_by(compare);
-        keyed.dedup_by(|a, b| a.1.is_wholly_known() && compare(a, b).is_eq());
-        items.extend(keyed.into_iter().map(|(_, v)| v));
+        items.sort_by(Self::total_cmp);
+        items.dedup_by(|a, b| a.is_wholly_known() && a.total_cmp(b).is_eq());
         Self::from(Kind::Set(element, items.into())).mark(marks)
     }
 
@@ -551,7 +544,7 @@ impl Value {
             (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
             (Kind::Number(a), Kind::Number(b)) => a.cmp(b),
             (Kind::String(a), Kind::String(b)) => a.cmp(b),
-            (a, b) if rank(a) == rank(b) && (4..=6).contains(&rank(a)) => order::key(self).cmp(&order::key(other)),
+            (a, b) if rank(a) == rank(b) && (4..=6).contains(&rank(a)) => order::compare(self, other),
             (Kind::Withheld(_, a), Kind::Withheld(_, b)) => a.cmp(b),
             (a, b) => rank(a).cmp(&rank(b)),
         }

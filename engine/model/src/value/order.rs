@@ -1,57 +1,66 @@
 //! The order of collections among each other.
 //!
 //! The one decision: the field orders the elements of a set that are no primitives by a text of their
-//! content, so `[10]` stands before `[9]`. The text made here sorts alike and tells all values apart.
+//! content, so `[10]` stands before `[9]`. Here the texts are compared without being written, part by part,
+//! so that what two values share is not looked at. Each part ends with a `;` and none begins as its end.
 
-use std::fmt::Write as _;
+use std::cmp::Ordering;
+use std::sync::Arc;
 
-use super::{Kind, Value};
+use super::{Fields, Kind, Value};
 
-/// The text that a collection is ordered by; `None` for anything else.
-pub(super) fn key_of(value: &Value) -> Option<String> {
-    value.children().next().map(|_| key(value))
-}
-
-/// The text that a collection is ordered by.
-pub(super) fn key(value: &Value) -> String {
-    let mut out = String::new();
-    push(value, &mut out);
-    out
-}
-
-fn push(value: &Value, out: &mut String) {
-    let all = |out: &mut String, open: char, items: &mut dyn Iterator<Item = &Value>, close: char| {
-        out.push(open);
-        for item in items {
-            push(item, out);
-            out.push(';');
-        }
-        out.push(close);
-    };
-    match &value.kind {
-        Kind::Unknown(_) => out.push('?'),
-        Kind::Null(_) => out.push('~'),
-        Kind::Withheld(_, print) => {
-            let _ = write!(out, "!{:x?}", print.bytes());
-        }
-        Kind::Bool(b) => out.push(if *b { 'T' } else { 'F' }),
+/// Compares as the texts of both would compare. Equal are only equal values of one kind.
+pub(super) fn compare(a: &Value, b: &Value) -> Ordering {
+    match (&a.kind, &b.kind) {
+        (Kind::List(_, x) | Kind::Set(_, x), Kind::List(_, y) | Kind::Set(_, y)) => items(x, y, ']'),
+        (Kind::Tuple(x), Kind::Tuple(y)) => items(x, y, '>'),
+        (Kind::Map(_, x) | Kind::Object(x), Kind::Map(_, y) | Kind::Object(y)) => fields(x, y),
+        (Kind::String(x), Kind::String(y)) => quoted(x, y),
         // All digits too, for numbers that the short form does not tell apart.
-        Kind::Number(n) => {
-            let _ = write!(out, "{};{n}", n.short());
-        }
-        Kind::String(s) => {
-            let _ = write!(out, "{s:?}");
-        }
-        Kind::List(_, items) | Kind::Set(_, items) => all(out, '[', &mut items.iter(), ']'),
-        Kind::Tuple(items) => all(out, '<', &mut items.iter(), '>'),
-        Kind::Map(_, fields) | Kind::Object(fields) => {
-            out.push('{');
-            for (name, item) in fields.iter() {
-                let _ = write!(out, "{name:?}:");
-                push(item, out);
-                out.push(';');
-            }
-            out.push('}');
-        }
+        (Kind::Number(x), Kind::Number(y)) => format!("{};{x};", x.short()).cmp(&format!("{};{y};", y.short())),
+        (Kind::Withheld(_, x), Kind::Withheld(_, y)) => x.cmp(y),
+        _ => head(a).cmp(&head(b)),
     }
+}
+
+/// The character that the text of a value begins with: digits and signs of numbers apart, one for each kind.
+fn head(value: &Value) -> char {
+    match &value.kind {
+        Kind::Unknown(_) => '?',
+        Kind::Null(_) => '~',
+        Kind::Withheld(..) => '!',
+        Kind::Bool(b) => {
+            if *b {
+                'T'
+            } else {
+                'F'
+            }
+        }
+        Kind::Number(n) => n.short().chars().next().unwrap_or('0'),
+        Kind::String(_) => '"',
+        Kind::List(..) | Kind::Set(..) => '[',
+        Kind::Tuple(_) => '<',
+        Kind::Map(..) | Kind::Object(_) => '{',
+    }
+}
+
+fn items(a: &Arc<[Value]>, b: &Arc<[Value]>, end: char) -> Ordering {
+    if Arc::ptr_eq(a, b) {
+        return Ordering::Equal;
+    }
+    let first = a.iter().zip(b.iter()).map(|(x, y)| compare(x, y)).find(|o| o.is_ne());
+    first.unwrap_or_else(|| {
+        let next = |of: &[Value], other: &[Value]| of.get(other.len()).map_or(end, head);
+        next(a, b).cmp(&next(b, a))
+    })
+}
+
+fn fields(a: &Fields, b: &Fields) -> Ordering {
+    let first = a.iter().zip(b.iter()).map(|((k, x), (l, y))| quoted(k, l).then_with(|| compare(x, y)));
+    // A further name begins with a quote, which is less than the bracket at the end.
+    first.into_iter().find(|o| o.is_ne()).unwrap_or_else(|| b.len().cmp(&a.len()))
+}
+
+fn quoted(a: &str, b: &str) -> Ordering {
+    a.escape_debug().chain(['"']).cmp(b.escape_debug().chain(['"']))
 }
