@@ -140,8 +140,9 @@ fn lock_text(providers: &[String], local: &BTreeMap<String, String>, fetched: &L
     for block in fetched.blocks() {
         body = body.add_block(block);
     }
-    let text = hcl::to_string(&body.build())
-        .map_err(|e| Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{e}.")))?;
+    let broken = |e: String| Diagnostic::error("cli::lock_file", "The lock file could not be written", format!("{e}."));
+    let text = hcl::to_string(&body.build()).map_err(|e| broken(e.to_string()))?;
+    let text = mesh_lang::fmt::format(&text).map_err(|e| broken(e.message))?;
     Ok(format!("# This file is kept by \"mesh init\". Keep it with the configuration.\n\n{text}"))
 }
 
@@ -152,9 +153,13 @@ mod tests {
     #[test]
     fn the_lock_file_is_hcl() {
         let modules = BTreeMap::from([("./m".to_owned(), "sha256:00".to_owned())]);
-        let text = lock_text(&["vault".to_owned()], &modules, &Lock::default()).map_err(|f| f.0).expect("is written");
+        let fetched =
+            format!("module \"git::x\" {{\n  resolved = \"git:ab\"\n  digest = \"tree1:{}\"\n}}\n", "0".repeat(64));
+        let fetched = Lock::parse(&fetched).expect("is read");
+        let text = lock_text(&["vault".to_owned()], &modules, &fetched).map_err(|f| f.0).expect("is written");
         let body: Body = hcl::from_str(&text).expect("is read");
         let names: Vec<&str> = body.blocks().map(Block::identifier).collect();
-        assert_eq!(names, ["mesh", "provider", "module"]);
+        assert_eq!(names, ["mesh", "provider", "module", "module"]);
+        assert_eq!(mesh_lang::fmt::format(&text).expect("is formatted"), text);
     }
 }
