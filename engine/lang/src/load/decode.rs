@@ -43,6 +43,8 @@ pub(super) struct Draft {
     /// For each call: its source.
     pub(super) sources: Vec<Expr>,
     pub(super) used: Vec<Used>,
+    /// Some text could not be read, so what it declares is not known.
+    pub(super) broken: bool,
 }
 
 /// What decoders work on.
@@ -51,6 +53,7 @@ pub(super) struct Decoder {
     pub(super) module: Module,
     pub(super) sources: Vec<Expr>,
     pub(super) overrides: Overrides,
+    pub(super) broken: bool,
 }
 
 /// A file of a folder.
@@ -92,6 +95,7 @@ pub(super) fn module(dir: &Path, files: &[File], diagnostics: &mut Diagnostics) 
         module: Module::empty(dir),
         sources: Vec::new(),
         overrides: Overrides::default(),
+        broken: false,
     };
     let (over, base): (Vec<&File>, Vec<&File>) = files.iter().partition(|f| {
         let name = &f.name;
@@ -106,7 +110,7 @@ pub(super) fn module(dir: &Path, files: &[File], diagnostics: &mut Diagnostics) 
     diagnostics.extend(later);
     decoder.merge();
     diagnostics.extend(decoder.lower.diagnostics);
-    Draft { module: decoder.module, sources: decoder.sources, used: decoder.lower.used }
+    Draft { module: decoder.module, sources: decoder.sources, used: decoder.lower.used, broken: decoder.broken }
 }
 
 impl Decoder {
@@ -125,6 +129,7 @@ impl Decoder {
             self.lower.base = base;
             if self.lower.overriding { self.overriding(&item) } else { self.item(&item) }
         });
+        self.broken |= syntax.has_errors();
         if let Some(places) = &self.lower.places {
             syntax.0.iter_mut().for_each(|d| places.translate(d));
         }

@@ -147,6 +147,7 @@ pub fn load_from(files: &dyn Files, options: LoadOptions<'_>, sources: &mut Sour
             modules: Vec::new(),
             diagnostics: Diagnostics::new(),
             complete: true,
+            broken: false,
             blocks: 0,
             full: false,
         };
@@ -176,6 +177,8 @@ struct Loader<'l> {
     modules: Vec<Module>,
     diagnostics: Diagnostics,
     complete: bool,
+    /// Some text could not be read.
+    broken: bool,
     /// What counts for [`MAX_BLOCKS`].
     blocks: usize,
     /// There is no room for more.
@@ -244,8 +247,9 @@ impl Loader<'_> {
             }
         }
         around.pop();
-        // Without the called modules nothing can be said about what leads into them.
-        if self.complete && self.options.calls {
+        // Without all modules and their whole text nothing can be said about what leads into them.
+        self.broken |= draft.broken;
+        if self.complete && !self.broken && self.options.calls {
             check::module(&self.modules, index, &draft.used, &mut self.diagnostics);
         }
         Some(index)

@@ -150,6 +150,8 @@ fn reports_undeclared_names_with_suggestions() {
             "reference 5:22 No such module call",
         ],
     );
+    // What could not be read may declare it.
+    check("locals { x = 1 \n y = 2 }\noutput \"b\" { value = local.x }\n", &["syntax 1:16 Invalid syntax"]);
     assert!(detail("variable \"region\" {}\nlocals { a = var.regoin }").contains("Did you mean \"region\"?"));
     assert!(detail("data \"a_b\" \"c\" {}\nlocals { a = a_b.c }").contains("Did you mean \"data.a_b.c\"?"));
     assert!(detail("locals { a = uper(\"x\") }").contains("Did you mean \"upper\"?"));
