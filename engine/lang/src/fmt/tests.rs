@@ -3,6 +3,7 @@
 //! The one decision: both tests run over one list of cases, so that a case is written once.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 use super::*;
@@ -25,7 +26,7 @@ fn cases() -> Vec<(&'static str, String, String)> {
 #[test]
 fn formats_as_recorded() {
     let cases = cases();
-    assert!(cases.len() >= 40, "only {} cases", cases.len());
+    assert!(cases.len() >= 70, "only {} cases", cases.len());
     for (name, input, output) in cases {
         let got = format(&input).unwrap_or_else(|e| format!("{e:?}"));
         assert_eq!(got, output, "{name}");
@@ -39,8 +40,11 @@ fn formats_as_recorded() {
 fn formats_as_the_real_one() -> std::io::Result<()> {
     let folder = tempfile::tempdir()?;
     let path = |i: usize| folder.path().join(format!("{i}.tf"));
-    let cases = cases();
-    for (i, (_, input, _)) in cases.iter().enumerate() {
+    let mut cases: Vec<(String, String)> =
+        cases().into_iter().map(|(name, input, _)| (name.to_owned(), input)).collect();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    texts(&examples, &mut cases)?;
+    for (i, (_, input)) in cases.iter().enumerate() {
         std::fs::write(path(i), input)?;
     }
     let Ok(done) = Command::new("terraform").arg("fmt").current_dir(folder.path()).output() else {
@@ -48,8 +52,24 @@ fn formats_as_the_real_one() -> std::io::Result<()> {
         return Ok(());
     };
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    for (i, (name, input, _)) in cases.iter().enumerate() {
+    for (i, (name, input)) in cases.iter().enumerate() {
         assert_eq!(format(input), Ok(std::fs::read_to_string(path(i))?), "{name}");
+    }
+    assert!(cases.len() >= 90, "only {} texts", cases.len());
+    Ok(())
+}
+
+/// The files below a folder, each as it is and with its spaces in disorder.
+fn texts(folder: &Path, found: &mut Vec<(String, String)>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            texts(&path, found)?;
+        } else if path.extension().is_some_and(|e| e == "hcl") {
+            let (name, text) = (path.display().to_string(), std::fs::read_to_string(&path)?);
+            let flat: String = text.lines().map(|l| format!("{}\n", l.trim_start().replace(" = ", "=   "))).collect();
+            found.extend([(format!("{name} in disorder"), flat), (name, text)]);
+        }
     }
     Ok(())
 }
