@@ -50,6 +50,11 @@ pub fn look(diagnostics: &Diagnostics, sources: &Sources) {
     }
 }
 
+/// Whether an input may spell the secret itself: then it is in the output without having leaked.
+pub fn spells_the_secret(text: &str) -> bool {
+    text.contains("canar") || text.contains("anary")
+}
+
 /// A value can be shown, stored and compared with itself; secrets stay hidden.
 pub fn show(value: &Value) -> String {
     let text = render::inline(value);

@@ -2,12 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mesh_fuzz::{Small, look, show};
+use mesh_fuzz::{Small, look, show, spells_the_secret};
 use mesh_model::Sources;
 
 fuzz_target!(|text: &str| {
     // Functions that look at the disk or take long on purpose.
-    if ["file", "bcrypt", "abspath"].iter().any(|name| text.contains(name)) {
+    if ["file", "bcrypt", "abspath"].iter().any(|name| text.contains(name)) || spells_the_secret(text) {
         return;
     }
     let mut sources = Sources::default();
@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
         Ok(value) => drop(show(&value)),
         Err(errors) => {
             look(&errors, &sources);
-            assert!(!format!("{errors:?}").contains("canary") || text.contains("canary"), "a secret is told");
+            assert!(!format!("{errors:?}").contains("canary"), "a secret is told");
         }
     }
 });

@@ -3,13 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mesh_fuzz::{Small, show};
+use mesh_fuzz::{Small, show, spells_the_secret};
 use mesh_lang::{Scope, functions};
 use mesh_model::Value;
 
 fuzz_target!(|text: &str| {
     let mut chars = text.chars();
-    let Some(number) = chars.next() else { return };
+    let Some(number) = chars.next().filter(|_| !spells_the_secret(text)) else { return };
     let usable: Vec<_> = functions::all()
         .filter(|f| f.callable() && !f.name.contains("file") && !["bcrypt", "abspath"].contains(&f.name))
         .collect();
