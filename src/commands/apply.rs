@@ -39,14 +39,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     args.plan.prepare(ui);
-    let mut options = args.plan.options()?;
+    let mut options = args.plan.options(false)?;
     let Some(file) = &args.file else {
         let consent = consent(ui, args.auto_approve)?;
         let project = Project::load(ui, &args.plan.state, vars)?;
         return apply(ui, &args.plan, &project, &options, consent, None);
     };
-    if args.plan.destroy || !options.replace.is_empty() {
-        let detail = "A saved plan is applied as it is: give -destroy and -replace to mesh plan.";
+    if args.plan.shapes_the_plan() {
+        let detail = "A saved plan is applied as it is: give -destroy, -replace, -target and their like to mesh plan.";
         return Err(Diagnostic::error("cli::option", "Option has no meaning here", detail).into());
     }
     let (header, content, backend) = saved::open(ui, file, &args.plan.state)?;

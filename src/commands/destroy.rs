@@ -1,7 +1,6 @@
 //! `mesh destroy`: removes what the configuration manages, except what is protected.
 
 use clap::ArgAction;
-use mesh_core::Mode;
 
 use super::apply::{apply, consent};
 use super::options::PlanArgs;
@@ -21,8 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     args.plan.prepare(ui);
-    let mut options = args.plan.options()?;
-    options.mode = Mode::Destroy;
+    let options = args.plan.options(true)?;
     let consent = consent(ui, args.auto_approve)?;
     let project = Project::load(ui, &args.plan.state, vars)?;
     apply(ui, &args.plan, &project, &options, consent, None)

@@ -4,11 +4,13 @@
 //! optional value.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use mesh_core::{Mode, Options};
-use mesh_model::{Address, Diagnostic};
+use mesh_model::address::AddressError;
+use mesh_model::{Address, Diagnostic, Diagnostics, Selector};
 
 use crate::ui::{Failure, Ui};
 
@@ -55,10 +57,15 @@ pub(crate) struct PlanArgs {
     /// Look at what is really there; without, state is believed
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) refresh: bool,
-    #[arg(long, hide = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    /// Only take what is really there into state
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     refresh_only: bool,
-    #[arg(long, hide = true, value_name = "ADDR")]
+    /// Plan only this and what it needs: an instance, a block or a module; may be repeated
+    #[arg(long, value_name = "ADDR")]
     target: Vec<String>,
+    /// Plan neither this nor what needs it; may be repeated
+    #[arg(long, value_name = "ADDR")]
+    exclude: Vec<String>,
     /// Make a new object for this instance; may be repeated
     #[arg(long, value_name = "ADDR")]
     pub(crate) replace: Vec<String>,
@@ -89,43 +96,49 @@ impl PlanArgs {
         }
     }
 
-    /// The engine's options.
+    /// Whether an option is given that says what a plan is made of.
+    pub(crate) fn shapes_the_plan(&self) -> bool {
+        self.destroy
+            || self.refresh_only
+            || !self.refresh
+            || [&self.replace, &self.target, &self.exclude].iter().any(|l| !l.is_empty())
+    }
+
+    /// The engine's options; `destroy`: in any case.
     ///
     /// # Errors
-    /// What this version cannot do, and bad addresses, all of them.
-    pub(crate) fn options(&self) -> Result<Options, Failure> {
-        let mut found = mesh_model::Diagnostics::new();
-        if self.refresh_only {
-            found.push(Diagnostic::error(
-                "cli::unsupported",
-                "Option not supported",
-                "-refresh-only is not there yet. mesh drift shows what changed outside without changing anything.",
-            ));
-        }
-        if !self.target.is_empty() {
-            found.push(Diagnostic::error(
-                "cli::unsupported",
-                "Option not supported",
-                "-target is not there yet: this version plans the whole configuration.",
-            ));
-        }
+    /// Options that do not go together, and bad addresses, all of them.
+    pub(crate) fn options(&self, destroy: bool) -> Result<Options, Failure> {
+        let mut found = Diagnostics::new();
+        let mut wrong = |detail: &str| found.push(Diagnostic::error("cli::option", "Bad option", detail));
         if self.parallelism == 0 {
-            found.push(Diagnostic::error("cli::option", "Bad option", "-parallelism must be at least 1."));
+            wrong("-parallelism must be at least 1.");
         }
-        let mut replace: Vec<Address> = Vec::new();
-        for text in &self.replace {
-            match text.parse() {
-                Ok(address) => replace.push(address),
-                Err(e) => {
-                    found.push(Diagnostic::error("cli::address", "Bad address", format!("-replace={text}: {e}.")))
-                }
-            }
+        if !self.target.is_empty() && !self.exclude.is_empty() {
+            wrong("-target and -exclude cannot be given together: say what is planned, or what is not.");
         }
+        let destroy = destroy || self.destroy;
+        if self.refresh_only && (destroy || !self.replace.is_empty()) {
+            wrong("-refresh-only changes nothing, so it cannot be given with -destroy or -replace.");
+        }
+        if self.refresh_only && !self.refresh {
+            wrong("-refresh-only looks at what is really there, and -refresh=false says not to.");
+        }
+        if destroy && !self.replace.is_empty() {
+            wrong("A destroy removes all objects, so -replace has no meaning.");
+        }
+        let replace = addresses::<Address>("replace", &self.replace, &mut found);
+        let targets = addresses::<Selector>("target", &self.target, &mut found);
+        let excludes = addresses::<Selector>("exclude", &self.exclude, &mut found);
         if found.has_errors() {
             return Err(found.into());
         }
-        let mode = if self.destroy { Mode::Destroy } else { Mode::Normal };
-        Ok(Options { mode, refresh: self.refresh, replace, parallelism: self.parallelism })
+        let mode = match (destroy, self.refresh_only) {
+            (true, _) => Mode::Destroy,
+            (false, true) => Mode::RefreshOnly,
+            (false, false) => Mode::Normal,
+        };
+        Ok(Options { mode, refresh: self.refresh, replace, targets, excludes, parallelism: self.parallelism })
     }
 
     /// How long to wait for the lock.
@@ -144,4 +157,17 @@ impl PlanArgs {
             .into()),
         }
     }
+}
+
+fn addresses<T: FromStr<Err = AddressError>>(option: &str, texts: &[String], found: &mut Diagnostics) -> Vec<T> {
+    let parsed = texts.iter().map(|text| (text, text.parse()));
+    parsed
+        .filter_map(|(text, parsed)| match parsed {
+            Ok(address) => Some(address),
+            Err(e) => {
+                found.push(Diagnostic::error("cli::address", "Bad address", format!("-{option}={text}: {e}.")));
+                None
+            }
+        })
+        .collect()
 }

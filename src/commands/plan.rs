@@ -50,7 +50,7 @@ struct Made {
 
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     args.plan.prepare(ui);
-    let options = args.plan.options()?;
+    let options = args.plan.options(false)?;
     let project = Project::load(ui, &args.plan.state, vars)?;
     let reporter = Reporter::on(ui, args.format != Format::Text);
     let engine = project.engine(ui, reporter.sink(ui));

@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json, json};
 
 /// `show -json` of a plan. `timestamp` is when it was made, `errored` whether planning had errors.
 pub(crate) fn plan(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, timestamp: &str, errored: bool) -> Json {
-    let complete = plan.is_complete();
+    let complete = plan.is_complete() && !plan.partial;
     json!({
         "format_version": "1.2",
         "mesh_version": env!("CARGO_PKG_VERSION"),
@@ -31,7 +31,7 @@ pub(crate) fn plan(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, tim
         "prior_state": prior_state(plan, fingerprinter),
         "configuration": { "root_module": {} },
         "timestamp": timestamp,
-        "applyable": !(errored || plan.is_empty() && complete),
+        "applyable": !(errored || plan.is_empty() && plan.is_complete()),
         "complete": complete,
         "errored": errored,
     })

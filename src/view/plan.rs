@@ -61,12 +61,13 @@ pub(crate) fn drift_text(plan: &Plan, fingerprinter: &Fingerprinter) -> String {
 /// What is said instead of a summary when nothing is to be done now.
 fn nothing(plan: &Plan) -> String {
     let (headline, detail) = match (plan.is_complete(), plan.destroy) {
+        (true, _) if plan.refresh_only => ("No changes.", "State says what is really there."),
         (true, true) => ("No changes.", "No objects need to be destroyed."),
         (true, false) => ("No changes.", "Your infrastructure matches the configuration."),
         (false, _) => ("No changes in this stage.", "What is left is deferred, see above."),
     };
     let mut out = format!("{} {}\n", paint(super::style::GREEN.bold(), headline), paint(BOLD, detail));
-    if plan.is_complete() && !plan.destroy {
+    if plan.is_complete() && !plan.destroy && !plan.refresh_only {
         out.push_str(
             "\nmesh has compared your real infrastructure against your configuration\nand found no differences, so no changes are needed.\n",
         );
@@ -107,9 +108,11 @@ fn drift(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
         out.push('\n');
         out.push_str(&drifted(d, fingerprinter));
     }
-    out.push_str(
-        "\nUnless the configuration says the same, or tells to ignore it, the following\nplan undoes or responds to these changes.\n",
-    );
+    out.push_str(if plan.refresh_only {
+        "\nNothing is changed by this plan: applying it takes what is there into state.\n"
+    } else {
+        "\nUnless the configuration says the same, or tells to ignore it, the following\nplan undoes or responds to these changes.\n"
+    });
     push!(out, "\n{RULE}\n");
 }
 

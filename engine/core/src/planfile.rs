@@ -47,10 +47,16 @@ pub struct Content {
     pub inputs: BTreeMap<String, String>,
     /// Whether everything is destroyed.
     pub destroy: bool,
+    /// Whether state is only brought up to date.
+    pub refresh_only: bool,
     /// Whether reality was looked at.
     pub refresh: bool,
     /// Instances that get a new object.
     pub replace: Vec<String>,
+    /// What alone is planned.
+    pub targets: Vec<String>,
+    /// What is left out.
+    pub excludes: Vec<String>,
     /// When it was made (RFC 3339), for `plantimestamp()`.
     pub timestamp: String,
     /// The changes as they were reviewed: address, action and digest-relevant values.
@@ -120,18 +126,26 @@ impl Content {
     /// # Errors
     /// When an address in it cannot be read.
     pub fn options(&self, parallelism: usize) -> Result<Options, Diagnostic> {
-        let replace = self
-            .replace
-            .iter()
-            .map(|a| a.parse().map_err(|e: mesh_model::address::AddressError| damaged(&e.to_string())))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mode = match (self.destroy, self.refresh_only) {
+            (true, _) => Mode::Destroy,
+            (false, true) => Mode::RefreshOnly,
+            (false, false) => Mode::Normal,
+        };
         Ok(Options {
-            mode: if self.destroy { Mode::Destroy } else { Mode::Normal },
+            mode,
             refresh: self.refresh,
-            replace,
+            replace: addresses(&self.replace)?,
+            targets: addresses(&self.targets)?,
+            excludes: addresses(&self.excludes)?,
             parallelism,
         })
     }
+}
+
+fn addresses<T: std::str::FromStr<Err = mesh_model::address::AddressError>>(
+    texts: &[String],
+) -> Result<Vec<T>, Diagnostic> {
+    texts.iter().map(|a| a.parse().map_err(|e: T::Err| damaged(&e.to_string()))).collect()
 }
 
 pub use saved::{changes_of, envelopes_of, outputs_of, reviewed};
@@ -218,8 +232,11 @@ mod tests {
             unfinished: None,
             inputs: BTreeMap::new(),
             destroy: false,
+            refresh_only: false,
             refresh: true,
             replace: Vec::new(),
+            targets: Vec::new(),
+            excludes: Vec::new(),
             timestamp: "2026-01-01T00:00:00Z".to_owned(),
             changes: Vec::new(),
             deferred: Vec::new(),

@@ -292,6 +292,10 @@ pub struct Plan {
     pub checks: Vec<CheckResult>,
     /// Whether the whole stack is destroyed.
     pub destroy: bool,
+    /// Whether state is only brought up to date.
+    pub refresh_only: bool,
+    /// Whether `-target` or `-exclude` leave something out.
+    pub partial: bool,
     /// Objects that a destroy leaves because they are protected.
     pub protected: Vec<Address>,
 }
@@ -321,6 +325,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.iter().all(|c| !c.action.is_write() && c.previous_address.is_none() && c.importing.is_none())
             && self.outputs.values().all(|o| o.action == Action::NoOp)
+            && !(self.refresh_only && !self.drift.is_empty())
     }
 
     /// Whether nothing has to wait for a later stage.
@@ -387,6 +392,10 @@ impl Plan {
             hash.update(
                 format!("output.{name}={}\n", json::canonical(&fingerprinter.withhold(&output.after))).as_bytes(),
             );
+        }
+        for drift in self.drift.iter().filter(|_| self.refresh_only) {
+            let after = json::canonical(&fingerprinter.withhold(&drift.after));
+            hash.update(format!("refresh {}={after}\n", drift.address).as_bytes());
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
     }

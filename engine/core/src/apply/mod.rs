@@ -252,7 +252,7 @@ pub fn state_updates(engine: &Engine, planning: &Planning<'_>) -> Vec<(Address, 
                 dependencies: item.dependencies.clone(),
                 protected: item.protected,
                 create_before_destroy: item.create_before_destroy,
-                tainted: false,
+                tainted: saved.tainted,
                 adopted: saved.adopted,
                 private: item.observed.as_ref().and_then(|o| o.private.clone()).or_else(|| saved.private.clone()),
             };
@@ -279,6 +279,7 @@ impl Walk<'_, '_> {
                         End::Blocked(because.clone())
                     }
                     (None, Step::Barrier) => End::Ok,
+                    (None, Step::Settle(node)) if self.planning.is_left_out(node) => End::Ok,
                     (None, Step::Settle(node)) if !self.is_ephemeral(node) => self.settle(node),
                     (None, s) => {
                         if self.cancel.requested() || self.writer.lost() {
@@ -433,7 +434,8 @@ impl Walk<'_, '_> {
     /// Root outputs: what could be evaluated, else what state has.
     fn outputs(&self) -> Outputs {
         if self.planning.plan.destroy {
-            return Outputs::new();
+            let partial = self.planning.plan.partial;
+            return if partial { self.planning.snapshot.outputs.clone() } else { Outputs::new() };
         }
         let world = &self.planning.world;
         let mut out = Outputs::new();

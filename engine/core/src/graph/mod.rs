@@ -123,6 +123,12 @@ impl Graph {
         self.by_address.get(address).copied()
     }
 
+    /// The node of a provider, by its position.
+    pub fn provider_node(&self, position: usize) -> Option<u32> {
+        let at = self.nodes.iter().position(|n| *n == Node::Provider(position))?;
+        u32::try_from(at).ok()
+    }
+
     /// The block address of a resource node.
     pub fn address(&self, config: &Config, node: u32) -> Option<ResourceAddress> {
         let Node::Resource { module, item } = self.nodes[node as usize] else { return None };

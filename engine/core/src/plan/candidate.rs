@@ -71,6 +71,10 @@ impl Planner<'_, '_> {
         let &Place { position, ordinal, module } = place;
         let provider = self.providers.borrow()[position].key.clone();
         let address = address(&module.path, block, repetition.key.clone());
+        if !self.selection.instance(&address) {
+            self.out.borrow_mut().handled.insert(address);
+            return None;
+        }
         if let Some(error) = kind.left.iter().find_map(|l| l.error(&address)) {
             self.say(kind.node, error);
             return None;

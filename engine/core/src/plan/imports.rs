@@ -85,7 +85,10 @@ impl Planner<'_, '_> {
 
     /// Reports imports for which there is no instance.
     pub(super) fn imports_left(&self, node: u32, imports: Imports) {
-        let mut left: Vec<_> = imports.into_iter().filter(|(a, _)| !self.out.borrow().handled.contains(a)).collect();
+        let mut left: Vec<_> = imports
+            .into_iter()
+            .filter(|(a, _)| !self.out.borrow().handled.contains(a) && self.selection.instance(a))
+            .collect();
         left.sort();
         for (address, (_, span)) in left {
             let detail = format!("The configuration makes no instance {address}, so nothing can be imported there.");

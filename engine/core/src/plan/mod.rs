@@ -15,8 +15,10 @@ mod moves;
 mod orphan;
 mod provider;
 mod recover;
+mod refresh;
 mod removal;
 mod resource;
+mod select;
 mod trigger;
 mod values;
 mod which;
@@ -31,7 +33,9 @@ use mesh_lang::Config;
 use mesh_lang::functions::Context;
 use mesh_model::change::{CheckResult, Deferred, Drift, OutputChange, Waiting};
 use mesh_model::snapshot::Identity;
-use mesh_model::{Action, Address, Change, Diagnostic, Diagnostics, Fingerprinter, InstanceKey, Plan, Snapshot, Value};
+use mesh_model::{
+    Action, Address, Change, Diagnostic, Diagnostics, Fingerprinter, InstanceKey, Plan, Selector, Snapshot, Value,
+};
 use mesh_sdk::{Observed, PreviewResponse};
 
 pub(crate) use checks::evaluate as evaluate_check;
@@ -53,24 +57,44 @@ pub enum Mode {
     Normal,
     /// Remove everything.
     Destroy,
+    /// Take what is really there into state, and change nothing.
+    RefreshOnly,
 }
 
 /// What was asked for.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Normal or destroy.
+    /// Normal, destroy or refresh only.
     pub mode: Mode,
     /// Whether reality is looked at; without, state is believed.
     pub refresh: bool,
     /// Instances that get a new object.
     pub replace: Vec<Address>,
+    /// Only these are planned, with what they need; empty: everything.
+    pub targets: Vec<Selector>,
+    /// These are not planned, nor is what needs them.
+    pub excludes: Vec<Selector>,
     /// How many operations run at once over all providers.
     pub parallelism: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mode: Mode::Normal, refresh: true, replace: Vec::new(), parallelism: 64 }
+        Self {
+            mode: Mode::Normal,
+            refresh: true,
+            replace: Vec::new(),
+            targets: Vec::new(),
+            excludes: Vec::new(),
+            parallelism: 64,
+        }
+    }
+}
+
+impl Options {
+    /// Whether something is left out of the plan.
+    pub const fn is_partial(&self) -> bool {
+        !self.targets.is_empty() || !self.excludes.is_empty()
     }
 }
 
@@ -126,6 +150,8 @@ pub struct Planning<'c> {
     of_node: HashMap<u32, Vec<usize>>,
     /// Blocks that wait for a later stage, at least in part.
     deferred: HashSet<u32>,
+    /// Nodes that were not asked for.
+    left: HashSet<u32>,
     /// Errors and warnings.
     pub diagnostics: Diagnostics,
     /// Compares secrets.
@@ -146,6 +172,11 @@ impl Planning<'_> {
     /// Whether a block waits for a later stage, at least in part.
     pub fn is_deferred(&self, node: u32) -> bool {
         self.deferred.contains(&node)
+    }
+
+    /// Whether `-target` or `-exclude` leave a node out.
+    pub fn is_left_out(&self, node: u32) -> bool {
+        self.left.contains(&node)
     }
 }
 
@@ -169,6 +200,7 @@ struct Planner<'p, 'c> {
     saved: HashMap<mesh_model::ResourceAddress, Vec<Address>>,
     recovered: RefCell<Vec<recover::Recovered>>,
     moves: moves::Moves,
+    selection: select::Selection,
     /// Instances that are in state, or thought to be, because of an open create.
     tentative: HashSet<Address>,
     fingerprinter: Fingerprinter,
@@ -232,12 +264,17 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
     for address in snapshot.instances.keys() {
         saved.entry(address.resource()).or_default().push(address.clone());
     }
+    let selection = select::Selection::new(options, config, graph, &snapshot);
     let mut owned = vec![Vec::new(); graph.providers.len()];
-    for (address, instance) in &snapshot.instances {
+    // A destroy takes values that others need from all objects, selected or not.
+    let looked_at = |a: &Address| options.mode == Mode::Destroy || selection.instance(a);
+    for (address, instance) in snapshot.instances.iter().filter(|(a, _)| looked_at(a)) {
         if let Some(position) = owner(graph, address, &instance.provider) {
             owned[position].push(address.clone());
         }
     }
+    let mut diagnostics = moves.diagnostics.clone();
+    diagnostics.extend(selection.diagnostics(options, &moves.done));
     let planner = Planner {
         engine,
         config,
@@ -253,8 +290,9 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
         providers: RefCell::new(graph.providers.iter().map(ProviderState::new).collect()),
         keyed: RefCell::default(),
         states: RefCell::new(vec![NodeState::default(); graph.nodes.len()]),
-        out: RefCell::new(Out { diagnostics: moves.diagnostics.clone(), ..Out::default() }),
+        out: RefCell::new(Out { diagnostics, ..Out::default() }),
         moves,
+        selection,
         create_before_destroy: spread(config, graph),
         owned,
         replace: options.replace.iter().collect(),
@@ -382,6 +420,9 @@ impl<'c> Planner<'_, 'c> {
     }
 
     fn visit_at_once(&self, node: u32) -> bool {
+        if !self.selection.node(node) {
+            return true;
+        }
         if self.idle(node)
             && !matches!(
                 self.graph.nodes[node as usize],
@@ -431,6 +472,7 @@ impl<'c> Planner<'_, 'c> {
                 match (block.mode, self.options.mode) {
                     (mesh_model::Mode::Managed, Mode::Normal) => self.managed(node, module, block).await,
                     (mesh_model::Mode::Managed, Mode::Destroy) => self.remembered(node, module, block),
+                    (mesh_model::Mode::Managed, Mode::RefreshOnly) => self.refreshed(node, module, block),
                     (mesh_model::Mode::Data | mesh_model::Mode::Ephemeral, _) if self.idle(node) => {}
                     (mesh_model::Mode::Data, _) => self.data(node, module, block).await,
                     (mesh_model::Mode::Ephemeral, _) => self.ephemeral(node, module, block).await,
@@ -473,8 +515,9 @@ impl<'c> Planner<'_, 'c> {
         let mut out = self.out.into_inner();
         // Root outputs that are no longer there; a destroy takes all of them away.
         for (name, old) in &self.snapshot.outputs {
-            let stays = self.options.mode == Mode::Normal && self.config.root().outputs.iter().any(|o| o.name == *name);
-            if !stays {
+            let stays =
+                self.options.mode != Mode::Destroy && self.config.root().outputs.iter().any(|o| o.name == *name);
+            if !stays && !self.selection.is_partial() {
                 let gone = OutputChange { before: old.value.clone(), after: Value::NULL, action: Action::Delete };
                 out.outputs.insert(name.clone(), gone);
             }
@@ -510,6 +553,8 @@ impl<'c> Planner<'_, 'c> {
                 outputs: out.outputs,
                 checks: out.checks,
                 destroy: self.options.mode == Mode::Destroy,
+                refresh_only: self.options.mode == Mode::RefreshOnly,
+                partial: self.selection.is_partial(),
                 protected: out.protected,
             },
             items,
@@ -521,6 +566,7 @@ impl<'c> Planner<'_, 'c> {
             moves: self.moves.done,
             of_node,
             deferred,
+            left: self.selection.into_left(),
             diagnostics,
             fingerprinter: self.fingerprinter,
         }

@@ -5,14 +5,18 @@ use mesh_model::change::{Deferred, Previewed};
 use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Value};
 
 use super::{Item, Mode, Planner};
-use crate::graph::Node;
 use crate::world::Repetition;
 
 impl Planner<'_, '_> {
     pub(super) async fn orphans(&self) {
         let left: Vec<Address> = {
             let out = self.out.borrow();
-            self.snapshot.instances.keys().filter(|a| !out.handled.contains(*a)).cloned().collect()
+            self.snapshot
+                .instances
+                .keys()
+                .filter(|a| !out.handled.contains(*a) && self.selection.instance(a))
+                .cloned()
+                .collect()
         };
         for address in left {
             let node = self.graph.resource(&address.resource());
@@ -32,10 +36,19 @@ impl Planner<'_, '_> {
             if self.tentative(&address) && matches!(self.seen(position, &address), Ok(None)) {
                 continue;
             }
+            if self.options.mode == Mode::RefreshOnly {
+                self.seen_again(0, node, 0, position, &address);
+                continue;
+            }
             let reason = if self.options.mode == Mode::Destroy { Reason::Destroy } else { self.why(&address, node) };
             self.removal(0, node, 0, position, &address, reason);
         }
-        let deposed: Vec<_> = self.snapshot.deposed.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        if self.options.mode == Mode::RefreshOnly {
+            return;
+        }
+        let selected = |((address, _), _): &(&(Address, _), _)| self.selection.instance(address);
+        let deposed = self.snapshot.deposed.iter().filter(selected);
+        let deposed: Vec<_> = deposed.map(|(k, v)| (k.clone(), v.clone())).collect();
         for ((address, key), saved) in deposed {
             let block = saved.provider.split('[').next().unwrap_or_default();
             let position = self.graph.providers.iter().position(|p| *p.key == *block);
@@ -99,8 +112,8 @@ impl Planner<'_, '_> {
     /// An object that is to go, but whose provider has no session: a failure of the provider was said;
     /// one that waits for a later stage takes the object with it.
     fn unreachable(&self, address: &Address, position: usize) {
-        let node = self.graph.nodes.iter().position(|n| *n == Node::Provider(position));
-        let reason = node.and_then(|n| self.states.borrow()[n].deferred.clone());
+        let node = self.graph.provider_node(position);
+        let reason = node.and_then(|n| self.states.borrow()[n as usize].deferred.clone());
         let Some(reason) = reason else { return };
         let mut out = self.out.borrow_mut();
         if self.options.mode == Mode::Destroy {

@@ -49,7 +49,8 @@ impl Planner<'_, '_> {
             return;
         }
         let addresses = self.owned[position].clone();
-        let needed = !addresses.is_empty() || self.graph.provider_of.values().any(|p| *p == position);
+        let used_by = |(n, p): (&u32, &usize)| *p == position && self.selection.node(*n);
+        let needed = !addresses.is_empty() || self.graph.provider_of.iter().any(used_by);
         if !needed {
             return;
         }

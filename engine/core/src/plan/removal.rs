@@ -61,6 +61,9 @@ impl Planner<'_, '_> {
             }
         };
         let before = observed.as_ref().map_or_else(|| saved.values.clone(), |o| o.values.clone());
+        if !self.selection.instance(address) {
+            return before;
+        }
         let stays = self.forgets(address);
         if saved.protected && !stays {
             if reason == Reason::Destroy {

@@ -42,6 +42,10 @@ impl Planner<'_, '_> {
         }
         let name = self.config.root().outputs[item].name.clone();
         let after = self.world.get(node, 0).unwrap_or(Value::NULL);
+        if self.options.mode == Mode::RefreshOnly && !after.is_wholly_known() {
+            // Made from what does not exist yet: it stays as it is.
+            return;
+        }
         let before = self.snapshot.outputs.get(&name).map_or(Value::NULL, |o| o.value.clone());
         let action = match (before.is_null(), after.is_null()) {
             (true, true) => Action::NoOp,

@@ -81,7 +81,7 @@ pub fn envelopes_of(plan: &Plan, fingerprinter: &Fingerprinter) -> Vec<SavedEnve
 /// When something in it cannot be read.
 pub fn reviewed(header: &Header, content: &Content) -> Result<Reviewed, Diagnostic> {
     let address = |text: &str| text.parse::<Address>().map_err(|e| damaged(&e.to_string()));
-    let mut plan = Plan { destroy: content.destroy, ..Plan::default() };
+    let mut plan = Plan { destroy: content.destroy, refresh_only: content.refresh_only, ..Plan::default() };
     for c in &content.changes {
         plan.changes.push(Change {
             address: address(&c.address)?,

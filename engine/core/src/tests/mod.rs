@@ -5,6 +5,7 @@ mod fake;
 mod order;
 mod refactoring;
 mod scenarios;
+mod selection;
 mod sites;
 mod usage;
 
