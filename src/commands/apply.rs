@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::options::PlanArgs;
 use super::project::{Project, lock_info};
 use super::running::{Reporter, interrupts, runtime};
-use super::saved;
+use super::{plans, saved};
 use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui, ask};
 use crate::view::style::{BOLD, out, paint, plain};
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Do not ask
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     auto_approve: bool,
+    /// Do not ask about a plan of this digest, or one that does less
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["file", "auto_approve"])]
+    approve: Option<String>,
     /// A plan that was saved with `mesh plan -out=FILE`
     #[arg(value_name = "PLAN")]
     file: Option<PathBuf>,
@@ -40,6 +43,12 @@ pub(crate) struct Args {
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     args.plan.prepare(ui);
     let mut options = args.plan.options(false)?;
+    if let Some(digest) = &args.approve {
+        plans::check(digest)?;
+        let reviewed = plans::find(ui, digest, &args.plan.state);
+        let project = Project::load(ui, &args.plan.state, vars)?;
+        return apply(ui, &args.plan, &project, &options, Consent::Digest(digest), reviewed.as_ref());
+    }
     let Some(file) = &args.file else {
         let consent = consent(ui, args.auto_approve)?;
         let project = Project::load(ui, &args.plan.state, vars)?;
@@ -59,11 +68,13 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
 
 /// Who says yes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Consent {
+pub(crate) enum Consent<'a> {
     /// `-auto-approve`.
     Given,
     /// A saved plan: later stages only inside its bounds.
     Reviewed,
+    /// A digest: that plan or a narrower one, later stages only inside its bounds.
+    Digest(&'a str),
     /// Somebody at the terminal.
     Asked,
 }
@@ -72,7 +83,7 @@ pub(crate) enum Consent {
 ///
 /// # Errors
 /// Nobody can be asked.
-pub(crate) fn consent(ui: &Ui, auto_approve: bool) -> Result<Consent, Diagnostic> {
+pub(crate) fn consent(ui: &Ui, auto_approve: bool) -> Result<Consent<'static>, Diagnostic> {
     if auto_approve {
         return Ok(Consent::Given);
     }
@@ -93,7 +104,7 @@ pub(crate) fn apply(
     args: &PlanArgs,
     project: &Project,
     options: &Options,
-    consent: Consent,
+    consent: Consent<'_>,
     reviewed: Option<&Reviewed>,
 ) -> Outcome {
     let wait = args.lock_wait()?;
@@ -108,8 +119,10 @@ pub(crate) fn apply(
         reporter: reporter.clone(),
         consent,
         destroy,
+        known: reviewed.is_some(),
         interrupted,
         beyond: false,
+        other: None,
         lost: None,
         protected: Vec::new(),
     };
@@ -122,6 +135,9 @@ pub(crate) fn apply(
     let finished = finished?;
     // From here on the report says what was done.
     ui.take_done();
+    if let Some(other) = approver.other {
+        return Err(other.into());
+    }
     if let Some(error) = lost {
         return Err(error.into());
     }
@@ -214,8 +230,12 @@ fn outputs(finished: &Finished) -> String {
 struct Person<'u> {
     ui: &'u Ui,
     reporter: Reporter,
-    consent: Consent,
+    consent: Consent<'u>,
     destroy: bool,
+    /// The engine has the plan that was approved, and compares.
+    known: bool,
+    /// The plan is not the approved one.
+    other: Option<Diagnostic>,
     interrupted: watch::Receiver<u8>,
     /// A later stage was refused because it goes beyond what was approved.
     beyond: bool,
@@ -231,7 +251,7 @@ impl Approver for Person<'_> {
         let plan = &planning.plan;
         self.protected.clone_from(&plan.protected);
         let digest = planning.digest();
-        let refused = self.consent == Consent::Reviewed && !within;
+        let refused = matches!(self.consent, Consent::Reviewed | Consent::Digest(_)) && !within;
         if let Some(stream) = &self.ui.stream {
             stream.plan(plan, &planning.fingerprinter, &digest);
         } else if self.consent != Consent::Reviewed || stage > 1 || plan.is_empty() {
@@ -249,6 +269,19 @@ impl Approver for Person<'_> {
         }
         if refused {
             self.beyond = true;
+            return Approval::No;
+        }
+        if let Consent::Digest(approved) = self.consent
+            && stage == 1
+            && !self.known
+            && digest != approved
+            && !plan.is_empty()
+        {
+            let detail = format!(
+                "The digest of the plan is {digest}, not {approved}, and the approved plan was not made in this folder, so whether this \
+                 one does less cannot be told. Nothing was changed. Review the plan above and approve its digest."
+            );
+            self.other = Some(Diagnostic::error("apply::digest", "Not the approved plan", detail));
             return Approval::No;
         }
         if *self.interrupted.borrow() > 0 {

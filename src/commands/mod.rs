@@ -17,6 +17,7 @@ pub(crate) mod modules;
 mod options;
 pub(crate) mod output;
 pub(crate) mod plan;
+mod plans;
 mod project;
 mod running;
 pub(crate) mod sandbox;

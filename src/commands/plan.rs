@@ -1,9 +1,6 @@
 //! `mesh plan`: shows what apply would do.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ArgAction;
 use mesh_core::planfile;
@@ -14,7 +11,7 @@ use serde_json::json;
 use super::options::{Format, PlanArgs};
 use super::project::Project;
 use super::running::{Reporter, wait};
-use super::saved;
+use super::{plans, saved};
 use crate::cli::VarSource;
 use crate::ui::{Failure, Outcome, Ui};
 use crate::view::style::{out, plain};
@@ -60,7 +57,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     let made = made??;
     ui.report(&made.diagnostics);
     if let (Some(bytes), Some(file)) = (&made.file, &args.out) {
-        save(file, bytes).map_err(|e| {
+        saved::write(file, bytes).map_err(|e| {
             Diagnostic::error("cli::plan_file", "The plan could not be saved", format!("{}: {e}.", file.display()))
         })?;
     }
@@ -74,22 +71,6 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         _ => out(&made.text)?,
     }
     Ok(if args.detailed_exitcode && !made.empty { 2 } else { 0 })
-}
-
-/// Only its owner may read it; an old plan under this name is replaced whole.
-fn save(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let beside = PathBuf::from(format!("{}.{}", file.display(), std::process::id()));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)
-        .and_then(|mut f| f.write_all(bytes))
-        .and_then(|()| std::fs::rename(&beside, file));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
 }
 
 fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &Planning<'_>) -> Result<Made, Failure> {
@@ -116,7 +97,7 @@ fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &P
     if args.format == Format::Json || args.out.is_some() {
         made.json = Some(json::plan(plan, fingerprinter, &digest, timestamp, false));
     }
-    if args.out.is_some() {
+    if args.out.is_some() || !made.empty {
         let shown = if args.format == Format::Text && ui.stream.is_none() {
             made.text.clone()
         } else {
@@ -125,7 +106,9 @@ fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &P
         let json = made.json.as_ref().unwrap_or(&json!(null)).to_string();
         let content = saved::content(ui, project, options, planning, json, shown);
         let header = planfile::Header::new(digest, &planning.snapshot.lineage, planning.snapshot.serial);
-        made.file = Some(planfile::seal(fingerprinter, &header, &content)?);
+        let bytes = planfile::seal(fingerprinter, &header, &content)?;
+        plans::keep(&header.digest, &bytes);
+        made.file = Some(bytes);
     }
     Ok(made)
 }
@@ -144,7 +127,7 @@ fn next(ui: &Ui, args: &Args, empty: bool) -> String {
             )
         }
         None => format!(
-            "\n{rule}\n\nNote: You didn't use the -out option to save this plan, so mesh plans again\nwhen you run \"mesh apply\" and asks about that plan.\n"
+            "\n{rule}\n\nNote: You didn't use the -out option to save this plan, so mesh plans again\nwhen you run \"mesh apply\" and asks about that plan. With -approve=DIGEST it\ndoes not ask, and does what this plan says or less.\n"
         ),
     }
 }

@@ -4,7 +4,9 @@
 //! the disk except where state is; what is ephemeral is not in it and is given again.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use mesh_core::planfile::{self, Content, Header};
@@ -21,6 +23,25 @@ use super::running::runtime;
 use super::variables::Given;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui};
+
+/// Writes a plan file: only its owner may read it; an old plan under this name is replaced whole.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = PathBuf::from(format!("{}.{}", file.display(), std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)
+        .and_then(|mut f| f.write_all(bytes))
+        .and_then(|()| std::fs::rename(&beside, file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
 
 /// What a plan file holds of a plan.
 pub(crate) fn content(

@@ -40,6 +40,8 @@ pub struct Reviewed {
     pub digest: String,
     /// The serial of the state.
     pub serial: u64,
+    /// Whether it may be applied to any later state, as long as planning again gives no more than it says.
+    pub anywhere: bool,
     /// The digest of what was unfinished in the state.
     pub unfinished: Option<String>,
 }

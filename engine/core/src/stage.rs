@@ -214,7 +214,7 @@ impl Run<'_> {
                         _ => exceeds(&fingerprinter, first, &planning, origin == Origin::Resumed),
                     };
                     if !lines.is_empty() {
-                        let mut diagnostics = Diagnostics::from(stale(&lines));
+                        let mut diagnostics = Diagnostics::from(stale(&lines, &planning.digest()));
                         diagnostics.extend(self.engine.close().await);
                         return Err(diagnostics);
                     }
@@ -312,6 +312,9 @@ impl Run<'_> {
     async fn origin(&self, reviewed: &Reviewed, snapshot: &Snapshot) -> Result<Origin, Diagnostics> {
         let unfinished = snapshot.unfinished.as_ref().map(|u| &*u.digest);
         let ours = unfinished == Some(reviewed.digest.as_str());
+        if reviewed.anywhere {
+            return Ok(if ours { Origin::Resumed } else { Origin::Same });
+        }
         if snapshot.serial == reviewed.serial {
             return Ok(match (ours, unfinished == reviewed.unfinished.as_deref()) {
                 (true, _) => Origin::Resumed,
@@ -373,12 +376,13 @@ fn moved() -> Diagnostic {
     )
 }
 
-fn stale(lines: &[String]) -> Diagnostic {
+fn stale(lines: &[String], digest: &str) -> Diagnostic {
     Diagnostic::error(
         "apply::stale",
-        "The saved plan does not fit any more",
+        "The approved plan does not fit any more",
         format!(
-            "Planning again gives something that the saved plan does not say:\n  - {}\nNothing was changed. Make and review a new plan.",
+            "Planning again gives something that the approved plan does not say:\n  - {}\nNothing was changed. Make and review a \
+             new plan; its digest is {digest} as things are now.",
             lines.join("\n  - ")
         ),
     )

@@ -325,7 +325,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.iter().all(|c| !c.action.is_write() && c.previous_address.is_none() && c.importing.is_none())
             && self.outputs.values().all(|o| o.action == Action::NoOp)
-            && !(self.refresh_only && !self.drift.is_empty())
+            && (self.drift.is_empty() || !self.refresh_only)
     }
 
     /// Whether nothing has to wait for a later stage.

@@ -114,7 +114,8 @@ pub fn reviewed(header: &Header, content: &Content) -> Result<Reviewed, Diagnost
             known: decode(&d.known)?,
         });
     }
-    Ok(Reviewed { plan, digest: header.digest.clone(), serial: header.serial, unfinished: content.unfinished.clone() })
+    let (digest, unfinished) = (header.digest.clone(), content.unfinished.clone());
+    Ok(Reviewed { plan, digest, serial: header.serial, anywhere: false, unfinished })
 }
 
 fn encode(value: &Value) -> Json {

@@ -156,6 +156,7 @@ impl Bed {
                 plan: p.plan.clone(),
                 digest: p.digest(),
                 serial: p.snapshot.serial,
+                anywhere: false,
                 unfinished: p.snapshot.unfinished.as_ref().map(|u| u.digest.to_string()),
             })
             .await
