@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use crate::site::{Folder, Output, terraform};
 
 /// A program in a folder, without any variable of the environment but a home.
-fn run(program: &Path, folder: &Path, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(program: &Path, folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(program)
         .args(arguments)
         .current_dir(folder)

@@ -15,7 +15,7 @@ use super::{plans, saved};
 use crate::cli::VarSource;
 use crate::ui::{Failure, Outcome, Ui};
 use crate::view::style::{out, plain};
-use crate::view::{json, markdown, plan as text};
+use crate::view::{configuration, json, markdown, plan as text};
 
 /// Show what apply would do, without changing anything
 #[derive(clap::Args, Debug)]
@@ -95,7 +95,9 @@ fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &P
         made.text = text::text(plan, fingerprinter, &digest);
     }
     if args.format == Format::Json || args.out.is_some() {
-        made.json = Some(json::plan(plan, fingerprinter, &digest, timestamp, false));
+        let mut json = json::plan(plan, fingerprinter, &digest, timestamp, false);
+        json.as_object_mut().into_iter().for_each(|fields| fields.extend(configuration::describe(planning)));
+        made.json = Some(json);
     }
     if args.out.is_some() || !made.empty {
         let shown = if args.format == Format::Text && ui.stream.is_none() {

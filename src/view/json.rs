@@ -29,7 +29,6 @@ pub(crate) fn plan(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, tim
         "gates": plan.waiting.iter().map(waiting).collect::<Vec<_>>(),
         "protected": plan.protected.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "prior_state": prior_state(plan, fingerprinter),
-        "configuration": { "root_module": {} },
         "timestamp": timestamp,
         "applyable": !(errored || plan.is_empty() && plan.is_complete()),
         "complete": complete,
@@ -96,7 +95,7 @@ fn named(address: &Address) -> Map<String, Json> {
     out
 }
 
-const fn mode(mode: Mode) -> &'static str {
+pub(crate) const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Managed => "managed",
         Mode::Data => "data",

@@ -4,6 +4,7 @@
 //! text; only `style` touches stdout and stderr.
 
 pub(crate) mod block;
+pub(crate) mod configuration;
 pub(crate) mod diagnostic_json;
 pub(crate) mod diagnostics;
 pub(crate) mod diff;

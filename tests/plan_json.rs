@@ -1,0 +1,86 @@
+//! Plans as JSON, for readers that know Terraform's.
+//!
+//! The one decision: what the real program says of one configuration is recorded beside this file and
+//! compared with what we say, apart from names that must differ; where the program is on PATH the record
+//! itself is checked.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::commands::run;
+use crate::site::{Folder, terraform};
+
+const CONFIGURATION: [(&str, &str); 2] =
+    [("main", include_str!("plan_json/main.hcl")), ("m/main", include_str!("plan_json/m.hcl"))];
+const RECORDED: &str = include_str!("plan_json/terraform.json");
+
+/// Parts that are the same in both, without the names of providers and what only a registry knows.
+fn parts(plan: &Json) -> Json {
+    let mut out = serde_json::Map::new();
+    out.insert("variables".into(), plan["variables"].clone());
+    // Which instance of a module is meant is said by the real one alone.
+    let text = |r: &Json| format!("{} {}", r["resource"].as_str().unwrap_or_default(), r["attribute"]);
+    let relevant = plan["relevant_attributes"].as_array().expect("a list").iter();
+    let relevant: BTreeSet<String> = relevant.map(|r| text(r).replace("n[0]", "n").replace("n[1]", "n")).collect();
+    out.insert("relevant_attributes".into(), relevant.into_iter().collect());
+    let mut module = plan["configuration"]["root_module"].clone();
+    strip(&mut module);
+    out.insert("configuration".into(), module);
+    out.into()
+}
+
+fn strip(json: &mut Json) {
+    match json {
+        Json::Object(fields) => {
+            for name in ["schema_version", "provider_config_key", "source"] {
+                fields.remove(name);
+            }
+            fields.values_mut().for_each(strip);
+            // The real one says some twice.
+            if let Some(Json::Array(references)) = fields.get_mut("references") {
+                references.dedup();
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+fn written(ending: &str) -> Folder {
+    let folder = Folder::new("");
+    std::fs::remove_file(folder.path().join("main.mesh.hcl")).expect("was written");
+    std::fs::create_dir(folder.path().join("m")).expect("a folder");
+    for (name, text) in CONFIGURATION {
+        std::fs::write(folder.path().join(format!("{name}.{ending}")), text).expect("writes");
+    }
+    folder
+}
+
+fn plan(program: &Path, ending: &str) -> Json {
+    let folder = written(ending);
+    let ask = |arguments: &[&str]| run(program, folder.path(), arguments, "");
+    ask(&["init"]).expect(0, "prepares");
+    ask(&["plan", "-out=p"]).expect(0, "plans");
+    serde_json::from_str(&ask(&["show", "-json", "p"]).expect(0, "shows").stdout).expect("JSON")
+}
+
+#[test]
+fn the_configuration_is_described_as_terraform_does() {
+    let mut recorded: Json = serde_json::from_str(RECORDED).expect("JSON");
+    if let Some(terraform) = terraform() {
+        let theirs = parts(&plan(&terraform, "tf"));
+        if std::env::var_os("RECORD").is_some() {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plan_json/terraform.json");
+            std::fs::write(file, format!("{theirs:#}\n")).expect("writes");
+            recorded = theirs;
+        } else {
+            assert_eq!(theirs, recorded, "the record is right");
+        }
+    }
+    let ours = parts(&plan(Path::new(env!("CARGO_BIN_EXE_mesh")), "mesh.hcl"));
+    for name in ["variables", "relevant_attributes", "configuration"] {
+        assert_eq!(ours[name], recorded[name], "{name}");
+    }
+}
