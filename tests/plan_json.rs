@@ -84,3 +84,48 @@ fn the_configuration_is_described_as_terraform_does() {
         assert_eq!(ours[name], recorded[name], "{name}");
     }
 }
+
+/// What one life of a configuration is: made as it stands, then planned with this changed.
+const CHANGES: [(&str, &str); 4] = [
+    ("default     = \"x\"", "default     = \"y\""),
+    ("count            = 2", "count            = 1"),
+    ("module.n[1].out.name", "module.n[0].out.name"),
+    ("terraform_data.b[0].output", "terraform_data.b[0].id"),
+];
+
+/// What conftest says about the second plan.
+fn judged(conftest: &Path, program: &Path, ending: &str) -> (Json, i32) {
+    let folder = written(ending);
+    let ask = |arguments: &[&str]| run(program, folder.path(), arguments, "");
+    ask(&["init"]).expect(0, "prepares");
+    ask(&["apply", "-auto-approve"]).expect(0, "applies");
+    let file = folder.path().join(format!("main.{ending}"));
+    let text = CHANGES.iter().fold(CONFIGURATION[0].1.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    });
+    std::fs::write(file, text).expect("writes");
+    ask(&["plan", "-out=p"]).expect(0, "plans");
+    std::fs::write(folder.path().join("plan.json"), ask(&["show", "-json", "p"]).expect(0, "shows").stdout)
+        .expect("writes");
+    std::fs::write(folder.path().join("policy.rego"), include_str!("plan_json/policy.rego")).expect("writes");
+    let output = run(conftest, folder.path(), &["test", "-o", "json", "-p", "policy.rego", "plan.json"], "");
+    let said: Json = serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", output.text()));
+    let messages = |kind: &str| -> BTreeSet<String> {
+        let list = said[0][kind].as_array().into_iter().flatten();
+        list.filter_map(|m| m["msg"].as_str().map(str::to_owned)).collect()
+    };
+    (serde_json::json!({ "failures": messages("failures"), "warnings": messages("warnings") }), output.code)
+}
+
+#[test]
+fn policies_of_conftest_judge_both_alike() {
+    let conftest = mesh_sandbox::conftest(crate::site::options(&[]), &|_: &mesh_sandbox::Event| {}).expect("conftest");
+    let ours = judged(&conftest, Path::new(env!("CARGO_BIN_EXE_mesh")), "mesh.hcl");
+    assert_eq!(ours.1, 1, "what is denied is a failure: {:#}", ours.0);
+    if let Some(terraform) = terraform() {
+        let theirs = judged(&conftest, &terraform, "tf");
+        assert_eq!(format!("{:#}", ours.0), format!("{:#}", theirs.0));
+    }
+    assert_eq!(format!("{:#}\n", ours.0), include_str!("plan_json/judged.json"));
+}

@@ -39,15 +39,20 @@ impl Output {
     }
 }
 
-/// A sandbox of all parts, or of some.
-pub(crate) fn sandbox(parts: &[Part]) -> Sandbox {
+/// What a sandbox of some parts is made with.
+pub(crate) fn options(parts: &[Part]) -> Options {
     #[expect(clippy::disallowed_methods, reason = "tests find the cache and the programs as a user's shell does")]
     let (home, path) =
         (std::env::var("HOME").unwrap_or_else(|_| "/root".into()), std::env::var("PATH").unwrap_or_default());
     let mut options = Options::temporary(default_cache(Path::new(&home)), path.as_ref(), parts.iter().copied());
     options.users.push("operator".into());
     options.users.dedup();
-    Sandbox::start(options, &|_: &mesh_sandbox::Event| {}).expect("the sandbox starts")
+    options
+}
+
+/// A sandbox of all parts, or of some.
+pub(crate) fn sandbox(parts: &[Part]) -> Sandbox {
+    Sandbox::start(options(parts), &|_: &mesh_sandbox::Event| {}).expect("the sandbox starts")
 }
 
 /// Runs `mesh`, with the given variables of the environment and nothing else of ours.

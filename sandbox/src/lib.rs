@@ -60,7 +60,7 @@ pub use kubernetes::{Kubernetes, Node, READY_ANNOTATION};
 pub use needs::{Missing, install_command, missing};
 pub use options::{Options, Part, default_cache};
 pub use progress::{Event, Progress};
-pub use sandbox::Sandbox;
+pub use sandbox::{Sandbox, conftest};
 pub use token::SoftToken;
 pub use unique::free_port;
 pub use vault::Vault;

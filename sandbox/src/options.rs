@@ -22,10 +22,12 @@ pub enum Part {
     Hsm,
     /// HAProxy with a foreign configuration, an empty `conf.d`, master and stats sockets.
     Gateway,
+    /// conftest, which reads plans with policies. Nothing of it runs in a sandbox.
+    Conftest,
 }
 
 impl Part {
-    /// All of them.
+    /// All that run in a sandbox.
     pub const ALL: [Self; 4] = [Self::Kubernetes, Self::Vault, Self::Hsm, Self::Gateway];
 
     /// The word on the command line and in messages.
@@ -36,6 +38,7 @@ impl Part {
             Self::Vault => "vault",
             Self::Hsm => "hsm",
             Self::Gateway => "gateway",
+            Self::Conftest => "conftest",
         }
     }
 }

@@ -258,6 +258,17 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Progress) -> Result<(Lau
     Ok((launcher, programs))
 }
 
+/// Where conftest is, which reads plans with policies: on the path, or built like the servers. Nothing is
+/// started.
+///
+/// # Errors
+/// What is missing for building it, and what the build said.
+pub fn conftest(options: Options, progress: &dyn Progress) -> Result<PathBuf> {
+    let options = Options { parts: [Part::Conftest].into(), ..options };
+    let (_, programs) = prepare(&options, progress)?;
+    programs.get("conftest").cloned().ok_or_else(|| Error::NotThere("conftest was not built".to_owned()))
+}
+
 /// Starts parts, again with other ports where one was taken.
 struct Starter<'a> {
     options: &'a Options,

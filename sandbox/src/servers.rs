@@ -80,6 +80,15 @@ pub(crate) const SERVERS: &[Server] = &[
         ],
         usually: Duration::from_secs(290),
     },
+    Server {
+        name: "conftest",
+        part: Part::Conftest,
+        files: module_files!("conftest": "go.mod", "go.sum", "tools.go"),
+        tags: "",
+        ldflags: "-s -w",
+        programs: &[("conftest", "github.com/open-policy-agent/conftest")],
+        usually: Duration::from_secs(200),
+    },
 ];
 
 /// The servers of the chosen parts, in the order of the table.
