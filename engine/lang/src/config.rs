@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesh_model::{Address, Mode, ModulePath, Path, Span, Value};
 
@@ -228,12 +229,25 @@ pub struct Resource {
     pub depends_on: Vec<Reference>,
     /// The `lifecycle` block.
     pub lifecycle: Lifecycle,
+    /// How long operations may take.
+    pub timeouts: Timeouts,
     /// The configuration without the meta-arguments.
     pub body: Body,
     /// For a data source inside a `check` block: the position of the check in [`Module::checks`].
     pub check: Option<usize>,
     /// The header.
     pub span: Span,
+}
+
+/// The `timeouts` block of a resource: how long one operation may take, waiting in it included.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Timeouts {
+    /// Making the object.
+    pub create: Option<Duration>,
+    /// Changing it in place.
+    pub update: Option<Duration>,
+    /// Deleting it.
+    pub delete: Option<Duration>,
 }
 
 /// A `check` block. A data source in it stands among the module's resources, see [`Resource::check`].

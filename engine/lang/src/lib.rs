@@ -21,7 +21,7 @@ mod values;
 pub use body::{Attribute, Block, Body, Dynamic, attribute_span, body_references};
 pub use config::{
     Check, Condition, Config, Ignore, Import, Lifecycle, Local, Module, ModuleCall, Moved, Output, ProviderConfig,
-    ProviderRef, Removed, Resource, Settings, Target, Variable,
+    ProviderRef, Removed, Resource, Settings, Target, Timeouts, Variable,
 };
 pub use expr::{Expr, Reference, Scope, Subject, render_template};
 pub use load::{Disk, Fetched, Files, LoadOptions, Modules, RootValues, load, load_from, read_source};

@@ -202,6 +202,16 @@ fn all() -> Vec<ResourceSchema> {
             lifecycle(),
         ),
         block(
+            "timeouts",
+            "Inside a resource: how long one operation may take. One that takes longer is looked up by the next run.",
+            "resource \"terraform_data\" \"a\" {\n  input = \"x\"\n  timeouts {\n    create = \"10m\"\n    update = \"90s\"\n    delete = \"5m\"\n  }\n}\n",
+            Schema::of([
+                Attribute::optional("create", Type::String, "For making the object, such as `10m`."),
+                Attribute::optional("update", Type::String, "For changing it in place."),
+                Attribute::optional("delete", Type::String, "For deleting it."),
+            ]),
+        ),
+        block(
             "dynamic",
             "Inside a block: nested blocks of the label's type, one for each element.",
             "resource \"kubernetes_wait\" \"pods\" {\n  dynamic \"alternative\" {\n    for_each = [\"istiod\", \"gateway\"]\n    iterator = app\n    content {\n      for {\n        api_version = \"v1\"\n        kind        = \"Pod\"\n        namespace   = \"istio-system\"\n        selector    = { app = app.value }\n      }\n    }\n  }\n}\n",

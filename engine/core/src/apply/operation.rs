@@ -417,8 +417,36 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The call, tried again while the error says that this may help.
+    /// How long an operation may take, as its block says.
+    fn time(&self, item: &Item, operation: Operation) -> Option<Duration> {
+        let timeouts = self.block(item)?.1.timeouts;
+        match operation {
+            Operation::Create => timeouts.create,
+            Operation::Update => timeouts.update,
+            Operation::Delete => timeouts.delete,
+        }
+    }
+
+    /// The call within its time. What several operations share has no time of its own.
     async fn call(
+        &self,
+        item: &Item,
+        session: &dyn Session,
+        request: OperationRequest,
+        batch: Option<Rc<Batch>>,
+        coming: Option<Coming>,
+    ) -> Outcome {
+        let time = self.time(item, request.operation).filter(|_| batch.is_none());
+        let called = self.called(item, session, request, batch, coming);
+        let Some(time) = time else { return called.await };
+        tokio::time::timeout(time, called).await.unwrap_or_else(|_| {
+            let detail = format!("The timeouts block gives it {time:?}.");
+            Outcome::InDoubt { error: ProviderError::new(mesh_sdk::ErrorKind::Other, "Not done in time", detail) }
+        })
+    }
+
+    /// The call, tried again while the error says that this may help.
+    async fn called(
         &self,
         item: &Item,
         session: &dyn Session,

@@ -91,6 +91,22 @@ fn an_outcome_in_doubt_is_looked_up_before_anything_else() {
 }
 
 #[test]
+fn an_operation_that_takes_too_long_is_in_doubt_and_looked_up() {
+    let bed = Bed::new();
+    let hcl = |time: &str| {
+        format!(
+            "resource \"world_object\" \"s\" {{\n  name = \"slow\"\n  timeouts {{\n    create = \"{time}\"\n  }}\n}}"
+        )
+    };
+    let (_, finished) = bed.apply(&hcl("20ms")).expect("begins");
+    let [(_, failed)] = finished.report.failed.as_slice() else { panic!("{:?}", finished.report) };
+    assert_eq!(failed.summary, "Not done in time");
+    assert!(failed.detail.contains("20ms") && failed.detail.contains("looks it up"), "{}", failed.detail);
+    assert_eq!(bed.applies(&hcl("1m")), lines(&["create slow"]));
+    assert!(bed.plan(&hcl("soon")).expect_err("no duration").contains("4:14 lang::value"), "its place is said");
+}
+
+#[test]
 fn an_existing_object_is_an_error_unless_it_is_adopted() {
     let bed = Bed::new();
     let there = Value::object([

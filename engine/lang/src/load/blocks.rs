@@ -17,7 +17,8 @@ use super::meta::Repetition;
 use super::overrides::Owner;
 use crate::expr::Subject;
 use crate::{
-    Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, TypeConstraint, Variable,
+    Lifecycle, Local, ModuleCall, Output, ProviderConfig, ProviderRef, Resource, Settings, Timeouts, TypeConstraint,
+    Variable,
 };
 
 const NO_REPETITION: Repetition = Repetition { count: None, for_each: None };
@@ -233,6 +234,8 @@ impl Decoder {
         let lifecycle = args
             .block("lifecycle", lower)
             .map_or_else(Lifecycle::default, |b| lower.lifecycle(b, mode == Mode::Managed));
+        let timeouts = args.block("timeouts", lower).filter(|_| mode == Mode::Managed);
+        let timeouts = timeouts.map_or_else(Timeouts::default, |b| lower.timeouts(b));
         let body = lower.rest(args);
         let own = Subject::Resource { mode, ty: ty.clone(), name: name.clone() };
         self.instance_names(Owner::Block(own.clone()), after_repetition, &repetition);
@@ -260,6 +263,7 @@ impl Decoder {
             for_each,
             depends_on,
             lifecycle,
+            timeouts,
             body,
             check: None,
             span,

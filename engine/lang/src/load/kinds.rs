@@ -30,9 +30,10 @@ static LIFECYCLE: Kind = Kind {
     source: &["ignore_changes", "replace_triggered_by"],
     ..PLAIN
 };
+static TIMEOUTS: Kind = PLAIN;
 static RESOURCE: Kind = Kind {
     labels: &["type", "name"],
-    blocks: &[("lifecycle", &LIFECYCLE)],
+    blocks: &[("lifecycle", &LIFECYCLE), ("timeouts", &TIMEOUTS)],
     source: &["provider", "depends_on"],
     ..OPEN
 };

@@ -4,16 +4,18 @@
 //! are read from the tree, not evaluated: what they say must be known without values.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use hcl_edit::Span as _;
 use hcl_edit::expr::{Expression, TraversalOperator};
 use hcl_edit::structure::{Attribute, Block};
 use mesh_model::convert::convert;
+use mesh_model::schema::duration_seconds;
 use mesh_model::{Mode, Path, Step, Type};
 
-use super::args::{Args, header};
+use super::args::{Args, constant, header};
 use crate::expr::{Lower, Subject};
-use crate::{Condition, Expr, Ignore, Lifecycle, ProviderRef, Reference};
+use crate::{Condition, Expr, Ignore, Lifecycle, ProviderRef, Reference, Timeouts};
 
 /// The repetition of a block.
 pub(super) struct Repetition {
@@ -136,6 +138,26 @@ impl Lower {
             key: key.map(|k| self.expr(k)),
             span,
         })
+    }
+
+    /// The `timeouts` block of a resource.
+    pub(super) fn timeouts(&mut self, block: &Block) -> Timeouts {
+        let mut args = Args::new(&block.body, header(block, self));
+        let mut time = |name: &'static str| {
+            let attribute = args.attribute(name)?;
+            let text = constant(attribute, &Type::String, self)?;
+            let seconds = text.as_str().and_then(duration_seconds);
+            let time = seconds.filter(|s| *s > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok());
+            if time.is_none() {
+                let span = self.span(attribute.value.span());
+                let detail = format!("{name} is how long the operation may take, such as \"90s\" or \"10m\".");
+                self.error("lang::value", "Invalid duration", detail, span);
+            }
+            time
+        };
+        let timeouts = Timeouts { create: time("create"), update: time("update"), delete: time("delete") };
+        args.finish(self, "a timeouts block");
+        timeouts
     }
 
     /// Conditions of blocks of one kind.

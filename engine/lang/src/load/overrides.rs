@@ -345,6 +345,10 @@ impl Decoder {
             old.extend(std::mem::replace(&mut resource.for_each, over.for_each));
         }
         resource.provider = over.provider.or_else(|| resource.provider.take());
+        let (timeouts, new) = (&mut resource.timeouts, over.timeouts);
+        timeouts.create = new.create.or(timeouts.create);
+        timeouts.update = new.update.or(timeouts.update);
+        timeouts.delete = new.delete.or(timeouts.delete);
         let (lifecycle, new) = (&mut resource.lifecycle, over.lifecycle);
         if given.contains("lifecycle.create_before_destroy") {
             lifecycle.create_before_destroy = new.create_before_destroy;
