@@ -157,7 +157,8 @@ fn secrets_pass_through_and_leave_nothing() {
     assert!(plan.contains("ephemeral.vault_token.deploy: Closing complete after"), "{plan}");
     assert!(!plan.contains("kubernetes_token_request.app: Opening"), "its account is not there yet:\n{plan}");
     let json = run(&["plan", "-format=json", "-input=false"], 0).stdout;
-    let json: Value = serde_json::from_str(&json).expect("nothing but JSON");
+    let mut json: Value = serde_json::from_str(&json).expect("nothing but JSON");
+    assert!(json["configuration"].take().to_string().contains("random_password"), "what is configured is said");
     assert!(!json.to_string().contains("random_password"), "{json}");
     let events = run(&["apply", "-json", "-auto-approve", "saved"], 0).stdout;
     for (kind, action) in [("start", "open"), ("complete", "open"), ("start", "close"), ("complete", "close")] {

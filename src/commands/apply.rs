@@ -176,7 +176,6 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool, protected: 
     };
     let line = summary::finished(finished, destroy);
     if let Some(stream) = &ui.stream {
-        stream.outputs(&finished.outputs);
         let rest = json!({
             "complete": code == 0,
             "protected": protected.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -186,6 +185,7 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool, protected: 
             "deferred": finished.deferred.iter().map(|d| &*d.pattern).collect::<Vec<_>>(),
         });
         stream.summary(finished.counts, if destroy { "destroy" } else { "apply" }, &plain(&line), rest);
+        stream.outputs(&finished.outputs);
         return Ok(code);
     }
     let mut end = String::new();

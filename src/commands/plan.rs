@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ArgAction;
 use mesh_core::planfile;
-use mesh_core::{Options, Planning};
+use mesh_core::{Planning, Run};
 use mesh_model::{Diagnostic, Diagnostics};
 use serde_json::json;
 
@@ -52,7 +52,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     let reporter = Reporter::on(ui, args.format != Format::Text);
     let engine = project.engine(ui, reporter.sink(ui));
     let run = project.run(&engine, &options);
-    let made = wait(&engine, run.plan(|planning| make(ui, args, &project, &options, planning)));
+    let made = wait(&engine, run.plan(|planning| make(ui, args, &project, &run, planning)));
     reporter.clear();
     let made = made??;
     ui.report(&made.diagnostics);
@@ -73,7 +73,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     Ok(if args.detailed_exitcode && !made.empty { 2 } else { 0 })
 }
 
-fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &Planning<'_>) -> Result<Made, Failure> {
+fn make(ui: &Ui, args: &Args, project: &Project, run: &Run<'_>, planning: &Planning<'_>) -> Result<Made, Failure> {
     let (plan, fingerprinter) = (&planning.plan, &planning.fingerprinter);
     if planning.diagnostics.has_errors() {
         return Err(planning.diagnostics.clone().into());
@@ -96,7 +96,9 @@ fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &P
     }
     if args.format == Format::Json || args.out.is_some() {
         let mut json = json::plan(plan, fingerprinter, &digest, timestamp, false);
-        json.as_object_mut().into_iter().for_each(|fields| fields.extend(configuration::describe(planning)));
+        json.as_object_mut()
+            .into_iter()
+            .for_each(|fields| fields.extend(configuration::describe(run.engine, planning)));
         made.json = Some(json);
     }
     if args.out.is_some() || !made.empty {
@@ -106,7 +108,7 @@ fn make(ui: &Ui, args: &Args, project: &Project, options: &Options, planning: &P
             text::text(plan, fingerprinter, &digest)
         };
         let json = made.json.as_ref().unwrap_or(&json!(null)).to_string();
-        let content = saved::content(ui, project, options, planning, json, shown);
+        let content = saved::content(ui, project, run.options, planning, json, shown);
         let header = planfile::Header::new(digest, &planning.snapshot.lineage, planning.snapshot.serial);
         let bytes = planfile::seal(fingerprinter, &header, &content)?;
         plans::keep(&header.digest, &bytes);

@@ -1,19 +1,21 @@
 //! The configuration and the variables of a plan in Terraform's machine format, for readers of plans.
 //!
 //! The one decision: as there, an expression is its constant value or what it refers to, each reference
-//! followed by its shorter forms. Sensitive values are null, ephemeral ones are left out.
+//! followed by its shorter forms. Sensitive values are null, ephemeral ones are left out, and a constant
+//! stands here only where its attribute is known to hold no secret.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use mesh_core::Planning;
+use mesh_core::{Engine, Planning};
 use mesh_lang::{Block, Body, Config, Expr, Module, ProviderRef, Reference, Resource, Subject};
 use mesh_model::json::to_json;
-use mesh_model::{Mode, ResourceAddress, Step};
+use mesh_model::{Mode, ResourceAddress, Step, Type};
 use serde_json::{Map, Value as Json, json};
 
 /// `variables`, `configuration` and `relevant_attributes` of a plan.
-pub(crate) fn describe(planning: &Planning<'_>) -> Map<String, Json> {
-    let view = View { config: planning.world.config, planning };
+pub(crate) fn describe(engine: &Engine, planning: &Planning<'_>) -> Map<String, Json> {
+    let view = View { config: planning.world.config, engine, planning };
     let mut out = Map::new();
     out.insert("variables".into(), view.variables());
     let providers: Map<_, _> =
@@ -25,6 +27,7 @@ pub(crate) fn describe(planning: &Planning<'_>) -> Map<String, Json> {
 
 struct View<'p, 'c> {
     config: &'c Config,
+    engine: &'p Engine,
     planning: &'p Planning<'c>,
 }
 
@@ -46,7 +49,7 @@ fn non_empty(out: &mut Map<String, Json>, name: &str, value: Json) {
 
 impl View<'_, '_> {
     fn variables(&self) -> Json {
-        let value = |name: &std::sync::Arc<str>| {
+        let value = |name: &Arc<str>| {
             let node = self.planning.world.graph.find(0, &Subject::Variable(name.clone()))?;
             self.planning.world.get(node, 0)
         };
@@ -60,7 +63,9 @@ impl View<'_, '_> {
         out.insert("name".into(), block.name.to_string().into());
         out.insert("full_name".into(), block.name.to_string().into());
         non_empty(&mut out, "alias", block.alias.as_deref().into());
-        non_empty(&mut out, "expressions", self.body(0, &block.body));
+        let schema = self.engine.provider(&block.name).map(|p| &p.schema().config);
+        let open = |name: &str| schema.and_then(|s| s.attribute(name)).is_some_and(|a| !a.sensitive && !a.write_only);
+        non_empty(&mut out, "expressions", self.body(0, &block.body, &open));
         out.into()
     }
 
@@ -71,7 +76,7 @@ impl View<'_, '_> {
             let mut entry = Map::new();
             non_empty(&mut entry, "sensitive", o.sensitive.into());
             non_empty(&mut entry, "ephemeral", o.ephemeral.into());
-            entry.insert("expression".into(), self.expression(index, &o.value));
+            entry.insert("expression".into(), self.expression(index, &o.value, !o.sensitive && !o.ephemeral));
             non_empty(&mut entry, "description", o.description.as_deref().into());
             non_empty(&mut entry, "depends_on", names(&o.depends_on));
             (o.name.to_string(), Json::from(entry))
@@ -80,8 +85,10 @@ impl View<'_, '_> {
         non_empty(&mut out, "resources", module.resources.iter().map(|r| self.resource(index, module, r)).collect());
         let calls = module.calls.iter().map(|c| {
             let mut entry = Map::new();
-            let inputs: Map<_, _> =
-                c.inputs.iter().map(|(name, expr)| (name.to_string(), self.expression(index, expr))).collect();
+            let open =
+                |name: &str| self.config.modules[c.module].variable(name).is_some_and(|v| !v.sensitive && !v.ephemeral);
+            let input = |(name, expr): &(Arc<str>, Expr)| (name.to_string(), self.expression(index, expr, open(name)));
+            let inputs: Map<_, _> = c.inputs.iter().map(input).collect();
             non_empty(&mut entry, "expressions", inputs.into());
             self.repetition(&mut entry, index, c.count.as_ref(), c.for_each.as_ref());
             entry.insert("module".into(), self.module(c.module));
@@ -115,12 +122,26 @@ impl View<'_, '_> {
             ty: block.ty.clone(),
             name: block.name.clone(),
         };
-        let position = graph.resource(&address).and_then(|n| graph.provider_of.get(&n));
+        let node = graph.resource(&address);
+        let position = node.and_then(|n| graph.provider_of.get(&n));
         let written = |p: &ProviderRef| key(&p.name, p.alias.as_deref());
         let provider =
             position.map(|p| graph.providers[*p].key.to_string()).or_else(|| block.provider.as_ref().map(written));
         non_empty(&mut out, "provider_config_key", provider.into());
-        non_empty(&mut out, "expressions", self.body(index, &block.body));
+        let schema = self.engine.schema(block.mode, &block.ty).map(|s| &s.schema);
+        // What is secret in a free form only the planned values tell.
+        let planned: Vec<_> = node.iter().flat_map(|n| self.planning.changes_of(*n)).collect();
+        let shown = |name: &str| {
+            planned.iter().all(|i| {
+                let after = self.planning.plan.changes[**i].after.get(name);
+                after.is_none_or(|v| !v.all_marks().sensitive() && !v.all_marks().ephemeral())
+            })
+        };
+        let typed = |name: &str| match schema.and_then(|s| s.attribute(name)) {
+            Some(a) => !a.sensitive && !a.write_only && (!planned.is_empty() || !matches!(a.ty, Type::Dynamic)),
+            None => !planned.is_empty(),
+        };
+        non_empty(&mut out, "expressions", self.body(index, &block.body, &|name| typed(name) && shown(name)));
         self.repetition(&mut out, index, block.count.as_ref(), block.for_each.as_ref());
         non_empty(&mut out, "depends_on", names(&block.depends_on));
         out.into()
@@ -128,16 +149,17 @@ impl View<'_, '_> {
 
     fn repetition(&self, out: &mut Map<String, Json>, module: usize, count: Option<&Expr>, for_each: Option<&Expr>) {
         for (name, expr) in [("count_expression", count), ("for_each_expression", for_each)] {
-            out.extend(expr.map(|e| (name.into(), self.expression(module, e))));
+            out.extend(expr.map(|e| (name.into(), self.expression(module, e, true))));
         }
     }
 
-    /// Attributes by name; nested blocks as lists.
-    fn body(&self, module: usize, body: &Body) -> Json {
+    /// Attributes by name; nested blocks as lists. `open`: whether an attribute or block holds no secret.
+    fn body(&self, module: usize, body: &Body, open: &dyn Fn(&str) -> bool) -> Json {
+        let attributes = body.attributes.iter();
         let mut out: Map<String, Json> =
-            body.attributes.iter().map(|a| (a.name.to_string(), self.expression(module, &a.expr))).collect();
+            attributes.map(|a| (a.name.to_string(), self.expression(module, &a.expr, open(&a.name)))).collect();
         for block in &body.blocks {
-            let inner = self.block(module, block);
+            let inner = self.block(module, block, open(&block.name));
             if let Json::Array(list) = out.entry(block.name.to_string()).or_insert_with(|| json!([])) {
                 list.push(inner);
             }
@@ -145,17 +167,17 @@ impl View<'_, '_> {
         out.into()
     }
 
-    fn block(&self, module: usize, block: &Block) -> Json {
-        let mut inner = self.body(module, &block.body);
+    fn block(&self, module: usize, block: &Block, open: bool) -> Json {
+        let mut inner = self.body(module, &block.body, &|_| open);
         for label in block.labels.iter().rev() {
             inner = json!({ &**label: inner });
         }
         inner
     }
 
-    fn expression(&self, module: usize, expr: &Expr) -> Json {
+    fn expression(&self, module: usize, expr: &Expr, open: bool) -> Json {
         if let Some(value) = expr.constant() {
-            return json!({ "constant_value": to_json(&value) });
+            return if open { json!({ "constant_value": to_json(&value) }) } else { json!({}) };
         }
         let mut seen = BTreeSet::new();
         let all = expr.references().into_iter().flat_map(|r| self.forms(module, &r));

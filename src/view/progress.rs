@@ -142,7 +142,7 @@ impl Sink for Progress {
                     *locked(&bars.total) = Some(bars.all.add(ProgressBar::new(length).with_style(total())));
                 }
             }
-            Event::Started { address, action } => {
+            Event::Started { address, action, .. } => {
                 self.spin(&key(address, *action), format!("{address}: {}", operation(*action).0.to_lowercase()));
             }
             Event::Done { address, action, .. } | Event::Failed { address, action, .. } => {
@@ -159,7 +159,10 @@ impl Sink for Progress {
 /// The line of an event; `None` for one that is not worth a line.
 pub(crate) fn line(event: &Event) -> Option<String> {
     Some(match event {
-        Event::Started { address, action } => paint(BOLD, format!("{address}: {}...", operation(*action).0)),
+        Event::Started { address, action, identity } => {
+            let id = identity.as_ref().map(|id| format!(" [id={id}]")).unwrap_or_default();
+            paint(BOLD, format!("{address}: {}...{id}", operation(*action).0))
+        }
         Event::Running { address, action, elapsed: time } => paint(
             BOLD,
             format!("{address}: Still {}... [{} elapsed]", operation(*action).0.to_lowercase(), elapsed(*time)),
@@ -236,7 +239,7 @@ mod tests {
         for event in [
             Event::Observing { provider: "vault".into(), objects: 3 },
             Event::StageStarted { stage: 1, operations: 3 },
-            Event::Started { address: address.clone(), action: Action::Create },
+            Event::Started { address: address.clone(), action: Action::Create, identity: None },
             Event::Running { address: address.clone(), action: Action::Create, elapsed: Duration::from_secs(10) },
             Event::Done {
                 address: address.clone(),

@@ -83,7 +83,12 @@ impl Stream {
             };
             change.insert("action".into(), action.into());
             if let Some(reason) = c.reason.word() {
-                change.insert("reason".into(), reason.trim_start_matches("replace_because_").into());
+                let reason = match reason {
+                    "replace_by_request" => "requested",
+                    "replace_by_triggers" => "replace_triggered_by",
+                    other => other.trim_start_matches("replace_because_"),
+                };
+                change.insert("reason".into(), reason.into());
             }
             if let Some(id) = &c.importing {
                 change.insert("importing".into(), json!({ "id": id }));
@@ -123,13 +128,13 @@ impl Stream {
                 (name.to_string(), json!({ "sensitive": sensitive, "action": hook(o.action) }))
             })
             .collect();
-        if !outputs.is_empty() {
-            self.write("info", &format!("Outputs: {}", outputs.len()), "outputs", json!({ "outputs": outputs }));
-        }
         let message = format!("Plan: {}", summary::plan_counts(plan));
         let mut changes = counts(plan.counts(), "plan");
         changes["deferred"] = json!(plan.deferred.len());
         self.write("info", &message, "change_summary", json!({ "changes": changes, "digest": digest }));
+        if !outputs.is_empty() {
+            self.write("info", &format!("Outputs: {}", outputs.len()), "outputs", json!({ "outputs": outputs }));
+        }
     }
 
     /// The outputs after an apply.
@@ -140,7 +145,7 @@ impl Stream {
         }
     }
 
-    /// The last line of every run. `waiting` and `deferred`: what keeps it from being complete.
+    /// What was done, at the end of every run, before its outputs. `waiting` and `deferred`: what keeps it from being complete.
     pub(crate) fn summary(&self, done: Counts, operation: &str, message: &str, rest: Json) {
         let mut line = json!({ "changes": counts(done, operation) });
         if let (Json::Object(line), Json::Object(rest)) = (&mut line, rest) {
@@ -201,7 +206,10 @@ impl Sink for Stream {
         let message = super::progress::line(&event);
         let said = message.as_deref().unwrap_or_default();
         match &event {
-            Event::Started { address, action } => self.hook("apply_start", address, *action, said, json!({})),
+            Event::Started { address, action, identity } => {
+                let id = identity.as_ref().map_or_else(|| json!({}), |id| json!({ "id_key": "id", "id_value": &**id }));
+                self.hook("apply_start", address, *action, said, id);
+            }
             Event::Running { address, action, elapsed: time } => {
                 self.hook("apply_progress", address, *action, said, json!({ "elapsed_seconds": time.as_secs() }));
             }

@@ -66,6 +66,8 @@ pub enum Event {
         address: Address,
         /// What is done; for a replace once with each half.
         action: Action,
+        /// The identity of what is changed or deleted.
+        identity: Option<Arc<str>>,
     },
     /// An operation is still running.
     Running {

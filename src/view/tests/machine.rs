@@ -101,7 +101,7 @@ fn the_stream_has_terraforms_lines() {
         &f(),
         "d1g3st",
     );
-    stream.event(Event::Started { address: at("a_b.c[\"k\"]"), action: Action::Create });
+    stream.event(Event::Started { address: at("a_b.c[\"k\"]"), action: Action::Create, identity: None });
     stream.event(Event::Done {
         address: at("a_b.c[\"k\"]"),
         action: Action::Create,

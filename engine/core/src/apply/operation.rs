@@ -47,7 +47,10 @@ impl Walk<'_, '_> {
         }
         let action = shown(change, remove);
         let address = change.address.clone();
-        self.engine.sink.event(Event::Started { address: address.clone(), action });
+        let there =
+            item.identity.as_ref().filter(|_| matches!(action, Action::Update | Action::Delete | Action::Forget));
+        let identity = there.map(|i| i.0.clone());
+        self.engine.sink.event(Event::Started { address: address.clone(), action, identity });
         let start = Instant::now();
         let work = async {
             match (remove, change.action) {
