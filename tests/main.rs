@@ -12,6 +12,7 @@ mod hostile;
 mod house;
 mod modules;
 mod onprem;
+mod order_oracle;
 mod plan_json;
 mod quickstart;
 mod site;

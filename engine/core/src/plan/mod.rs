@@ -186,6 +186,8 @@ struct NodeState {
     failed: bool,
     deferred: Option<Arc<str>>,
     pending: bool,
+    /// A managed block without instances.
+    unused: bool,
 }
 
 struct Planner<'p, 'c> {
