@@ -16,7 +16,7 @@ use std::sync::Arc;
 use mesh_model::{Action, Change, ResourceAddress};
 
 use crate::graph::{Csr, Node, components};
-use crate::plan::Planning;
+use crate::plan::{Item, Planning};
 
 /// One step of an apply.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -141,6 +141,12 @@ fn makes(change: &Change) -> bool {
     ) || change.importing.is_some()
 }
 
+/// Whether half an object makes room for the whole one of the same identity, against
+/// `create_before_destroy`: what needs it may be replaced the other way round, so it waits for nobody.
+fn half(change: &Change, item: &Item) -> bool {
+    change.action == Action::Replace && item.create_before_destroy
+}
+
 /// Builds the operations of a plan.
 pub fn build(planning: &Planning<'_>) -> Operations {
     let graph = planning.world.graph;
@@ -191,7 +197,10 @@ pub fn build(planning: &Planning<'_>) -> Operations {
             b.edges.extend([(block.ready, made), (made, block.settled)]);
         }
         if let Some(removed) = removed {
-            b.edges.extend([(block.removable, removed), (removed, block.gone)]);
+            b.edges.push((removed, block.gone));
+            if !half(change, item) {
+                b.edges.push((block.removable, removed));
+            }
             let (used, free) = after_users[number as usize];
             match (made, change.action == Action::ReplaceCreateFirst) {
                 (Some(made), true) => b.edges.extend([(made, removed), (block.dependents_settled, removed)]),
@@ -219,10 +228,10 @@ fn after_users(
 ) -> Vec<(bool, bool)> {
     let pairs: Vec<(u32, u32)> = needs.iter().copied().collect();
     let turned: Vec<(u32, u32)> = pairs.iter().map(|(needed, by)| (*by, *needed)).collect();
-    let reached = |edges: &[(u32, u32)], from: &dyn Fn(&Change) -> bool| {
+    let reached = |edges: &[(u32, u32)], from: &dyn Fn(&Change, &Item) -> bool| {
         let order = Csr::new(b.blocks.len(), edges);
         let mut out = vec![false; b.blocks.len()];
-        let changes = planning.plan.changes.iter().zip(&planning.items).filter(|(c, _)| from(c));
+        let changes = planning.plan.changes.iter().zip(&planning.items).filter(|(c, i)| from(c, i));
         let mut stack: Vec<u32> =
             changes.filter_map(|(c, i)| i.node.or_else(|| of(&c.address.resource()))).collect();
         stack.sort_unstable();
@@ -236,7 +245,7 @@ fn after_users(
         }
         out
     };
-    let used = reached(&turned, &makes);
-    let bound = reached(&pairs, &|c| c.action == Action::Replace);
+    let used = reached(&turned, &|c, _| makes(c));
+    let bound = reached(&pairs, &|c, i| c.action == Action::Replace && !half(c, i));
     used.into_iter().zip(bound).map(|(used, bound)| (used, !bound)).collect()
 }

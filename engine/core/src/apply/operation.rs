@@ -354,6 +354,10 @@ impl Walk<'_, '_> {
                         );
                         Record::Put { address: change.address.clone(), deposed: None, instance }
                     }
+                    // Nothing new is there: the old object is the current one again.
+                    None if change.action == Action::ReplaceCreateFirst => {
+                        Record::Restore { address: change.address.clone(), key: self.deposed_key() }
+                    }
                     None => Record::Nothing,
                 };
                 self.store(Some(seq), record).await?;
