@@ -205,12 +205,11 @@ pub fn build(planning: &Planning<'_>) -> Operations {
             match (made, change.action == Action::ReplaceCreateFirst) {
                 (Some(made), true) => b.edges.extend([(made, removed), (block.dependents_settled, removed)]),
                 (Some(made), false) => b.edges.extend([(removed, made), (removed, block.gone_first)]),
-                (None, _) if change.deposed.is_some() => {
-                    b.edges.push((block.settled, removed));
-                    b.edges.extend(free.then_some((block.dependents_settled, removed)));
+                (None, _) if free && change.deposed.is_some() => {
+                    b.edges.extend([(block.settled, removed), (block.dependents_settled, removed)]);
                 }
                 (None, _) if free && used => b.edges.push((block.dependents_settled, removed)),
-                (None, _) if item.create_before_destroy => {}
+                (None, _) if item.create_before_destroy || change.deposed.is_some() => {}
                 (None, _) => b.edges.push((removed, block.gone_first)),
             }
         }
@@ -218,7 +217,7 @@ pub fn build(planning: &Planning<'_>) -> Operations {
     b.finish()
 }
 
-/// For each block whether something that is made uses it, and whether it is free to go after that: what
+/// For each block whether something that is made, or is left of what was, uses it, and whether it is free to go after that: what
 /// needs something that is itself deleted before it is made again has to go first.
 fn after_users(
     planning: &Planning<'_>,
@@ -245,7 +244,7 @@ fn after_users(
         }
         out
     };
-    let used = reached(&turned, &|c, _| makes(c));
+    let used = reached(&turned, &|c, _| makes(c) || c.deposed.is_some());
     let bound = reached(&pairs, &|c, i| c.action == Action::Replace && !half(c, i));
     used.into_iter().zip(bound).map(|(used, bound)| (used, !bound)).collect()
 }

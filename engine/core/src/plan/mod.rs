@@ -41,6 +41,7 @@ use mesh_sdk::{Observed, PreviewResponse};
 pub(crate) use checks::evaluate as evaluate_check;
 pub use provider::ProviderState;
 pub(crate) use provider::code;
+pub(crate) use recover::either;
 pub(crate) use values::{again, check};
 pub(crate) use which::{Keyed, answers};
 

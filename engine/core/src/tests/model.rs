@@ -196,7 +196,11 @@ impl Life {
             }
         })?;
         self.story.push(match &finished {
-            Some((f, stages)) => format!("{ending:?}: {stages:?}, failed {:?}, skipped {:?}", f.report.failed, f.report.skipped),
+            Some((f, stages)) => {
+                let failed: Vec<String> = f.report.failed.iter().map(|(a, d)| format!("{a} {}", d.code)).collect();
+                let skipped: Vec<String> = f.report.skipped.iter().map(|(a, _, why)| format!("{a}: {why}")).collect();
+                format!("{ending:?}: {stages:?}\n    failed {failed:?}\n    skipped {skipped:?}")
+            }
             None => format!("killed after {left} points"),
         });
         let done = std::mem::take(&mut self.bed.world.state().done);
