@@ -16,7 +16,7 @@ use rules::{is_circle, required};
 use trace::Program;
 
 /// Seeds that once broke a rule in `mesh`, with the largest number of blocks.
-const FOUND: [(u64, usize); 0] = [];
+const FOUND: [(u64, usize); 7] = [(1009, 12), (1020, 12), (1040, 12), (1042, 12), (1044, 12), (1050, 12), (1054, 12)];
 
 #[derive(Default)]
 struct Found {
@@ -88,11 +88,11 @@ fn an_apply_keeps_the_order_of_the_field() {
         println!("no terraform on PATH: only the rules are checked");
     }
     let mut found = Found::default();
-    for seed in 1..=24 {
+    for seed in 1..=12 {
         search(seed, 16, program.as_deref(), &mut found);
     }
     assert!(found.wrong.is_empty(), "{}", found.wrong.join("\n"));
-    assert!(found.operations > 500 && found.rules > 1000, "{} {}", found.operations, found.rules);
+    assert!(found.operations > 300 && found.rules > 600, "{} {}", found.operations, found.rules);
 }
 
 #[test]
@@ -119,7 +119,11 @@ fn random_graphs_keep_the_order_of_the_field() {
     #[expect(clippy::print_stdout, reason = "what was found is the purpose")]
     {
         let Found { wrong, operations, rules, refused } = &found;
-        println!("{operations} operations, {rules} rules, {refused} refused, {} wrong:\n{}", wrong.len(), wrong.join("\n"));
+        println!(
+            "{operations} operations, {rules} rules, {refused} refused, {} wrong:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
     }
     assert!(found.wrong.is_empty(), "{} wrong", found.wrong.len());
 }

@@ -56,8 +56,7 @@ fn needs(configs: &[&Config]) -> Needs {
 /// Blocks that create first: those that say so, and all that they need.
 fn create_first(config: &Config) -> BTreeSet<String> {
     let needs = needs(&[config]);
-    let says: Vec<String> =
-        config.iter().filter(|(_, b)| b.create_first).map(|(n, b)| address(*n, b)).collect();
+    let says: Vec<String> = config.iter().filter(|(_, b)| b.create_first).map(|(n, b)| address(*n, b)).collect();
     says.iter().flat_map(|b| needs[b].iter()).chain(&says).cloned().collect()
 }
 

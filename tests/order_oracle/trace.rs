@@ -88,6 +88,8 @@ impl Trace {
     /// What was not as it must be.
     pub(super) fn violations(&self, rules: &[Rule<'_>]) -> Vec<String> {
         let broken = rules.iter().filter(|(first, then, _)| self.times[first].1 > self.times[then].0);
-        broken.map(|(a, b, why)| format!("{} {}, then {} {}: {why}", a.action, a.address, b.action, b.address)).collect()
+        broken
+            .map(|(a, b, why)| format!("{} {}, then {} {}: {why}", a.action, a.address, b.action, b.address))
+            .collect()
     }
 }

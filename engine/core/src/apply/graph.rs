@@ -231,8 +231,7 @@ fn after_users(
         let order = Csr::new(b.blocks.len(), edges);
         let mut out = vec![false; b.blocks.len()];
         let changes = planning.plan.changes.iter().zip(&planning.items).filter(|(c, i)| from(c, i));
-        let mut stack: Vec<u32> =
-            changes.filter_map(|(c, i)| i.node.or_else(|| of(&c.address.resource()))).collect();
+        let mut stack: Vec<u32> = changes.filter_map(|(c, i)| i.node.or_else(|| of(&c.address.resource()))).collect();
         stack.sort_unstable();
         stack.dedup();
         while let Some(n) = stack.pop() {

@@ -352,7 +352,8 @@ impl Walk<'_, '_> {
                             tainted,
                             adopting,
                         );
-                        if let Some(saved) = self.planning.snapshot.instances.get(&change.address).filter(|_| !tainted) {
+                        if let Some(saved) = self.planning.snapshot.instances.get(&change.address).filter(|_| !tainted)
+                        {
                             // Half of it is as it was.
                             let dependencies = either(&saved.dependencies, &instance.dependencies);
                             instance = Arc::new(Instance { dependencies, ..Instance::clone(&instance) });
