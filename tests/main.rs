@@ -1,8 +1,8 @@
 //! End-to-end tests: the binary against real servers.
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
-//! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `plan_json`, `quickstart`, `usage`,
-//! `bad_input` and `hostile`.
+//! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `order_oracle`,
+//! `plan_json`, `quickstart`, `usage`, `bad_input` and `hostile`.
 
 mod approval;
 mod bad_input;
@@ -12,6 +12,7 @@ mod hostile;
 mod house;
 mod modules;
 mod onprem;
+mod order_oracle;
 mod plan_json;
 mod quickstart;
 mod site;

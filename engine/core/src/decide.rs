@@ -206,10 +206,15 @@ fn known(
     if is_replace && input.rule.protected {
         return Decision::Refuse(Box::new(protected(input.address, "replaced", &verdict)));
     }
+    let mut action = action;
     if action == Action::ReplaceCreateFirst
         && input.rules.identity(desired) == mesh_sdk::IdentityHint::Known(found.identity.clone())
     {
-        return Decision::Refuse(Box::new(same_identity(input.address, found)));
+        if !saved.tainted {
+            return Decision::Refuse(Box::new(same_identity(input.address, found)));
+        }
+        // Half an object stands where the whole one has to be: nobody can keep using that meanwhile.
+        action = Action::Replace;
     }
     if is_replace && (!matches!(verdict, Verdict::Replace(_)) || !matches!(input.rule.ignore, Ignore::None)) {
         // A new object has new computed values: decide as if there were none.

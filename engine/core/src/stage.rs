@@ -93,8 +93,8 @@ impl Run<'_> {
     /// # Errors
     /// Cycles, unknown types, bad provider references.
     pub fn graph(&self, snapshot: &Snapshot) -> Result<Graph, Diagnostics> {
-        let mut used: Vec<Arc<str>> =
-            snapshot.instances.values().chain(snapshot.deposed.values()).map(|i| i.provider.clone()).collect();
+        let known = snapshot.instances.values().chain(snapshot.deposed.values()).map(|i| &i.provider);
+        let mut used: Vec<Arc<str>> = known.chain(snapshot.open.iter().map(|i| &i.provider)).cloned().collect();
         used.sort();
         used.dedup();
         let by_type = |ty: &str| {

@@ -205,7 +205,14 @@ async fn settle_open(planning: &Planning<'_>, writer: &dyn Writer) -> Result<(),
                 }
             }
             (Operation::Delete, None, true) => Record::Remove { address: intent.address.clone(), deposed: None },
-            (Operation::Create, None, true) | (Operation::Update | Operation::Delete, _, _) => Record::Nothing,
+            // Whether it was made or not: until it is known again, the object needs what both say.
+            (Operation::Update, _, _) => match planning.snapshot.instances.get(&recovered.at) {
+                Some(instance) => {
+                    Record::Put { address: intent.address.clone(), deposed: None, instance: instance.clone() }
+                }
+                None => Record::Nothing,
+            },
+            (Operation::Create, None, true) | (Operation::Delete, _, _) => Record::Nothing,
             // Its identity was never known: the type declares nothing outside that could be left.
             (Operation::Create, None, false) if intent.identity.is_none() => Record::Nothing,
             (Operation::Create, None, false) => continue,

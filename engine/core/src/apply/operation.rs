@@ -19,7 +19,7 @@ use crate::decide::{differences, ignoring};
 use crate::ephemeral;
 use crate::event::Event;
 use crate::graph::Node;
-use crate::plan::{Item, check, code};
+use crate::plan::{Item, check, code, either};
 use crate::world::Repetition;
 
 /// How often a running operation is reported.
@@ -345,7 +345,7 @@ impl Walk<'_, '_> {
                     Some(left) => {
                         let values = self.kept(change, left.values, &after);
                         let tainted = operation == Operation::Create;
-                        let instance = self.instance(
+                        let mut instance = self.instance(
                             change,
                             item,
                             &session,
@@ -355,7 +355,17 @@ impl Walk<'_, '_> {
                             tainted,
                             adopting,
                         );
+                        if let Some(saved) = self.planning.snapshot.instances.get(&change.address).filter(|_| !tainted)
+                        {
+                            // Half of it is as it was.
+                            let dependencies = either(&saved.dependencies, &instance.dependencies);
+                            instance = Arc::new(Instance { dependencies, ..Instance::clone(&instance) });
+                        }
                         Record::Put { address: change.address.clone(), deposed: None, instance }
+                    }
+                    // Nothing new is there: the old object is the current one again.
+                    None if change.action == Action::ReplaceCreateFirst => {
+                        Record::Restore { address: change.address.clone(), key: self.deposed_key() }
                     }
                     None => Record::Nothing,
                 };

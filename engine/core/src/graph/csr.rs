@@ -42,6 +42,24 @@ impl Csr {
         &self.incoming
     }
 
+    /// Whether no node waits for itself.
+    pub fn is_ordered(&self) -> bool {
+        let mut missing = self.incoming.clone();
+        let all = 0..u32::try_from(missing.len()).unwrap_or(u32::MAX);
+        let mut ready: Vec<u32> = all.filter(|n| missing[*n as usize] == 0).collect();
+        let mut visited = 0;
+        while let Some(node) = ready.pop() {
+            visited += 1;
+            for next in self.after(node) {
+                missing[*next as usize] -= 1;
+                if missing[*next as usize] == 0 {
+                    ready.push(*next);
+                }
+            }
+        }
+        visited == missing.len()
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.incoming.len()

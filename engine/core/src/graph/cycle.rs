@@ -29,6 +29,22 @@ pub(super) fn check(config: &Config, graph: &Graph) -> Result<(), Diagnostics> {
     if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
 }
 
+/// For each node the circle that it is part of, as a number; one that is in none is alone.
+pub(crate) fn components(nodes: usize, edges: &[(u32, u32)]) -> Vec<usize> {
+    let mut pet: DiGraph<(), ()> = DiGraph::with_capacity(nodes, edges.len());
+    for _ in 0..nodes {
+        pet.add_node(());
+    }
+    pet.extend_with_edges(edges.iter().copied());
+    let mut out = vec![0; nodes];
+    for (number, members) in kosaraju_scc(&pet).into_iter().enumerate() {
+        for node in members {
+            out[node.index()] = number;
+        }
+    }
+    out
+}
+
 fn explain(config: &Config, graph: &Graph, members: &HashSet<u32>) -> Diagnostic {
     let cycle = shortest(graph, members);
     let names: Vec<String> = cycle.iter().map(|n| name(config, graph, *n)).collect();

@@ -16,7 +16,7 @@ use mesh_model::{ResourceAddress, Span};
 
 pub use build::build;
 pub use csr::Csr;
-pub(crate) use cycle::name;
+pub(crate) use cycle::{components, name};
 
 /// A node; `module` and `item` are positions in [`Config`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -145,6 +145,11 @@ impl Graph {
     /// The resource blocks that a node needs directly: through variables, locals, outputs, calls and
     /// providers, but not through other resources.
     pub fn direct_resources(&self, node: u32) -> Vec<u32> {
+        self.resources_through(node, |_| false)
+    }
+
+    /// The same, and also what is needed through those resource blocks that are `open`.
+    pub fn resources_through(&self, node: u32, open: impl Fn(u32) -> bool) -> Vec<u32> {
         let mut seen = std::collections::HashSet::new();
         let mut stack: Vec<u32> = self.needs.after(node).to_vec();
         let mut out = Vec::new();
@@ -154,9 +159,11 @@ impl Graph {
             }
             if matches!(self.nodes[n as usize], Node::Resource { .. }) {
                 out.push(n);
-            } else {
-                stack.extend(self.needs.after(n));
+                if !open(n) {
+                    continue;
+                }
             }
+            stack.extend(self.needs.after(n));
         }
         out.sort_unstable();
         out

@@ -41,6 +41,7 @@ use mesh_sdk::{Observed, PreviewResponse};
 pub(crate) use checks::evaluate as evaluate_check;
 pub use provider::ProviderState;
 pub(crate) use provider::code;
+pub(crate) use recover::either;
 pub(crate) use values::{again, check};
 pub(crate) use which::{Keyed, answers};
 
@@ -186,6 +187,8 @@ struct NodeState {
     failed: bool,
     deferred: Option<Arc<str>>,
     pending: bool,
+    /// A managed block without instances.
+    unused: bool,
 }
 
 struct Planner<'p, 'c> {

@@ -50,7 +50,9 @@ impl Planner<'_, '_> {
         }
         let addresses = self.owned[position].clone();
         let used_by = |(n, p): (&u32, &usize)| *p == position && self.selection.node(*n);
-        let needed = !addresses.is_empty() || self.graph.provider_of.iter().any(used_by);
+        let made_with = |provider: &str| provider.split('[').next() == Some(&*self.graph.providers[position].key);
+        let left = self.snapshot.deposed.iter().any(|((a, _), i)| self.selection.instance(a) && made_with(&i.provider));
+        let needed = !addresses.is_empty() || left || self.graph.provider_of.iter().any(used_by);
         if !needed {
             return;
         }

@@ -2,7 +2,7 @@
 //!
 //! The one decision: an open create is made a tentative instance of the snapshot in memory, so that
 //! observing and deciding need no second path; whatever is found is recorded before anything else
-//! is written.
+//! is written. An open update may have been made, so its object needs what both say.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,6 +27,12 @@ pub struct Recovered {
 pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
     let open = std::mem::take(&mut snapshot.open);
     for intent in &open {
+        if intent.operation == Operation::Update
+            && let Some(instance) = snapshot.instances.get_mut(&intent.address)
+        {
+            let dependencies = either(&instance.dependencies, &intent.dependencies);
+            *instance = Arc::new(Instance { dependencies, ..Instance::clone(instance) });
+        }
         if intent.operation != Operation::Create
             || intent.identity.is_none()
             || snapshot.instances.contains_key(&intent.address)
@@ -53,6 +59,12 @@ pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
     open.into_iter()
         .map(|intent| Recovered { at: intent.address.clone(), intent, found: None, looked: false })
         .collect()
+}
+
+/// What an object may need that is as one of the two say.
+pub(crate) fn either(a: &Arc<[Arc<str>]>, b: &Arc<[Arc<str>]>) -> Arc<[Arc<str>]> {
+    let more = b.iter().filter(|n| !a.contains(n));
+    a.iter().chain(more).cloned().collect()
 }
 
 /// Follows the moves of this run.

@@ -76,6 +76,7 @@ impl Planner<'_, '_> {
         if self.state(node).failed {
             return;
         }
+        self.states.borrow_mut()[node as usize].unused = candidates.is_empty();
         let previews = self.previews(&kind, &candidates).await;
         let dependencies = self.dependencies(node);
         for (candidate, preview) in candidates.into_iter().zip(previews) {
@@ -92,10 +93,12 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// Blocks that a node needs directly, as state keeps them.
+    /// Blocks that a node needs, as state keeps them: directly, or through blocks that have no entry in state
+    /// where the rest of the way could be read.
     pub(super) fn dependencies(&self, node: u32) -> Arc<[Arc<str>]> {
+        let managed = |n: u32| self.graph.address(self.config, n).is_some_and(|a| a.mode == mesh_model::Mode::Managed);
         self.graph
-            .direct_resources(node)
+            .resources_through(node, |n| !managed(n) || self.states.borrow()[n as usize].unused)
             .into_iter()
             .filter_map(|n| self.graph.address(self.config, n))
             .filter(|a| a.mode == mesh_model::Mode::Managed)

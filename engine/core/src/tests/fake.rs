@@ -12,6 +12,8 @@ use mesh_sdk::{
     Resource, Rules, Services, Session, TypedSession, async_trait,
 };
 
+use super::memory::Points;
+
 /// What a call does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
@@ -21,6 +23,10 @@ pub(crate) enum Fault {
     DoneInDoubt,
     /// It does not happen, and nobody knows.
     LostInDoubt,
+    /// Refused, but something is there then (a create), or half of it was done (an update).
+    Half,
+    /// It happens, but the answer says something else.
+    Lie,
 }
 
 #[derive(Default)]
@@ -31,6 +37,12 @@ pub(crate) struct State {
     pub(crate) faults: BTreeMap<String, Fault>,
     /// Calls in their order.
     pub(crate) log: Vec<String>,
+    /// What happened to objects, in its order: the verb, the name, and the value from then on.
+    pub(crate) done: Vec<(&'static str, String, String)>,
+    /// Creates of what was there.
+    pub(crate) conflicts: Vec<String>,
+    /// Where a process may die.
+    pub(crate) points: Points,
     /// Other worlds: an endpoint `at-x` leads to the one named `x`.
     pub(crate) others: BTreeMap<String, World>,
     /// How often something was opened or renewed.
@@ -63,7 +75,16 @@ fn name(request: &OperationRequest) -> String {
 }
 
 impl Object {
-    fn write(world: &World, request: &OperationRequest, verb: &str) -> Outcome {
+    /// A write with what may come between the call, what it does, and its answer.
+    async fn called(world: &World, request: &OperationRequest, verb: &'static str) -> Outcome {
+        let points = world.state().points.clone();
+        points.pass().await;
+        let outcome = Self::write(world, request, verb);
+        points.pass().await;
+        outcome
+    }
+
+    fn write(world: &World, request: &OperationRequest, verb: &'static str) -> Outcome {
         let name = name(request);
         let mut state = world.state();
         state.log.push(format!("{verb} {name}"));
@@ -79,16 +100,32 @@ impl Object {
         match fault {
             Some(Fault::Reject) => return Outcome::rejected(error("as it was told to")),
             Some(Fault::LostInDoubt) => return Outcome::InDoubt { error: error("no answer") },
-            Some(Fault::DoneInDoubt) | None => {}
+            Some(Fault::DoneInDoubt | Fault::Half | Fault::Lie) | None => {}
         }
         if verb == "create" && state.objects.contains_key(&name) && request.on_existing == OnExisting::Fail {
+            state.conflicts.push(name.clone());
             return Outcome::rejected(ProviderError::new(ErrorKind::Conflict, "It exists", name));
         }
-        if verb == "delete" {
-            state.objects.remove(&name);
-        } else {
-            state.objects.insert(name.clone(), values.clone());
+        let half = Value::string("half");
+        let values = if fault == Some(Fault::Half) { values.with("value", half.clone()) } else { values };
+        if verb != "delete" || fault != Some(Fault::Half) {
+            let value = values.get_str("value").unwrap_or_default().to_owned();
+            state.done.push((verb, name.clone(), value));
         }
+        match (verb, fault) {
+            ("delete", Some(Fault::Half)) => return Outcome::rejected(error("half of it is left")),
+            ("delete", _) => {
+                state.objects.remove(&name);
+            }
+            _ => {
+                state.objects.insert(name.clone(), values.clone());
+            }
+        }
+        if fault == Some(Fault::Half) {
+            let left = Observed { values, identity: Identity(Arc::from(name)), private: None, notes: Vec::new() };
+            return Outcome::Rejected { error: error("half of it is done"), left: Some(left) };
+        }
+        let values = if fault == Some(Fault::Lie) && verb != "delete" { values.with("value", half) } else { values };
         if fault == Some(Fault::DoneInDoubt) {
             return Outcome::InDoubt { error: error("no answer") };
         }
@@ -137,15 +174,15 @@ impl Resource<World> for Object {
         if name(request).starts_with("slow") {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        Self::write(world, request, "create")
+        Self::called(world, request, "create").await
     }
 
     async fn update(&self, world: &World, request: &OperationRequest) -> Outcome {
-        Self::write(world, request, "update")
+        Self::called(world, request, "update").await
     }
 
     async fn delete(&self, world: &World, request: &OperationRequest) -> Outcome {
-        Self::write(world, request, "delete")
+        Self::called(world, request, "delete").await
     }
 
     async fn apply_batch(&self, world: &World, requests: &[OperationRequest]) -> Option<Vec<Outcome>> {

@@ -2,6 +2,8 @@
 
 mod ephemeral;
 mod fake;
+mod memory;
+mod model;
 mod order;
 mod refactoring;
 mod scenarios;
@@ -18,7 +20,7 @@ use mesh_lang::functions::Context;
 use mesh_lang::{Files, LoadOptions, load_from};
 use mesh_model::{Diagnostics, Sources};
 use mesh_sdk::Services;
-use mesh_state::{LocalBackend, LockInfo};
+use mesh_state::{Backend, LocalBackend, LockInfo};
 
 use crate::conform::Reviewed;
 use crate::stage::{Approval, Approver, Finished, Run};
@@ -108,6 +110,16 @@ impl Bed {
     }
 
     fn with<T>(&self, hcl: &str, work: impl AsyncFnOnce(Run<'_>) -> Result<T, Diagnostics>) -> Result<T, String> {
+        self.over(&LocalBackend::new(self.folder.path().join("mesh.state")), hcl, work)
+    }
+
+    /// The same with state at another place.
+    pub(crate) fn over<T>(
+        &self,
+        backend: &dyn Backend,
+        hcl: &str,
+        work: impl AsyncFnOnce(Run<'_>) -> Result<T, Diagnostics>,
+    ) -> Result<T, String> {
         let mut sources = Sources::default();
         let main = ("main.mesh.hcl", hcl);
         let all = self.files.iter().map(|(p, t)| (*p, *t)).chain([main]);
@@ -119,13 +131,12 @@ impl Bed {
             Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };
         let providers = vec![mesh_provider_builtin::provider(), fake::provider(&self.world)];
         let engine = Engine::new(providers, services, Arc::new(self.heard.clone()));
-        let backend = LocalBackend::new(self.folder.path().join("mesh.state"));
         let context = Context { plan_timestamp: "2026-01-01T00:00:00Z".into(), ..Context::new(self.folder.path()) };
         let run = Run {
             engine: &engine,
             config: &config,
             inputs: &self.inputs,
-            backend: &backend,
+            backend,
             options: &self.options,
             context: &context,
         };

@@ -256,3 +256,74 @@ fn ready_operations_of_one_batch_are_one_call_with_a_result_each() {
     let gone = bed.applies("");
     assert_eq!(gone[..2], lines(&["delete after", "batch of 5"]), "{gone:?}");
 }
+
+#[test]
+fn a_new_object_that_is_refused_leaves_the_old_one_in_its_place() {
+    let bed = Bed::new();
+    let hcl = |name: &str| {
+        format!(
+            "resource \"world_object\" \"a\" {{\n  name = \"{name}\"\n  lifecycle {{ create_before_destroy = true }}\n}}"
+        )
+    };
+    bed.applies(&hcl("a1"));
+    bed.world.state().faults.insert("a2".into(), Fault::Reject);
+    let (_, finished) = bed.apply(&hcl("a2")).expect("begins");
+    assert_eq!(finished.report.failed.len(), 1, "{finished:?}");
+    // It is current, not left over: with the old configuration there is nothing to do.
+    assert_eq!(bed.plan(&hcl("a1")), Ok(Vec::new()));
+    assert_eq!(bed.plan(&hcl("a2")), Ok(lines(&["+/- world_object.a"])));
+}
+
+#[test]
+fn half_an_object_makes_room_for_the_whole_one_of_the_same_name() {
+    let bed = Bed::new();
+    let hcl = "resource \"world_object\" \"a\" {\n  name = \"a\"\n}\nresource \"world_object\" \"b\" {\n  name = \"b\"\n  value = world_object.a.id\n  lifecycle { create_before_destroy = true }\n}";
+    bed.world.state().faults.insert("a".into(), Fault::Half);
+    let (_, finished) = bed.apply(hcl).expect("begins");
+    assert_eq!((finished.report.failed.len(), finished.report.skipped.len()), (1, 1), "{finished:?}");
+    bed.world.state().log.clear();
+    assert_eq!(bed.plan(hcl), Ok(lines(&["-/+ world_object.a", "+ world_object.b"])));
+    assert_eq!(bed.applies(hcl), lines(&["delete a", "create a", "create b"]));
+}
+
+#[test]
+fn an_object_that_is_left_over_is_deleted_also_when_it_is_the_last() {
+    let bed = Bed::new();
+    let hcl = |name: &str| {
+        format!(
+            "resource \"world_object\" \"a\" {{\n  name = \"{name}\"\n  lifecycle {{ create_before_destroy = true }}\n}}"
+        )
+    };
+    bed.applies(&hcl("a1"));
+    for last in [hcl("a2"), String::new()] {
+        bed.world.state().faults.insert("a1".into(), Fault::Reject);
+        let (_, finished) = bed.apply(&last).expect("begins");
+        assert_eq!(finished.report.failed.len(), 1, "{finished:?}");
+    }
+    assert_eq!(bed.world.state().objects.len(), 1);
+    bed.applies("");
+    assert!(bed.world.state().objects.is_empty());
+}
+
+#[test]
+fn what_goes_for_good_does_so_after_what_used_it_was_changed() {
+    let bed = Bed::new();
+    let object = |name: &str, value: &str| {
+        format!("resource \"world_object\" \"{name}\" {{\n  name = \"{name}\"\n  value = {value}\n}}\n")
+    };
+    let w = |v: &str| object("w", &format!("\"{v}\""));
+    bed.applies(&[w("1"), object("x", "world_object.w.id"), object("y", "world_object.x.id")].concat());
+    bed.world.state().log.clear();
+    // The one in the middle goes, and all others change.
+    let after = [w("2"), object("y", "world_object.w.id")].concat();
+    assert_eq!(bed.applies(&after), lines(&["update w", "update y", "delete x"]));
+}
+
+#[test]
+fn what_is_needed_through_an_empty_block_or_a_data_source_is_remembered() {
+    let bed = Bed::new();
+    let hcl = "resource \"world_object\" \"z1\" { name = \"z1\" }\nresource \"world_object\" \"none\" {\n  count = 0\n  name  = world_object.z1.id\n}\ndata \"world_mirror\" \"m\" { value = world_object.z1.id }\nresource \"world_object\" \"a\" {\n  name  = \"a\"\n  value = data.world_mirror.m.value\n}\nresource \"world_object\" \"b\" {\n  name  = \"b\"\n  value = join(\"\", world_object.none[*].id)\n}";
+    bed.applies(hcl);
+    let deleted = bed.applies("");
+    assert_eq!(deleted.last().map(String::as_str), Some("delete z1"), "{deleted:?}");
+}
