@@ -462,5 +462,5 @@ impl Walk<'_, '_> {
 
 /// The summary that the history keeps.
 pub fn summary(report: &Report, complete: bool) -> Summary {
-    Summary { counts: report.counts, complete }
+    Summary { counts: report.counts, complete, ..Summary::default() }
 }
