@@ -2,7 +2,7 @@
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
 //! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `plan_json`, `quickstart`, `usage`,
-//! `bad_input`, `hostile` and `state`.
+//! `bad_input`, `hostile`, `state` and most of `import`.
 
 mod approval;
 mod bad_input;
@@ -10,6 +10,7 @@ mod commands;
 mod ephemeral;
 mod hostile;
 mod house;
+mod import;
 mod modules;
 mod onprem;
 mod plan_json;

@@ -218,7 +218,10 @@ fn a_moved_object_is_the_same_object_and_its_dependents_follow() {
     let id = |text: &str| text.lines().find(|l| l.trim_start().starts_with("id ")).map(str::to_owned);
     let before = folder.run(&["state", "show", "terraform_data.a"]).expect(0, "show").stdout;
     let moved = folder.run(&["state", "mv", "terraform_data.a", "terraform_data.z"]).expect(0, "mv");
-    assert!(moved.stdout.starts_with("Move terraform_data.a to terraform_data.z\n\nNo object was touched."), "{moved:?}");
+    assert!(
+        moved.stdout.starts_with("Move terraform_data.a to terraform_data.z\n\nNo object was touched."),
+        "{moved:?}"
+    );
     let after = folder.run(&["state", "show", "terraform_data.z"]).expect(0, "show").stdout;
     assert_eq!(id(&after), id(&before));
     let state = folder.run(&["state", "pull"]).expect(0, "pull").stdout;
@@ -231,12 +234,13 @@ fn a_moved_object_is_the_same_object_and_its_dependents_follow() {
 
 #[test]
 fn forgotten_objects_stay_and_say_so() {
-    let folder = Folder::new(
-        "resource \"local_file\" \"f\" {\n  filename = \"f.txt\"\n  content  = \"x\"\n}\n",
-    );
+    let folder = Folder::new("resource \"local_file\" \"f\" {\n  filename = \"f.txt\"\n  content  = \"x\"\n}\n");
     folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
     let gone = folder.run(&["state", "rm", "local_file.f"]).expect(0, "rm").stdout;
-    assert!(gone.starts_with("Forget local_file.f\n\nState knows these objects no longer. The objects themselves stay"), "{gone}");
+    assert!(
+        gone.starts_with("Forget local_file.f\n\nState knows these objects no longer. The objects themselves stay"),
+        "{gone}"
+    );
     assert_eq!(folder.text("f.txt"), "x");
     assert_eq!(folder.run(&["state", "list"]).expect(0, "list").stdout, "");
 }
@@ -247,12 +251,19 @@ fn the_history_tells_who_did_what_and_leads_back() {
     folder.run(&["state", "rm", "terraform_data.b[0]"]).expect(0, "rm");
     folder.run(&["taint", "terraform_data.a"]).expect(0, "taint");
     let shown = folder.run(&["state", "history"]).expect(0, "history").stdout;
-    assert!(shown.starts_with("3 (current)  ") && shown.contains("\n  mesh taint terraform_data.a: 1 edited in state\n"), "{shown}");
-    let json: Json = serde_json::from_str(&folder.run(&["state", "history", "-json"]).expect(0, "JSON").stdout).expect("JSON");
+    assert!(
+        shown.starts_with("3 (current)  ") && shown.contains("\n  mesh taint terraform_data.a: 1 edited in state\n"),
+        "{shown}"
+    );
+    let json: Json =
+        serde_json::from_str(&folder.run(&["state", "history", "-json"]).expect(0, "JSON").stdout).expect("JSON");
     let serials = json["serials"].as_array().expect("a list");
     assert_eq!(serials.iter().map(|s| s["serial"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
     assert_eq!((&serials[0]["command"], &serials[0]["summary"]["add"]), (&"mesh apply".into(), &8.into()));
-    assert_eq!((&serials[1]["command"], &serials[1]["summary"]["edited"]), (&"mesh state rm terraform_data.b[0]".into(), &1.into()));
+    assert_eq!(
+        (&serials[1]["command"], &serials[1]["summary"]["edited"]),
+        (&"mesh state rm terraform_data.b[0]".into(), &1.into())
+    );
     assert!(serials[0]["digest"].is_string() && serials[1]["digest"].is_null() && serials[2]["current"] == true);
 
     let asked = folder.run(&["state", "rollback", "1"]).expect(1, "nobody to ask");
@@ -317,19 +328,29 @@ fn a_document_is_pushed_whole_or_not_at_all() {
 fn no_secret_leaves_state_or_comes_into_it() {
     let secret = "canary-4711-secret";
     let text = format!(
-        "resource \"random_bytes\" \"p\" {{\n  length = 24\n}}\nresource \"terraform_data\" \"d\" {{\n  input = sensitive(\"{secret}\")\n}}\n"
+        "resource \"local_file\" \"p\" {{\n  filename = \"f\"\n  sensitive_content = \"{secret}\"\n}}\nresource \"terraform_data\" \"d\" {{\n  input = sensitive(\"{secret}\")\n}}\n"
     );
     let folder = Folder::new(&text);
     folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
     let pulled = folder.run(&["state", "pull"]).expect(0, "pull").stdout;
     assert!(!pulled.contains(secret) && pulled.contains("withheld"), "{pulled}");
-    let at = pulled.find("\"hex\":{").expect("a withheld result");
-    let end = at + pulled[at..].find("},").or_else(|| pulled[at..].find("}}")).expect("an end");
+    let at = pulled.find("\"sensitive_content\":{").expect("a withheld result");
+    // Behind the brace that closes the value.
+    let mut depth = 0;
+    let end = pulled[at..].find(|c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == '}' && depth == 0
+    });
+    let end = at + end.expect("an end");
     let (content, _) = pulled.trim_end().rsplit_once('\n').expect("lines");
-    let clear = format!("{}\"hex\":\"{secret}\"{}\n{{\"sha256\":\"edited\"}}\n", &content[..at], &content[end + 1..]);
+    let clear = format!(
+        "{}\"sensitive_content\":\"{secret}\"{}\n{{\"sha256\":\"edited\"}}\n",
+        &content[..at],
+        &content[end + 1..]
+    );
     std::fs::write(folder.path().join("clear"), clear).expect("writes");
     let refused = folder.run(&["state", "push", "-force", "clear"]).expect(1, "a secret in clear");
-    assert!(refused.stderr.contains("random_bytes.p holds hex in clear"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("local_file.p holds sensitive_content"), "{}", refused.stderr);
     assert!(!refused.text().contains(secret));
     assert_eq!(folder.run(&["state", "pull"]).stdout, pulled);
 }
@@ -384,11 +405,63 @@ fn what_is_open_is_not_edited() {
         writer.intend(intent).await.expect("is written");
         writer.release().await.expect("releases");
     });
-    for arguments in [&["state", "rm", "terraform_data.a"][..], &["state", "mv", "terraform_data.a", "terraform_data.c"]] {
+    for arguments in
+        [&["state", "rm", "terraform_data.a"][..], &["state", "mv", "terraform_data.a", "terraform_data.c"]]
+    {
         let refused = folder.run(arguments).expect(1, "it is open");
         assert!(refused.stderr.contains("Run mesh apply"), "{}", refused.stderr);
     }
     folder.run(&["state", "rm", "terraform_data.b"]).expect(0, "the other is not");
     folder.run(&["apply", "-auto-approve"]).expect(0, "apply looks it up");
     folder.run(&["state", "rm", "terraform_data.a"]).expect(0, "then it goes");
+}
+
+#[test]
+fn a_state_moves_to_another_place_with_its_key() {
+    let folder = applied();
+    let pulled = folder.run(&["state", "pull"]).expect(0, "pull").stdout;
+    for (with_key, code) in [(false, 1), (true, 0)] {
+        let place = tempfile::tempdir().expect("a folder");
+        copy(folder.path(), place.path());
+        for name in ["mesh.state", "mesh.state.key", "mesh.state.lock"] {
+            if name != "mesh.state.key" || !with_key {
+                std::fs::remove_file(place.path().join(name)).expect("removes");
+            }
+        }
+        std::fs::remove_dir_all(place.path().join("mesh.state.history")).expect("removes");
+        std::fs::write(place.path().join("pulled"), &pulled).expect("writes");
+        let run = |arguments: &[&str]| crate::site::mesh(place.path(), arguments, &std::collections::BTreeMap::new());
+        let pushed = run(&["state", "push", "pulled"]).expect(code, "push");
+        if with_key {
+            run(&["plan", "-detailed-exitcode"]).expect(0, "everything is known there");
+        } else {
+            assert!(pushed.stderr.contains("copy its key"), "{}", pushed.stderr);
+            assert!(run(&["state", "list"]).stdout.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_is_left_follows_a_provider_to_its_new_alias() {
+    let folder = Folder::new(
+        "provider \"builtin\" {\n  alias = \"old\"\n}\nresource \"terraform_data\" \"a\" {\n  provider = builtin.old\n}\n",
+    );
+    folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
+    std::fs::write(folder.path().join("main.mesh.hcl"), "provider \"builtin\" {\n  alias = \"new\"\n}\n")
+        .expect("writes");
+    for (arguments, word) in [
+        (&["builtin.odl", "builtin.new"], "Did you mean builtin.old?"),
+        (&["builtin.old", "vault.new"], "are two providers"),
+    ] {
+        let refused = folder.run(&[&["state", "replace-provider", "-auto-approve"], &arguments[..]].concat());
+        let refused = refused.expect(1, word);
+        assert!(refused.stderr.contains(word), "{}", refused.stderr);
+    }
+    let asked = folder.run(&["state", "replace-provider", "builtin.old", "builtin.new"]).expect(1, "nobody to ask");
+    assert_eq!(asked.stdout, "From builtin.old to builtin.new:\n  terraform_data.a\n");
+    folder.run(&["state", "replace-provider", "-auto-approve", "builtin.old", "builtin.new"]).expect(0, "replaced");
+    let pulled = folder.run(&["state", "pull"]).expect(0, "pull").stdout;
+    assert!(pulled.contains("builtin.new") && !pulled.contains("builtin.old"), "{pulled}");
+    let gone = folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
+    assert!(gone.stdout.contains("1 destroyed"), "{}", gone.stdout);
 }

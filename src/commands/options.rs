@@ -138,7 +138,15 @@ impl PlanArgs {
             (false, true) => Mode::RefreshOnly,
             (false, false) => Mode::Normal,
         };
-        Ok(Options { mode, refresh: self.refresh, replace, targets, excludes, parallelism: self.parallelism })
+        Ok(Options {
+            mode,
+            refresh: self.refresh,
+            replace,
+            targets,
+            excludes,
+            generate: false,
+            parallelism: self.parallelism,
+        })
     }
 
     /// How long to wait for the lock.

@@ -95,6 +95,9 @@ impl Run<'_> {
     pub fn graph(&self, snapshot: &Snapshot) -> Result<Graph, Diagnostics> {
         let mut used: Vec<Arc<str>> =
             snapshot.instances.values().chain(snapshot.deposed.values()).map(|i| i.provider.clone()).collect();
+        if self.options.generate {
+            used.extend(plan::generating(self.engine, self.config));
+        }
         used.sort();
         used.dedup();
         let by_type = |ty: &str| {

@@ -4,15 +4,17 @@
 //! same; so whoever was shown something gets just that, and nothing that cannot be done takes a lock.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use mesh_model::{Address, Diagnostic, Snapshot};
-use mesh_state::{Backend as _, Record, Summary};
+use mesh_state::{Backend, Record, Summary};
 
 use crate::commands::options::EditArgs;
 use crate::commands::project::lock_info;
 use crate::commands::running::runtime;
 use crate::commands::saved;
-use crate::ui::{Failure, Ui};
+use crate::ui::{Failure, Ui, ask};
+use crate::view::style::{BOLD, paint};
 
 /// What is done to state.
 #[derive(Debug, PartialEq)]
@@ -34,12 +36,7 @@ impl Edit {
     }
 }
 
-/// Edits state: `work` says how, `go` sees that and says whether to do it. Gives the new serial; `None` where
-/// nothing was to be done, or `go` said no.
-///
-/// # Errors
-/// Those of `work` and `go`, a lock that is held, state that cannot be read or written, state that changed
-/// in between.
+/// Edits the state that the arguments or the configuration name; see [`edit_at`].
 pub(crate) fn edit(
     ui: &mut Ui,
     args: &EditArgs,
@@ -49,6 +46,23 @@ pub(crate) fn edit(
 ) -> Result<Option<u64>, Failure> {
     let wait = args.lock_wait()?;
     let backend = saved::backend(ui, &args.state)?;
+    edit_at(ui, &backend, wait, command, work, go)
+}
+
+/// Edits state: `work` says how, `go` sees that and says whether to do it. Gives the new serial; `None` where
+/// nothing was to be done, or `go` said no.
+///
+/// # Errors
+/// Those of `work` and `go`, a lock that is held, state that cannot be read or written, state that changed
+/// in between.
+pub(crate) fn edit_at(
+    ui: &Ui,
+    backend: &dyn Backend,
+    wait: Duration,
+    command: &str,
+    work: impl Fn(&Snapshot) -> Result<Edit, Failure>,
+    go: impl FnOnce(&Ui, &Snapshot, &Edit) -> Result<bool, Failure>,
+) -> Result<Option<u64>, Failure> {
     let runtime = runtime()?;
     let checked = |snapshot: &Snapshot| {
         let edit = work(snapshot)?;
@@ -62,13 +76,15 @@ pub(crate) fn edit(
     if !go(ui, &before, &shown)? || shown.changes.is_empty() {
         return Ok(None);
     }
-    let (info, summary) = (lock_info(ui, command), Summary { edited: shown.edited, complete: true, ..Summary::default() });
+    let (info, summary) =
+        (lock_info(ui, command), Summary { edited: shown.edited, complete: true, ..Summary::default() });
     runtime.block_on(async {
         let writer = backend.lock(info, wait).await?;
         let result = async {
             let now = checked(&writer.snapshot().await?)?;
             if now != shown {
-                let detail = "Another run has changed it in the meantime, so nothing was done. Run the same command again.";
+                let detail =
+                    "Another run has changed it in the meantime, so nothing was done. Run the same command again.";
                 return Err(Diagnostic::error("cli::state_changed", "State has changed", detail).into());
             }
             Ok::<_, Failure>(writer.edit(now.changes, now.at_least, summary).await?.serial)
@@ -79,6 +95,27 @@ pub(crate) fn edit(
         released?;
         Ok(Some(serial))
     })
+}
+
+/// Whether somebody says yes to what was shown.
+///
+/// # Errors
+/// Nobody can be asked.
+pub(super) fn consent(ui: &Ui, given: bool, question: &str) -> Result<bool, Failure> {
+    if given {
+        return Ok(true);
+    }
+    if !ui.can_ask() {
+        let detail =
+            "There is no terminal to ask at. What would change in state is shown above; give -auto-approve to do it.";
+        return Err(Diagnostic::error("cli::no_terminal", "Nobody can be asked for approval", detail).into());
+    }
+    let question = format!(
+        "\n{}\n  Only 'yes' will be accepted to approve.\n\n  {} ",
+        paint(BOLD, question),
+        paint(BOLD, "Enter a value:")
+    );
+    Ok(ask(&question, &|| false).as_deref() == Some("yes"))
 }
 
 /// Refuses to touch what an operation is open for: whether its object is there must be found out first.

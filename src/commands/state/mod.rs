@@ -10,6 +10,7 @@ mod list;
 mod mv;
 mod pull;
 mod push;
+mod replace_provider;
 mod rm;
 mod rollback;
 pub(crate) mod select;
@@ -40,6 +41,7 @@ enum Command {
     Rm(rm::Args),
     Pull(pull::Args),
     Push(push::Args),
+    ReplaceProvider(replace_provider::Args),
     History(history::Args),
     Rollback(rollback::Args),
 }
@@ -52,6 +54,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         Command::Rm(args) => rm::run(ui, args),
         Command::Pull(args) => pull::run(ui, args),
         Command::Push(args) => push::run(ui, args),
+        Command::ReplaceProvider(args) => replace_provider::run(ui, args),
         Command::History(args) => history::run(ui, args),
         Command::Rollback(args) => rollback::run(ui, args),
     }

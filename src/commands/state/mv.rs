@@ -50,7 +50,9 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         Ok(!args.dry_run)
     })?;
     if done.is_some() {
-        out("\nNo object was touched. Give the configuration the same addresses: what it does not declare is planned to be deleted.\n")?;
+        out(
+            "\nNo object was touched. Give the configuration the same addresses: what it does not declare is planned to be deleted.\n",
+        )?;
     }
     Ok(0)
 }
@@ -85,7 +87,9 @@ fn resources(
     to: &Address,
 ) -> Result<Vec<(Address, Address)>, Diagnostic> {
     if from.mode != Mode::Managed || to.mode != Mode::Managed {
-        return Err(bad("Only what is managed is in state: data and ephemeral blocks are read anew by every run.".into()));
+        return Err(bad(
+            "Only what is managed is in state: data and ephemeral blocks are read anew by every run.".into()
+        ));
     }
     if from.ty != to.ty {
         return Err(bad(format!("An object keeps its type: {from} is a {}, {to} would be a {}.", from.ty, to.ty)));
@@ -144,7 +148,9 @@ fn modules(
         return Err(bad(format!("{from} is there already.")));
     }
     if let Some(occupied) = known.iter().find(|a| taken(a)) {
-        return Err(bad(format!("State has objects in {to} already, {occupied} for example. Move or forget them first.")));
+        return Err(bad(format!(
+            "State has objects in {to} already, {occupied} for example. Move or forget them first."
+        )));
     }
     let renamed = |address: &Address| {
         let mut steps = to.0.to_vec();

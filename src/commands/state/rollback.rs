@@ -4,15 +4,15 @@
 //! are. So a rollback can be rolled back, and the next plan shows what state and objects make of each other.
 
 use clap::ArgAction;
-use mesh_model::{Diagnostic, Instance, Snapshot};
+use mesh_model::{Instance, Snapshot};
 use mesh_state::{Backend as _, document};
 
-use super::edit::{Edit, edit};
+use super::edit::{Edit, consent, edit};
 use crate::commands::options::EditArgs;
 use crate::commands::running::runtime;
 use crate::commands::saved;
-use crate::ui::{Failure, Outcome, Ui, ask};
-use crate::view::style::{BOLD, GREEN, RED, YELLOW, out, paint};
+use crate::ui::{Outcome, Ui};
+use crate::view::style::{GREEN, RED, YELLOW, out, paint};
 
 /// Make state again what it was at a serial, without touching any object
 #[derive(clap::Args, Debug)]
@@ -43,7 +43,7 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
             return Ok(false);
         }
         out(&shown(now, &then))?;
-        declined = !consent(ui, args)?;
+        declined = !consent(ui, args.auto_approve, "Do you want to put this back into state?")?;
         Ok(!declined)
     })?;
     match done {
@@ -60,25 +60,10 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     Ok(0)
 }
 
-fn consent(ui: &Ui, args: &Args) -> Result<bool, Failure> {
-    if args.auto_approve {
-        return Ok(true);
-    }
-    if !ui.can_ask() {
-        let detail = "There is no terminal to ask at. What would change in state is shown above; give -auto-approve to do it.";
-        return Err(Diagnostic::error("cli::no_terminal", "Nobody can be asked for approval", detail).into());
-    }
-    let question = format!(
-        "\n{}\n  Only 'yes' will be accepted to approve.\n\n  {} ",
-        paint(BOLD, "Do you want to put this back into state?"),
-        paint(BOLD, "Enter a value:")
-    );
-    Ok(ask(&question, &|| false).as_deref() == Some("yes"))
-}
-
 /// What changes in state, without any value.
 fn shown(now: &Snapshot, then: &Snapshot) -> String {
-    let mut text = format!("State is serial {} and would be again what it was at serial {}:\n", now.serial, then.serial);
+    let mut text =
+        format!("State is serial {} and would be again what it was at serial {}:\n", now.serial, then.serial);
     let names = |s: &Snapshot| {
         let current = s.instances.iter().map(|(a, i)| (a.to_string(), i.clone()));
         let deposed = s.deposed.iter().map(|((a, k), i)| (format!("{a} (deposed {k})"), i.clone()));
@@ -90,7 +75,9 @@ fn shown(now: &Snapshot, then: &Snapshot) -> String {
     }
     for (name, instance) in &new {
         match old.get(name) {
-            None => push!(text, "  {} {name}: known again, whether its object is still there or not\n", paint(GREEN, "+")),
+            None => {
+                push!(text, "  {} {name}: known again, whether its object is still there or not\n", paint(GREEN, "+"))
+            }
             Some(now) if now != instance => {
                 push!(text, "  {} {name}: {}\n", paint(YELLOW, "~"), different(now, instance).join(", "));
             }
@@ -113,7 +100,8 @@ fn shown(now: &Snapshot, then: &Snapshot) -> String {
 
 /// What differs between two entries.
 fn different(a: &Instance, b: &Instance) -> Vec<String> {
-    let names = |i: &Instance| i.values.as_fields().into_iter().flat_map(|f| f.iter()).map(|(k, _)| k.clone()).collect();
+    let names =
+        |i: &Instance| i.values.as_fields().into_iter().flat_map(|f| f.iter()).map(|(k, _)| k.clone()).collect();
     let mut fields: std::collections::BTreeSet<std::sync::Arc<str>> = names(a);
     fields.extend(names(b));
     let differs = |k: &std::sync::Arc<str>| a.values.get(k) != b.values.get(k);

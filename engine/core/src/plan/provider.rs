@@ -50,7 +50,8 @@ impl Planner<'_, '_> {
         }
         let addresses = self.owned[position].clone();
         let used_by = |(n, p): (&u32, &usize)| *p == position && self.selection.node(*n);
-        let needed = !addresses.is_empty() || self.graph.provider_of.iter().any(used_by);
+        let needed =
+            !addresses.is_empty() || self.graph.provider_of.iter().any(used_by) || self.generates_with(position);
         if !needed {
             return;
         }
