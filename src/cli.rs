@@ -13,8 +13,8 @@ use mesh_model::Diagnostic;
 
 use crate::argv;
 use crate::commands::{
-    apply, completion, console, destroy, drift, explain, fmt, functions, graph, init, output, plan, sandbox, show,
-    state, unlock, validate, version,
+    apply, completion, console, destroy, drift, explain, fmt, functions, graph, import, init, output, plan, sandbox,
+    show, state, taint, unlock, validate, version,
 };
 use crate::ui::{Outcome, Ui};
 use crate::view::{style, summary};
@@ -47,7 +47,10 @@ enum Command {
     Show(show::Args),
     Output(output::Args),
     Graph(graph::Args),
+    Import(import::Args),
     State(state::Args),
+    Taint(taint::Args),
+    Untaint(taint::UntaintArgs),
     Unlock(unlock::Args),
     Console(console::Args),
     Explain(explain::Args),
@@ -151,7 +154,10 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Show(args) => show::run(ui, &args),
         Command::Output(args) => output::run(ui, &args),
         Command::Graph(args) => graph::run(ui, &args, &vars),
+        Command::Import(args) => import::run(ui, &args, &vars),
         Command::State(args) => state::run(ui, &args),
+        Command::Taint(args) => taint::taint(ui, &args),
+        Command::Untaint(args) => taint::untaint(ui, &args),
         Command::Unlock(args) => unlock::run(ui, &args),
         Command::Console(args) => console::run(ui, &args, &vars),
         Command::Explain(args) => explain::run(ui, &args),

@@ -2,7 +2,7 @@
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
 //! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `order_oracle`,
-//! `plan_json`, `quickstart`, `usage`, `bad_input` and `hostile`.
+//! `plan_json`, `quickstart`, `usage`, `bad_input`, `hostile`, `state` and most of `import`.
 
 mod approval;
 mod bad_input;
@@ -10,11 +10,13 @@ mod commands;
 mod ephemeral;
 mod hostile;
 mod house;
+mod import;
 mod modules;
 mod onprem;
 mod order_oracle;
 mod plan_json;
 mod quickstart;
 mod site;
+mod state;
 mod terraform_parity;
 mod usage;

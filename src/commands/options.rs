@@ -138,7 +138,15 @@ impl PlanArgs {
             (false, true) => Mode::RefreshOnly,
             (false, false) => Mode::Normal,
         };
-        Ok(Options { mode, refresh: self.refresh, replace, targets, excludes, parallelism: self.parallelism })
+        Ok(Options {
+            mode,
+            refresh: self.refresh,
+            replace,
+            targets,
+            excludes,
+            generate: false,
+            parallelism: self.parallelism,
+        })
     }
 
     /// How long to wait for the lock.
@@ -146,17 +154,36 @@ impl PlanArgs {
     /// # Errors
     /// A text that is no duration.
     pub(crate) fn lock_wait(&self) -> Result<Duration, Failure> {
-        let seconds = mesh_model::schema::duration_seconds(&self.lock_timeout);
-        match seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()) {
-            Some(time) => Ok(time),
-            None => Err(Diagnostic::error(
-                "cli::option",
-                "Bad option",
-                format!("-lock-timeout={} is no duration. Write it as 30s or 5m.", self.lock_timeout),
-            )
-            .into()),
-        }
+        lock_wait(&self.lock_timeout)
     }
+}
+
+/// Where state is that a command edits, and how long it waits for its lock.
+#[derive(Args, Debug)]
+pub(crate) struct EditArgs {
+    #[command(flatten)]
+    pub(crate) state: StateArgs,
+    /// How long to wait for the state lock (10s, 5m)
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    lock_timeout: String,
+}
+
+impl EditArgs {
+    /// How long to wait for the lock.
+    ///
+    /// # Errors
+    /// A text that is no duration.
+    pub(crate) fn lock_wait(&self) -> Result<Duration, Failure> {
+        lock_wait(&self.lock_timeout)
+    }
+}
+
+fn lock_wait(text: &str) -> Result<Duration, Failure> {
+    let seconds = mesh_model::schema::duration_seconds(text);
+    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).ok_or_else(|| {
+        let detail = format!("-lock-timeout={text} is no duration. Write it as 30s or 5m.");
+        Diagnostic::error("cli::option", "Bad option", detail).into()
+    })
 }
 
 fn addresses<T: FromStr<Err = AddressError>>(option: &str, texts: &[String], found: &mut Diagnostics) -> Vec<T> {

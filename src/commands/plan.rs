@@ -8,6 +8,7 @@ use mesh_core::{Planning, Run};
 use mesh_model::{Diagnostic, Diagnostics};
 use serde_json::json;
 
+use super::generate;
 use super::options::{Format, PlanArgs};
 use super::project::Project;
 use super::running::{Reporter, wait};
@@ -25,6 +26,9 @@ pub(crate) struct Args {
     /// Save the plan to a file, for `mesh apply FILE`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Write blocks for imports that have none to a new file of this folder, from what is there
+    #[arg(long, value_name = "FILE")]
+    generate_config_out: Option<PathBuf>,
     /// Exit with 2 when there is something to do
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     detailed_exitcode: bool,
@@ -48,7 +52,10 @@ struct Made {
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     args.plan.prepare(ui);
     let options = args.plan.options(false)?;
-    let project = Project::load(ui, &args.plan.state, vars)?;
+    let project = match &args.generate_config_out {
+        Some(file) => generate::project(ui, file, &args.plan.state, vars)?,
+        None => Project::load(ui, &args.plan.state, vars)?,
+    };
     let reporter = Reporter::on(ui, args.format != Format::Text);
     let engine = project.engine(ui, reporter.sink(ui));
     let run = project.run(&engine, &options);

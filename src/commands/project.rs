@@ -49,7 +49,10 @@ pub(crate) fn configuration(ui: &mut Ui, files: &dyn Files, options: LoadOptions
         }
         return Err(found.into());
     }
-    ui.report(&found);
+    // What is loaded to be generated is loaded again.
+    if !options.generate {
+        ui.report(&found);
+    }
     let mut config = config.ok_or_else(|| {
         Failure::from(Diagnostic::error(
             "cli::configuration",
@@ -89,12 +92,37 @@ impl Project {
     /// # Errors
     /// Everything that is wrong with them.
     pub(crate) fn load(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Self, Failure> {
+        Self::load_from(ui, &Disk, false, state, vars)
+    }
+
+    /// The same from other files than those of the disk. `generate`: imports may name blocks that are not there.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(crate) fn load_from(
+        ui: &mut Ui,
+        files: &dyn Files,
+        generate: bool,
+        state: &StateArgs,
+        vars: &[VarSource],
+    ) -> Result<Self, Failure> {
         let (root, given, modules) = (root(), Given::read(ui, vars), modules::installed(ui)?);
-        let options = LoadOptions { variables: Some(&given), modules: Some(&modules), ..LoadOptions::new(&root) };
-        let config = configuration(ui, &Disk, options)?;
+        let options =
+            LoadOptions { variables: Some(&given), modules: Some(&modules), generate, ..LoadOptions::new(&root) };
+        let config = configuration(ui, files, options)?;
         let inputs = given.gather(ui, &config)?;
         let backend = backend(&config, &inputs, state)?;
         Ok(Self { context: context(ui, timestamp()), config, inputs, backend, root })
+    }
+
+    /// The same with the configuration as it is on the disk now.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn again(self, ui: &mut Ui) -> Result<Self, Failure> {
+        let (known, modules) = (Given::known_already(self.inputs.clone()), modules::installed(ui)?);
+        let options = LoadOptions { variables: Some(&known), modules: Some(&modules), ..LoadOptions::new(&self.root) };
+        Ok(Self { config: configuration(ui, &Disk, options)?, ..self })
     }
 
     /// The engine with all providers.

@@ -9,6 +9,7 @@ pub(crate) mod diagnostic_json;
 pub(crate) mod diagnostics;
 pub(crate) mod diff;
 pub(crate) mod explain;
+pub(crate) mod hcl;
 pub(crate) mod json;
 pub(crate) mod markdown;
 pub(crate) mod page;

@@ -92,6 +92,8 @@ impl fmt::Display for LockInfo {
 pub struct Summary {
     /// How many of which.
     pub counts: Counts,
+    /// How many entries of state were edited without touching an object.
+    pub edited: usize,
     /// Whether no later stage has to follow.
     pub complete: bool,
 }
@@ -99,6 +101,9 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = self.counts;
+        if self.edited > 0 && c == Counts::default() {
+            return write!(f, "{} edited in state", self.edited);
+        }
         write!(f, "{} added, {} changed, {} destroyed", c.add, c.change, c.destroy)?;
         if c.import > 0 {
             write!(f, ", {} imported", c.import)?;
@@ -262,6 +267,15 @@ pub trait Writer: Send + Sync {
     /// When only compaction failed (a full disk), the stage is complete nevertheless: the next
     /// command that locks compacts.
     async fn finish(&self, outputs: Outputs, summary: Summary) -> Result<Snapshot, StateError>;
+
+    /// State alone is edited: all of `changes` at once, in their order, as a serial of its own, the next
+    /// one or `at_least`. After a crash state is as it was before, or as it is after. Nothing is
+    /// unfinished then; open intents stay open, and outputs stay unless they are among the changes.
+    ///
+    /// # Errors
+    /// [`StateError::Refused`] as for [`Writer::record`], for the changes one after the other; then nothing
+    /// was written. Else as [`Writer::finish`].
+    async fn edit(&self, changes: Vec<Record>, at_least: u64, summary: Summary) -> Result<Snapshot, StateError>;
 
     /// Gives the lock back, after everything that was handed over is durable.
     async fn release(self: Box<Self>) -> Result<(), StateError>;

@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod conformance;
+pub mod document;
 pub mod error;
 mod format;
 pub mod local;

@@ -58,6 +58,16 @@ impl Live {
                 self.finished = true;
                 self.command = None;
             }
+            Entry::Edit { changes, serial, meta } => {
+                for record in changes {
+                    apply(snapshot, record);
+                }
+                snapshot.unfinished = None;
+                snapshot.serial = serial;
+                self.stored.meta = Some(meta);
+                self.finished = true;
+                self.command = None;
+            }
         }
     }
 
@@ -88,6 +98,16 @@ impl Live {
         };
         Err(StateError::Refused { what })
     }
+}
+
+/// Refuses changes of which one would lose an object, after those before it.
+pub(crate) fn check_all(live: &Live, changes: &[Record]) -> Result<(), StateError> {
+    let mut trial = Live::new(Stored { snapshot: live.stored.snapshot.clone(), ..Stored::default() });
+    for record in changes {
+        trial.check(None, record)?;
+        apply(&mut trial.stored.snapshot, record.clone());
+    }
+    Ok(())
 }
 
 fn first_deposed(snapshot: &Snapshot, address: &mesh_model::Address) -> bool {

@@ -137,6 +137,7 @@ impl Content {
             replace: addresses(&self.replace)?,
             targets: addresses(&self.targets)?,
             excludes: addresses(&self.excludes)?,
+            generate: false,
             parallelism,
         })
     }

@@ -95,6 +95,9 @@ impl Run<'_> {
     pub fn graph(&self, snapshot: &Snapshot) -> Result<Graph, Diagnostics> {
         let known = snapshot.instances.values().chain(snapshot.deposed.values()).map(|i| &i.provider);
         let mut used: Vec<Arc<str>> = known.chain(snapshot.open.iter().map(|i| &i.provider)).cloned().collect();
+        if self.options.generate {
+            used.extend(plan::generating(self.engine, self.config));
+        }
         used.sort();
         used.dedup();
         let by_type = |ty: &str| {

@@ -12,8 +12,8 @@ use futures::future::join_all;
 use mesh_model::snapshot::Identity;
 use mesh_model::{ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    ErrorKind, IdentityHint, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PlanRequest,
-    PlanResponse, Problem, ProviderError, Resource, Rules, async_trait, schema_plan,
+    ErrorKind, IdentityHint, Imported, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome,
+    PlanRequest, PlanResponse, Problem, ProviderError, Resource, Rules, async_trait, schema_plan,
 };
 
 use crate::client::Client;
@@ -258,6 +258,15 @@ impl<K: Kind> Rules for Typed<K> {
 
     fn identity(&self, planned: &Value) -> IdentityHint {
         self.kind.path(planned).map_or(IdentityHint::Unknown, IdentityHint::known)
+    }
+
+    /// Also by a short form of the path.
+    fn import(&self, id: &str, planned: &Value) -> Result<Imported, String> {
+        match self.kind.path(planned) {
+            Some(path) if self.kind.path_of_id(id) == path => Ok(Imported::At(Identity(path.into()))),
+            Some(path) => Err(format!("{id:?} is imported, but the configuration says {path}.")),
+            None => Err("which object the configuration means is known only after other changes.".to_owned()),
+        }
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {

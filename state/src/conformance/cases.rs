@@ -208,7 +208,7 @@ pub(super) async fn history_of_serials(open: Open<'_>) -> Result<(), String> {
         writer.begin(&format!("digest-{n}"), "mesh apply").await.map_err(text)?;
         create(&*writer, n).await?;
         let counts = mesh_model::change::Counts { add: n, ..Default::default() };
-        writer.finish(outputs(n), Summary { counts, complete: n == 3 }).await.map_err(text)?;
+        writer.finish(outputs(n), Summary { counts, complete: n == 3, ..Summary::default() }).await.map_err(text)?;
     }
     writer.release().await.map_err(text)?;
     let entries = open("history").history().await.map_err(text)?;

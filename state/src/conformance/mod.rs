@@ -6,7 +6,8 @@
 
 mod cases;
 mod crash;
-mod sample;
+mod edits;
+pub(crate) mod sample;
 
 use std::sync::Arc;
 
@@ -37,6 +38,9 @@ pub async fn run(open: Open<'_>) -> Result<(), String> {
         cases::readers_see_what_is_acknowledged,
         cases::fifty_megabytes,
         crash::at_every_step,
+        edits::are_one_serial,
+        edits::are_refused_whole,
+        edits::crash_whole,
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use mesh_model::{Address, Fingerprinter, Instance, InstanceKey, Mode, ModulePath
 
 use crate::{Backend, LockInfo, Outputs, Record, StateError, Writer};
 
-pub(super) fn address(n: usize) -> Address {
+pub(crate) fn address(n: usize) -> Address {
     Address {
         module: ModulePath::root().child("mesh", Some(InstanceKey::Key("a.\"b\"".into()))),
         mode: Mode::Managed,
@@ -19,7 +19,7 @@ pub(super) fn address(n: usize) -> Address {
 }
 
 /// One value of every kind that may be stored.
-pub(super) fn values(n: usize) -> Value {
+pub(crate) fn values(n: usize) -> Value {
     let ports = Type::object([("port", Type::Number), ("name", Type::String)]);
     let port = Value::object([("name", Value::null(Type::String)), ("port", Value::number(15_012))]);
     let fingerprinter = Fingerprinter::new([7; 32]);
@@ -44,7 +44,7 @@ pub(super) fn values(n: usize) -> Value {
     ])
 }
 
-pub(super) fn instance(n: usize) -> Arc<Instance> {
+pub(crate) fn instance(n: usize) -> Arc<Instance> {
     Arc::new(Instance {
         provider: "vault.eu".into(),
         schema_version: 3,
@@ -60,7 +60,7 @@ pub(super) fn instance(n: usize) -> Arc<Instance> {
     })
 }
 
-pub(super) fn intent(n: usize) -> Intent {
+pub(crate) fn intent(n: usize) -> Intent {
     Intent {
         address: address(n),
         operation: Operation::Create,
@@ -71,16 +71,16 @@ pub(super) fn intent(n: usize) -> Intent {
     }
 }
 
-pub(super) fn put(n: usize) -> Record {
+pub(crate) fn put(n: usize) -> Record {
     Record::Put { address: address(n), deposed: None, instance: instance(n) }
 }
 
-pub(super) fn outputs(n: usize) -> Outputs {
+pub(crate) fn outputs(n: usize) -> Outputs {
     let output = StoredOutput { value: values(n), sensitive: false };
     let secret = Value::withheld(Type::String, Fingerprinter::new([7; 32]).bytes(b"out"));
     [("out".into(), output), ("secret".into(), StoredOutput { value: secret, sensitive: true })].into()
 }
 
-pub(super) async fn lock(backend: &dyn Backend) -> Result<Box<dyn Writer>, StateError> {
+pub(crate) async fn lock(backend: &dyn Backend) -> Result<Box<dyn Writer>, StateError> {
     backend.lock(LockInfo::new("mesh apply", "ada", "host7"), Duration::from_secs(10)).await
 }

@@ -27,6 +27,8 @@ pub(crate) enum Entry {
     Result { closes: Option<u64>, record: Record },
     /// The stage is complete.
     Finish { outputs: Outputs, meta: Meta },
+    /// State alone was edited.
+    Edit { changes: Vec<Record>, serial: u64, meta: Meta },
 }
 
 /// Who made a serial, when, and what was done.
@@ -42,19 +44,26 @@ pub(crate) struct Meta {
     destroy: usize,
     import: usize,
     forget: usize,
+    #[serde(default, skip_serializing_if = "none")]
+    edited: usize,
     complete: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Meta {
     pub(crate) fn new(who: String, command: String, digest: String, summary: Summary) -> Self {
-        let Summary { counts: Counts { add, change, destroy, import, forget }, complete } = summary;
-        Self { when: Timestamp::now(), who, command, digest, add, change, destroy, import, forget, complete }
+        let Summary { counts: Counts { add, change, destroy, import, forget }, edited, complete } = summary;
+        Self { when: Timestamp::now(), who, command, digest, add, change, destroy, import, forget, edited, complete }
     }
 
     pub(crate) fn entry(self, serial: u64) -> HistoryEntry {
-        let Self { when, who, command, digest, add, change, destroy, import, forget, complete } = self;
+        let Self { when, who, command, digest, add, change, destroy, import, forget, edited, complete } = self;
         let counts = Counts { add, change, destroy, import, forget };
-        HistoryEntry { serial, when, who, command, digest, summary: Summary { counts, complete } }
+        HistoryEntry { serial, when, who, command, digest, summary: Summary { counts, edited, complete } }
     }
 }
 
@@ -98,6 +107,15 @@ pub(crate) struct FinishRow<'a> {
     meta: Meta,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EditRow<'a> {
+    #[serde(borrow)]
+    changes: Vec<EntryRow<'a>>,
+    serial: u64,
+    meta: Meta,
+}
+
 /// The `r` part of a line, as it is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -113,6 +131,7 @@ pub(crate) enum EntryRow<'a> {
     Outputs(Vec<OutputRow<'a>>),
     Nothing,
     Finish(FinishRow<'a>),
+    Edit(EditRow<'a>),
 }
 
 fn outputs(reader: &Reader, rows: Vec<OutputRow<'_>>) -> Result<Outputs, String> {
@@ -128,6 +147,14 @@ impl EntryRow<'_> {
             Self::Intend(row) => return Ok(Entry::Intend(row.build(reader)?)),
             Self::Finish(row) => {
                 return Ok(Entry::Finish { outputs: outputs(reader, row.outputs)?, meta: row.meta });
+            }
+            Self::Edit(row) => {
+                let change = |row: EntryRow<'_>| match row.build(reader, None)? {
+                    Entry::Result { record, .. } => Ok(record),
+                    _ => Err("an edit holds something that is no change".to_owned()),
+                };
+                let changes = row.changes.into_iter().map(change).collect::<Result<_, _>>()?;
+                return Ok(Entry::Edit { changes, serial: row.serial, meta: row.meta });
             }
             Self::Put(row) => {
                 let (address, deposed, instance) = row.build(reader)?;
@@ -202,15 +229,32 @@ impl Entry {
             Self::Finish { outputs, meta } => {
                 out.extend_from_slice(b"\"finish\":{\"outputs\":");
                 write_outputs(&mut out, outputs)?;
-                out.extend_from_slice(b",\"meta\":");
-                out.extend(serde_json::to_vec(meta).map_err(|_| Refusal::new("a summary that cannot be written"))?);
-                out.push(b'}');
+                write_meta(&mut out, meta)?;
+            }
+            Self::Edit { changes, serial, meta } => {
+                out.extend_from_slice(b"\"edit\":{\"changes\":[");
+                for (i, record) in changes.iter().filter(|r| **r != Record::Nothing).enumerate() {
+                    out.extend_from_slice(if i > 0 { b",{" } else { b"{" });
+                    write_record(&mut out, record)?;
+                    out.push(b'}');
+                }
+                out.extend_from_slice(b"],\"serial\":");
+                integer(&mut out, *serial);
+                write_meta(&mut out, meta)?;
             }
             Self::Result { record, .. } => write_record(&mut out, record)?,
         }
         out.push(b'}');
         Ok(out)
     }
+}
+
+/// `,"meta":{...}}`.
+fn write_meta(out: &mut Vec<u8>, meta: &Meta) -> Result<(), Refusal> {
+    out.extend_from_slice(b",\"meta\":");
+    out.extend(serde_json::to_vec(meta).map_err(|_| Refusal::new("a summary that cannot be written"))?);
+    out.push(b'}');
+    Ok(())
 }
 
 fn write_record(out: &mut Vec<u8>, record: &Record) -> Result<(), Refusal> {

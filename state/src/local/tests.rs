@@ -109,6 +109,47 @@ async fn a_journal_cut_at_every_byte_keeps_what_it_holds_and_goes_on() -> Result
 }
 
 #[tokio::test]
+async fn an_edit_is_made_whole_or_not_at_all() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    serial(folder.path(), 3).await?;
+    let (state, journal) = (folder.path().join("mesh.state"), folder.path().join("mesh.state.journal"));
+    let (base, history) = (fs::read(&state)?, folder.path().join("mesh.state.history"));
+    let writer = lock(folder.path()).await?;
+    writer.record(None, put(7)).await?;
+    // Without its history no edit is compacted, so that it stays in the journal.
+    fs::rename(&history, folder.path().join("aside"))?;
+    fs::write(&history, "")?;
+    let changes = vec![
+        Record::Move { from: address(1), to: address(11) },
+        Record::Move { from: address(2), to: address(12) },
+        Record::Remove { address: address(3), deposed: None },
+    ];
+    let failed = writer.edit(changes, 5, Summary { edited: 3, ..Summary::default() }).await;
+    assert!(matches!(failed, Err(StateError::Io { .. })), "{failed:?}");
+    writer.release().await?;
+    fs::remove_file(&history)?;
+    fs::rename(folder.path().join("aside"), &history)?;
+    let whole = fs::read(&journal)?;
+    let header = whole.iter().position(|b| *b == b'\n').expect("a header") + 1;
+    let mut seen = BTreeSet::new();
+    for cut in header..=whole.len() {
+        fs::write(&state, &base)?;
+        fs::write(&journal, &whole[..cut])?;
+        let now = backend(folder.path()).snapshot().await?;
+        let names: Vec<String> = now.instances.keys().map(ToString::to_string).collect();
+        seen.insert((now.serial, names.join(" ")));
+        lock(folder.path()).await?.release().await?;
+        let after = backend(folder.path()).snapshot().await?;
+        assert_eq!((after.serial, after.instances), (now.serial, now.instances), "cut at {cut}");
+    }
+    let x = |list: &[u8]| list.iter().map(|n| format!("terraform_data.x[{n}]")).collect::<Vec<_>>().join(" ");
+    assert_eq!(seen, BTreeSet::from([(1, x(&[1, 2, 3])), (1, x(&[1, 2, 3, 7])), (5, x(&[7, 11, 12]))]));
+    let last = backend(folder.path()).history().await?.pop().expect("an entry");
+    assert_eq!((last.serial, last.summary.edited), (5, 3));
+    Ok(())
+}
+
+#[tokio::test]
 async fn compaction_that_was_cut_off_is_completed() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);

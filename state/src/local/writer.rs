@@ -17,7 +17,7 @@ use super::journal::Journal;
 use super::lock::HeldLock;
 use super::{Shared, history, locked};
 use crate::format::{self, Entry, JournalHeader, Meta, hex};
-use crate::replay::Live;
+use crate::replay::{Live, check_all};
 use crate::{LockInfo, Outputs, Record, StateError, Summary, Writer};
 
 /// Entries in one batch at most: bounds the memory of one write.
@@ -96,6 +96,10 @@ impl LocalWriter {
         answer.await.map_err(|_| gone())?
     }
 
+    fn who(&self) -> String {
+        format!("{}@{}", self.info.user, self.info.host)
+    }
+
     async fn append(&self, entry: Entry) -> Result<u64, StateError> {
         let body = entry.encode()?;
         self.ask(|reply| Job::Append(Append { entry: Box::new(entry), body, reply })).await
@@ -143,9 +147,20 @@ impl Writer for LocalWriter {
             let unfinished = live.stored.snapshot.unfinished.as_ref();
             let digest = unfinished.map_or_else(String::new, |u| u.digest.to_string());
             let command = live.command.as_deref().unwrap_or(&self.info.command).to_owned();
-            Meta::new(format!("{}@{}", self.info.user, self.info.host), command, digest, summary)
+            Meta::new(self.who(), command, digest, summary)
         };
         self.append(Entry::Finish { outputs, meta }).await?;
+        self.ask(|reply| Job::Compact { reply }).await
+    }
+
+    async fn edit(&self, changes: Vec<Record>, at_least: u64, summary: Summary) -> Result<Snapshot, StateError> {
+        let serial = {
+            let live = locked(&self.live);
+            check_all(&live, &changes)?;
+            at_least.max(live.stored.snapshot.serial + 1)
+        };
+        let meta = Meta::new(self.who(), self.info.command.clone(), String::new(), summary);
+        self.append(Entry::Edit { changes, serial, meta }).await?;
         self.ask(|reply| Job::Compact { reply }).await
     }
 

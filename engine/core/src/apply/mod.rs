@@ -21,6 +21,7 @@ use futures::stream::FuturesUnordered;
 use mesh_model::change::Counts;
 use mesh_model::snapshot::{Operation, StoredOutput};
 use mesh_model::{Action, Address, Diagnostic, Diagnostics, Instance, Reason, Value};
+use mesh_sdk::marks::mark_sensitive;
 use mesh_state::{Outputs, Record, StateError, Summary, Writer};
 use tokio::sync::Semaphore;
 
@@ -270,6 +271,30 @@ pub fn state_updates(engine: &Engine, planning: &Planning<'_>) -> Vec<(Address, 
         .collect()
 }
 
+/// What state remembers of an object that a plan imports, as it is there; `None` where the plan imports nothing
+/// at this address.
+pub fn imported(engine: &Engine, planning: &Planning<'_>, address: &Address) -> Option<Instance> {
+    let mut changes = planning.plan.changes.iter().zip(&planning.items);
+    let (change, item) = changes.find(|(c, _)| c.address == *address && c.importing.is_some())?;
+    let schema = engine.schema(address.mode, &address.ty)?;
+    let observed = item.observed.as_ref()?;
+    let values = mark_sensitive(&schema.schema, &observed.values);
+    let values = engine.rules(address.mode, &address.ty).map_or(values.clone(), |r| r.mark(values));
+    Some(Instance {
+        provider: change.provider.clone(),
+        schema_version: schema.version,
+        values: planning.fingerprinter.withhold(&values),
+        identity: item.identity.clone(),
+        target: planning.providers[item.provider].session.as_ref().and_then(|s| s.target()),
+        dependencies: item.dependencies.clone(),
+        protected: item.protected,
+        create_before_destroy: item.create_before_destroy,
+        tainted: false,
+        adopted: false,
+        private: observed.private.clone(),
+    })
+}
+
 impl Walk<'_, '_> {
     async fn run(&self, operations: &Operations) {
         let mut left = operations.steps.len();
@@ -469,5 +494,5 @@ impl Walk<'_, '_> {
 
 /// The summary that the history keeps.
 pub fn summary(report: &Report, complete: bool) -> Summary {
-    Summary { counts: report.counts, complete }
+    Summary { counts: report.counts, complete, ..Summary::default() }
 }

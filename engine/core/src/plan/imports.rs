@@ -48,17 +48,7 @@ impl Planner<'_, '_> {
         let Expansion::Known(list) = expand(None, import.for_each.as_ref(), &root, 0)? else { return Ok(false) };
         for repetition in list {
             let scope = self.world.scope(0, 0).repeated(&repetition);
-            let id = import.id.eval(&scope)?;
-            if id.is_unknown() {
-                return Ok(false);
-            }
-            let Some(text) = id.as_str().filter(|t| !t.is_empty() && id.marks().is_empty()) else {
-                let detail =
-                    "The id of an import is a text that is not empty, sensitive or ephemeral: it is shown in plans.";
-                return Err(Diagnostic::error("plan::import_id", "Invalid id of an import", detail)
-                    .at(import.id.span())
-                    .into());
-            };
+            let Some(text) = id(import, &scope)? else { return Ok(false) };
             let mut steps = Vec::with_capacity(import.module.len());
             for (name, expr) in &import.module {
                 let Some(key) = key(expr.as_ref(), &scope)? else { return Ok(false) };
@@ -72,7 +62,7 @@ impl Planner<'_, '_> {
                 name: import.name.clone(),
                 key,
             };
-            if let Some((_, first)) = out.insert(address.clone(), (text.to_owned(), import.id.span())) {
+            if let Some((_, first)) = out.insert(address.clone(), (text, import.id.span())) {
                 let detail = format!("Two imports name {address}; one instance is one object.");
                 return Err(Diagnostic::error("plan::import_twice", "Imported twice", detail)
                     .at(import.to)
@@ -93,6 +83,22 @@ impl Planner<'_, '_> {
         for (address, (_, span)) in left {
             let detail = format!("The configuration makes no instance {address}, so nothing can be imported there.");
             self.say(node, Diagnostic::error("plan::import_target", "Import into nothing", detail).at(span));
+        }
+    }
+}
+
+/// What an import calls its object; `None` where that is not known yet.
+pub(super) fn id(import: &Import, scope: &dyn Scope) -> Result<Option<String>, Diagnostics> {
+    let id = import.id.eval(scope)?;
+    if id.is_unknown() {
+        return Ok(None);
+    }
+    match id.as_str().filter(|t| !t.is_empty() && id.marks().is_empty()) {
+        Some(text) => Ok(Some(text.to_owned())),
+        None => {
+            let detail =
+                "The id of an import is a text that is not empty, sensitive or ephemeral: it is shown in plans.";
+            Err(Diagnostic::error("plan::import_id", "Invalid id of an import", detail).at(import.id.span()).into())
         }
     }
 }

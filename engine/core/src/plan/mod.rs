@@ -9,6 +9,7 @@ mod checks;
 mod data;
 mod defer;
 mod ephemeral;
+mod generate;
 mod imports;
 mod look;
 mod moves;
@@ -39,6 +40,8 @@ use mesh_model::{
 use mesh_sdk::{Observed, PreviewResponse};
 
 pub(crate) use checks::evaluate as evaluate_check;
+pub use generate::Generated;
+pub(crate) use generate::providers as generating;
 pub use provider::ProviderState;
 pub(crate) use provider::code;
 pub(crate) use recover::either;
@@ -75,6 +78,8 @@ pub struct Options {
     pub targets: Vec<Selector>,
     /// These are not planned, nor is what needs them.
     pub excludes: Vec<Selector>,
+    /// Imports without a block are looked at, for what their blocks would say ([`Planning::generated`]).
+    pub generate: bool,
     /// How many operations run at once over all providers.
     pub parallelism: usize,
 }
@@ -87,6 +92,7 @@ impl Default for Options {
             replace: Vec::new(),
             targets: Vec::new(),
             excludes: Vec::new(),
+            generate: false,
             parallelism: 64,
         }
     }
@@ -153,6 +159,8 @@ pub struct Planning<'c> {
     deferred: HashSet<u32>,
     /// Nodes that were not asked for.
     left: HashSet<u32>,
+    /// Objects that import blocks name without a block of their own, where that was asked for.
+    pub generated: Vec<Generated>,
     /// Errors and warnings.
     pub diagnostics: Diagnostics,
     /// Compares secrets.
@@ -235,6 +243,7 @@ struct Out {
     checks: Vec<CheckResult>,
     protected: Vec<Address>,
     diagnostics: Diagnostics,
+    generated: Vec<Generated>,
     identities: HashMap<(usize, Identity), Address>,
     handled: HashSet<Address>,
 }
@@ -304,6 +313,9 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
     planner.not_there();
     planner.walk().await;
     planner.orphans().await;
+    if options.generate {
+        planner.generate().await;
+    }
     let mut planning = planner.finish();
     planning.diagnostics.extend(engine.live.failures());
     planning
@@ -570,6 +582,7 @@ impl<'c> Planner<'_, 'c> {
             of_node,
             deferred,
             left: self.selection.into_left(),
+            generated: out.generated,
             diagnostics,
             fingerprinter: self.fingerprinter,
         }

@@ -52,7 +52,10 @@ impl Planner<'_, '_> {
         let used_by = |(n, p): (&u32, &usize)| *p == position && self.selection.node(*n);
         let made_with = |provider: &str| provider.split('[').next() == Some(&*self.graph.providers[position].key);
         let left = self.snapshot.deposed.iter().any(|((a, _), i)| self.selection.instance(a) && made_with(&i.provider));
-        let needed = !addresses.is_empty() || left || self.graph.provider_of.iter().any(used_by);
+        let needed = !addresses.is_empty()
+            || left
+            || self.graph.provider_of.iter().any(used_by)
+            || self.generates_with(position);
         if !needed {
             return;
         }

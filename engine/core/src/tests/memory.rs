@@ -216,6 +216,17 @@ impl Writer for Held {
         Ok(self.memory.now())
     }
 
+    async fn edit(&self, changes: Vec<Record>, at_least: u64, _: Summary) -> Result<Snapshot, StateError> {
+        self.memory.points.pass().await;
+        {
+            let mut kept = self.memory.kept();
+            changes.into_iter().try_for_each(|change| kept.take(None, change))?;
+            kept.snapshot.unfinished = None;
+            kept.snapshot.serial = at_least.max(kept.snapshot.serial + 1);
+        }
+        Ok(self.memory.now())
+    }
+
     async fn release(self: Box<Self>) -> Result<(), StateError> {
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::version;
 const MAX_HINTS: usize = 20;
 
 /// Checks `modules[index]`, whose called modules are loaded.
-pub(super) fn module(modules: &[Module], index: usize, used: &[Used], diagnostics: &mut Diagnostics) {
+pub(super) fn module(modules: &[Module], index: usize, used: &[Used], generate: bool, diagnostics: &mut Diagnostics) {
     let module = &modules[index];
     let mut reported = 0;
     for reference in used {
@@ -36,7 +36,7 @@ pub(super) fn module(modules: &[Module], index: usize, used: &[Used], diagnostic
     }
     settings(module, index == 0, diagnostics);
     checks(module, used, diagnostics);
-    refactoring(modules, index, diagnostics);
+    refactoring(modules, index, generate, diagnostics);
 }
 
 fn settings(module: &Module, root: bool, diagnostics: &mut Diagnostics) {
@@ -104,7 +104,7 @@ fn called<'m>(modules: &'m [Module], from: usize, names: impl Iterator<Item = &'
 }
 
 /// `removed` names what is gone, `import` what is there.
-fn refactoring(modules: &[Module], index: usize, diagnostics: &mut Diagnostics) {
+fn refactoring(modules: &[Module], index: usize, generate: bool, diagnostics: &mut Diagnostics) {
     let module = &modules[index];
     for removed in &module.removed {
         let exists = match &removed.from {
@@ -138,8 +138,19 @@ fn refactoring(modules: &[Module], index: usize, diagnostics: &mut Diagnostics) 
         }
         let resource = called(modules, index, import.module.iter().map(|(n, _)| n))
             .and_then(|m| m.resource(Mode::Managed, &import.ty, &import.name));
+        let simple = import.module.is_empty() && import.key.is_none() && import.for_each.is_none();
         let detail = match resource {
-            None => format!("There is no block resource {:?} {:?} to import into.", &*import.ty, &*import.name),
+            None if generate && simple => continue,
+            None if generate => {
+                "A block can only be generated for one object of the root module: without for_each, and with an address \
+                 without a key. Write this block yourself."
+                    .to_owned()
+            }
+            None => format!(
+                "There is no block resource {:?} {:?} to import into. Write it, or have mesh plan -generate-config-out=FILE \
+                 write it from what is there.",
+                &*import.ty, &*import.name
+            ),
             Some(r) if import.key.is_some() && r.count.is_none() && r.for_each.is_none() => {
                 "The resource has neither count nor for_each, so its address has no key.".to_owned()
             }

@@ -50,12 +50,14 @@ pub struct LoadOptions<'o> {
     pub modules: Option<&'o dyn Modules>,
     /// Whether called modules are loaded. Without, only the root module can be used of the result.
     pub calls: bool,
+    /// Whether imports may name blocks of the root module that are not there, since they are to be generated.
+    pub generate: bool,
 }
 
 impl<'o> LoadOptions<'o> {
     /// The folder `root`, with files shown by their bare names.
     pub const fn new(root: &'o Path) -> Self {
-        Self { root, display: "", variables: None, modules: None, calls: true }
+        Self { root, display: "", variables: None, modules: None, calls: true, generate: false }
     }
 }
 
@@ -250,7 +252,7 @@ impl Loader<'_> {
         // Without all modules and their whole text nothing can be said about what leads into them.
         self.broken |= draft.broken;
         if self.complete && !self.broken && self.options.calls {
-            check::module(&self.modules, index, &draft.used, &mut self.diagnostics);
+            check::module(&self.modules, index, &draft.used, self.options.generate, &mut self.diagnostics);
         }
         Some(index)
     }

@@ -1,0 +1,70 @@
+//! `mesh state`: looking into state, and editing it without touching any object.
+//!
+//! The one decision: an edit is worked out by a pure function of the snapshot, first without the lock
+//! (so that what cannot be done changes nothing, and what will be done can be shown), then again under
+//! it; the result is one step in state and one entry in its history (`edit`).
+
+pub(crate) mod edit;
+mod history;
+mod list;
+mod mv;
+mod pull;
+mod push;
+mod replace_provider;
+mod rm;
+mod rollback;
+pub(crate) mod select;
+mod show;
+
+use mesh_model::Snapshot;
+use mesh_state::Backend as _;
+
+pub(crate) use show::block;
+
+use super::options::StateArgs;
+use super::running::runtime;
+use super::saved;
+use crate::ui::{Failure, Outcome, Ui};
+
+/// Look into state, and edit it without touching any object
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    List(list::Args),
+    Show(show::Args),
+    Mv(mv::Args),
+    Rm(rm::Args),
+    Pull(pull::Args),
+    Push(push::Args),
+    ReplaceProvider(replace_provider::Args),
+    History(history::Args),
+    Rollback(rollback::Args),
+}
+
+pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
+    match &args.command {
+        Command::List(args) => list::run(ui, args),
+        Command::Show(args) => show::run(ui, args),
+        Command::Mv(args) => mv::run(ui, args),
+        Command::Rm(args) => rm::run(ui, args),
+        Command::Pull(args) => pull::run(ui, args),
+        Command::Push(args) => push::run(ui, args),
+        Command::ReplaceProvider(args) => replace_provider::run(ui, args),
+        Command::History(args) => history::run(ui, args),
+        Command::Rollback(args) => rollback::run(ui, args),
+    }
+}
+
+/// State as it is now.
+///
+/// # Errors
+/// State that cannot be read.
+pub(crate) fn snapshot(ui: &mut Ui, state: &StateArgs) -> Result<Snapshot, Failure> {
+    let backend = saved::backend(ui, state)?;
+    Ok(runtime()?.block_on(backend.snapshot())?)
+}
