@@ -14,7 +14,7 @@ use mesh_model::Diagnostic;
 use crate::argv;
 use crate::commands::{
     apply, completion, console, destroy, drift, explain, fmt, functions, graph, init, output, plan, sandbox, show,
-    state, unlock, validate, version,
+    state, test, unlock, validate, version,
 };
 use crate::ui::{Outcome, Ui};
 use crate::view::{style, summary};
@@ -48,6 +48,7 @@ enum Command {
     Output(output::Args),
     Graph(graph::Args),
     State(state::Args),
+    Test(test::Args),
     Unlock(unlock::Args),
     Console(console::Args),
     Explain(explain::Args),
@@ -152,6 +153,7 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Output(args) => output::run(ui, &args),
         Command::Graph(args) => graph::run(ui, &args, &vars),
         Command::State(args) => state::run(ui, &args),
+        Command::Test(args) => test::run(ui, &args, &vars),
         Command::Unlock(args) => unlock::run(ui, &args),
         Command::Console(args) => console::run(ui, &args, &vars),
         Command::Explain(args) => explain::run(ui, &args),

@@ -2,7 +2,7 @@
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
 //! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `plan_json`, `quickstart`, `usage`,
-//! `bad_input` and `hostile`.
+//! `testing`, `bad_input` and `hostile`.
 
 mod approval;
 mod bad_input;
@@ -16,4 +16,5 @@ mod plan_json;
 mod quickstart;
 mod site;
 mod terraform_parity;
+mod testing;
 mod usage;

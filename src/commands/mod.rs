@@ -24,6 +24,7 @@ pub(crate) mod sandbox;
 mod saved;
 pub(crate) mod show;
 pub(crate) mod state;
+pub(crate) mod test;
 pub(crate) mod unlock;
 pub(crate) mod validate;
 mod variables;
