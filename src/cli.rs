@@ -14,7 +14,7 @@ use mesh_model::Diagnostic;
 use crate::argv;
 use crate::commands::{
     apply, completion, console, destroy, drift, explain, fmt, functions, graph, import, init, output, plan, sandbox,
-    show, state, taint, unlock, validate, version,
+    show, state, taint, test, unlock, validate, version,
 };
 use crate::ui::{Outcome, Ui};
 use crate::view::{style, summary};
@@ -51,6 +51,7 @@ enum Command {
     State(state::Args),
     Taint(taint::Args),
     Untaint(taint::UntaintArgs),
+    Test(test::Args),
     Unlock(unlock::Args),
     Console(console::Args),
     Explain(explain::Args),
@@ -158,6 +159,7 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::State(args) => state::run(ui, &args),
         Command::Taint(args) => taint::taint(ui, &args),
         Command::Untaint(args) => taint::untaint(ui, &args),
+        Command::Test(args) => test::run(ui, &args, &vars),
         Command::Unlock(args) => unlock::run(ui, &args),
         Command::Console(args) => console::run(ui, &args, &vars),
         Command::Explain(args) => explain::run(ui, &args),

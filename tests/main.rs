@@ -2,7 +2,7 @@
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
 //! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `order_oracle`,
-//! `plan_json`, `quickstart`, `usage`, `bad_input`, `hostile`, `state` and most of `import`.
+//! `plan_json`, `quickstart`, `usage`, `testing`, `bad_input`, `hostile`, `state` and most of `import`.
 
 mod approval;
 mod bad_input;
@@ -19,4 +19,5 @@ mod quickstart;
 mod site;
 mod state;
 mod terraform_parity;
+mod testing;
 mod usage;

@@ -15,6 +15,8 @@ use graphs::{Config, steps};
 use rules::{is_circle, required};
 use trace::Program;
 
+use crate::site::terraform;
+
 /// Seeds that once broke a rule in `mesh`, with the largest number of blocks.
 const FOUND: [(u64, usize); 7] = [(1009, 12), (1020, 12), (1040, 12), (1042, 12), (1044, 12), (1050, 12), (1054, 12)];
 
@@ -72,21 +74,15 @@ fn search(seed: u64, most: usize, terraform: Option<&Path>, found: &mut Found) {
     }
 }
 
-fn terraform() -> Option<std::path::PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|d| d.join("terraform")).find(|p| p.is_file())
-}
-
+#[expect(clippy::disallowed_methods, reason = "a seed is given on the command line")]
 fn variable(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(otherwise)
 }
 
 #[test]
 fn an_apply_keeps_the_order_of_the_field() {
+    // Without `terraform`, only the rules are checked.
     let program = terraform();
-    #[expect(clippy::print_stdout, reason = "a skip must be seen")]
-    if program.is_none() {
-        println!("no terraform on PATH: only the rules are checked");
-    }
     let mut found = Found::default();
     for seed in 1..=12 {
         search(seed, 16, program.as_deref(), &mut found);

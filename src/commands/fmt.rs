@@ -61,7 +61,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
             files.push(target.clone());
         } else {
             let detail = format!(
-                "{} is no source file: those are called *.mesh.hcl, or *.meshvars.hcl for values. JSON has no canonical style.",
+                "{} is no source file: those are called *.mesh.hcl, *.meshtest.hcl for tests, or *.meshvars.hcl for values. JSON has no canonical style.",
                 target.display()
             );
             found.push(Diagnostic::error("cli::fmt", "Not a source file", detail));
@@ -126,7 +126,8 @@ fn formatted(ui: &mut Ui, name: &str, text: &str, found: &mut Diagnostics) -> Op
 
 fn is_source(path: &Path) -> bool {
     path.file_name().and_then(|n| n.to_str()).is_some_and(|n| {
-        !n.starts_with('.') && (n.ends_with(".mesh.hcl") || n.ends_with(".meshvars.hcl") || n == "mesh.lock.hcl")
+        !n.starts_with('.')
+            && ([".mesh.hcl", ".meshvars.hcl", ".meshtest.hcl"].iter().any(|e| n.ends_with(e)) || n == "mesh.lock.hcl")
     })
 }
 

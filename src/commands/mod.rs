@@ -27,6 +27,7 @@ mod saved;
 pub(crate) mod show;
 pub(crate) mod state;
 pub(crate) mod taint;
+pub(crate) mod test;
 pub(crate) mod unlock;
 pub(crate) mod validate;
 mod variables;

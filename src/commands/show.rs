@@ -34,9 +34,14 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         out(&format!("{}\n", json::state(&snapshot)))?;
         return Ok(0);
     }
+    out(&state_text(&snapshot))?;
+    Ok(0)
+}
+
+/// All that a state knows.
+pub(crate) fn state_text(snapshot: &mesh_model::Snapshot) -> String {
     if snapshot.instances.is_empty() && snapshot.deposed.is_empty() && snapshot.outputs.is_empty() {
-        out("The state is empty: it knows no resources.\n")?;
-        return Ok(0);
+        return "The state is empty: it knows no resources.\n".to_owned();
     }
     let current = snapshot.instances.iter().map(|(a, i)| state::block(a, i, None));
     let deposed = snapshot.deposed.iter().map(|((a, k), i)| state::block(a, i, Some(k)));
@@ -48,6 +53,5 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
             push!(text, "{name} = {value}\n");
         }
     }
-    out(&text)?;
-    Ok(0)
+    text
 }

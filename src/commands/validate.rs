@@ -10,6 +10,7 @@ use mesh_state::LocalBackend;
 use super::modules;
 use super::options::VarArgs;
 use super::project::{STATE, context, engine, from_root, root};
+use super::test;
 use super::variables::Given;
 use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui};
@@ -21,6 +22,12 @@ use crate::view::style::{GREEN, out, paint};
 pub(crate) struct Args {
     #[command(flatten)]
     vars: VarArgs,
+    /// Leave test files out
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    no_tests: bool,
+    /// Where test files are, beside this folder
+    #[arg(long, value_name = "DIR", default_value = test::FOLDER)]
+    test_directory: std::path::PathBuf,
     /// Write one JSON object
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     json: bool,
@@ -63,7 +70,16 @@ pub(crate) fn check(ui: &mut Ui, given: &Given, modules: &Store) -> (Option<Conf
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     ui.input = false;
     let (given, modules) = (Given::read(ui, vars), modules::installed(ui)?);
-    let (_, found) = check(ui, &given, &modules);
+    let (config, mut found) = check(ui, &given, &modules);
+    if let Some(config) = config.filter(|_| !args.no_tests) {
+        let engine = engine(ui, std::sync::Arc::new(Silent));
+        for loaded in test::load(ui, &args.test_directory, &modules) {
+            found.extend(loaded.found);
+            // Names are looked for only where it is known what there is.
+            let names = mesh_core::testing::check(&engine, &config, &loaded.modules, &loaded.file);
+            found.extend(names);
+        }
+    }
     let bad = found.has_errors();
     if args.json {
         out(&format!("{:#}\n", diagnostic_json::validation(&found, &ui.sources)))?;

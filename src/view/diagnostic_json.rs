@@ -1,5 +1,6 @@
 //! Diagnostics for programs: Terraform's object, with our code and related places added.
 
+use mesh_core::testing::{LEFT, RIGHT};
 use mesh_model::{Diagnostic, Diagnostics, Severity, Sources, Span};
 use serde_json::{Map, Value as Json, json};
 use unicode_segmentation::UnicodeSegmentation;
@@ -22,8 +23,14 @@ pub(crate) fn one(d: &Diagnostic, sources: &Sources) -> Json {
             out.insert("range".into(), range);
         }
         if let Some(mut snippet) = snippet(span, sources) {
-            snippet["values"] =
-                d.values.iter().map(|(what, is)| json!({ "traversal": what, "statement": is })).collect();
+            snippet["values"] = named(d).map(|(what, is)| json!({ "traversal": what, "statement": is })).collect();
+            let side = |name: &str| {
+                let is = &d.values.iter().find(|(what, _)| what == name)?.1;
+                Some(is.strip_prefix("is ").unwrap_or(is).to_owned())
+            };
+            if let (Some(left), Some(right)) = (side(LEFT), side(RIGHT)) {
+                snippet["test_assertion_expr"] = json!({ "lhs": left, "rhs": right });
+            }
             out.insert("snippet".into(), snippet);
         }
     }
@@ -36,6 +43,11 @@ pub(crate) fn one(d: &Diagnostic, sources: &Sources) -> Json {
         out.insert("related".into(), related.into());
     }
     out.into()
+}
+
+/// What was referred to: of an assertion without the sides, which stand apart.
+fn named(d: &Diagnostic) -> impl Iterator<Item = &(String, String)> {
+    d.values.iter().filter(|(what, _)| what != LEFT && what != RIGHT)
 }
 
 const fn word(severity: Severity) -> &'static str {

@@ -18,6 +18,7 @@ pub(crate) mod progress;
 pub(crate) mod stream;
 pub(crate) mod style;
 pub(crate) mod summary;
+pub(crate) mod testing;
 mod text_diff;
 pub(crate) mod values;
 mod words;

@@ -27,7 +27,7 @@ impl Stream {
         Self { out: Mutex::new(out), clock }
     }
 
-    fn write(&self, level: &str, message: &str, kind: &str, rest: Json) {
+    pub(super) fn write(&self, level: &str, message: &str, kind: &str, rest: Json) {
         let mut line = Map::new();
         line.insert("@level".into(), level.into());
         line.insert("@message".into(), style::plain(message).into());

@@ -17,6 +17,7 @@ mod live;
 pub mod plan;
 pub mod planfile;
 pub mod stage;
+pub mod testing;
 pub mod world;
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ pub trait Approver {
     /// Shows the plan of a stage (from 1) and says whether to go on. `within` is false for a later
     /// stage that goes beyond the envelopes of the plan that was approved first.
     fn approve(&mut self, stage: usize, planning: &Planning<'_>, within: bool) -> Approval;
+
+    /// Sees what became of a stage: the values of all nodes are those that became true, as far as it came.
+    fn applied(&mut self, planning: &Planning<'_>) {
+        let _ = planning;
+    }
 }
 
 /// How an apply ended.
@@ -201,6 +206,7 @@ impl Run<'_> {
                 finished.nothing = stage == 1;
                 if stage == 1 {
                     approver.approve(stage, &planning, true);
+                    approver.applied(&planning);
                     finished.outputs = planning.snapshot.outputs.clone();
                 }
                 finished.report.diagnostics.extend(self.engine.close().await);
@@ -247,6 +253,7 @@ impl Run<'_> {
             }
             let Some(w) = writer.as_deref() else { break };
             let report = self.stage(stage, &planning, w, reviewed, &command, &cancel).await;
+            approver.applied(&planning);
             let closed = self.engine.close().await;
             let mut report = report.map_err(|e| state_diagnostics(&e))?;
             report.diagnostics.extend(closed);

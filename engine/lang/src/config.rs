@@ -383,3 +383,28 @@ pub struct ModuleCall {
     /// The header.
     pub span: Span,
 }
+
+impl Config {
+    /// The config without what is in a module and below: calls of it give these outputs; others are null.
+    /// `path`: names of the calls from the root inwards. `false` where there is no such module.
+    pub fn replace_module(&mut self, path: &[Arc<str>], outputs: &[(Arc<str>, Value)]) -> bool {
+        let mut found = false;
+        for module in self.modules.iter_mut().filter(|m| m.path.starts_with(path)) {
+            let mut hollow = Module::empty(&module.dir);
+            (hollow.path, hollow.parent) = (module.path.clone(), module.parent);
+            if module.path.len() == path.len() {
+                found = true;
+                hollow.outputs = std::mem::take(&mut module.outputs);
+                hollow.index.outputs = std::mem::take(&mut module.index.outputs);
+                for output in &mut hollow.outputs {
+                    let given = outputs.iter().find(|(name, _)| *name == output.name).map(|(_, v)| v.clone());
+                    output.value = Expr::value_at(given.unwrap_or(Value::NULL), output.span);
+                    output.depends_on.clear();
+                    output.preconditions.clear();
+                }
+            }
+            *module = hollow;
+        }
+        found
+    }
+}

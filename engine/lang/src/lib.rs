@@ -15,6 +15,7 @@ mod load;
 mod schema;
 mod suggest;
 mod syntax;
+mod testfile;
 mod typeexpr;
 mod values;
 
@@ -24,8 +25,9 @@ pub use config::{
     ProviderRef, Removed, Resource, Settings, Target, Timeouts, Variable,
 };
 pub use expr::{Expr, Reference, Scope, Subject, render_template};
-pub use load::{Disk, Fetched, Files, LoadOptions, Modules, RootValues, load, load_from, read_source};
+pub use load::{Disk, Fetched, Files, LoadOptions, Modules, RootValues, load, load_from, parse_test, read_source};
 pub use schema::{check_body, eval_body};
 pub use suggest::suggestion;
+pub use testfile::{MockProvider, MockType, Override, TestFile, TestOptions, TestRun};
 pub use typeexpr::TypeConstraint;
 pub use values::{check_syntax, is_unfinished, parse_console, parse_expression, parse_values};

@@ -48,10 +48,20 @@ impl Cancel {
         *self.0.borrow() > 0
     }
 
-    async fn at_once(&mut self) {
-        if self.0.wait_for(|n| *n > 1).await.is_err() {
+    /// How often it was asked for.
+    pub fn requests(&self) -> u8 {
+        *self.0.borrow()
+    }
+
+    /// Waits until it was asked for more than `n` times.
+    pub async fn more_than(&mut self, n: u8) {
+        if self.0.wait_for(|now| *now > n).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    async fn at_once(&mut self) {
+        self.more_than(1).await;
     }
 }
 

@@ -9,6 +9,7 @@ mod refactoring;
 mod scenarios;
 mod selection;
 mod sites;
+mod testing;
 mod usage;
 
 use std::collections::BTreeMap;

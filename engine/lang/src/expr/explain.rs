@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 
 use mesh_model::{Diagnostic, Diagnostics, Kind, Step, Value};
 
-use super::{Expr, Reference, Scope, Subject};
+use hcl_edit::expr::BinaryOperator;
+
+use super::{Env, Expr, Node, Op, Reference, Scope, Subject};
 
 /// More parts than this help nobody.
 const MOST: usize = 6;
@@ -35,6 +37,29 @@ impl Expr {
             }
         }
         diagnostic
+    }
+
+    /// The two sides of a comparison that does not hold, or of the first such part of an `&&`. `None` for
+    /// any other expression.
+    pub fn sides(&self, scope: &dyn Scope) -> Option<(Value, Value)> {
+        let value = |node: &Node| Env::new(Some(scope)).eval(node).ok();
+        let mut node = self.node();
+        while let Op::Binary(BinaryOperator::And, parts) = &node.op {
+            let holds = value(&parts.0)?.reveal().0.as_bool() == Some(true);
+            node = if holds { &parts.1 } else { &parts.0 };
+        }
+        match &node.op {
+            Op::Binary(
+                BinaryOperator::Eq
+                | BinaryOperator::NotEq
+                | BinaryOperator::Less
+                | BinaryOperator::LessEq
+                | BinaryOperator::Greater
+                | BinaryOperator::GreaterEq,
+                parts,
+            ) => Some((value(&parts.0)?, value(&parts.1)?)),
+            _ => None,
+        }
     }
 
     pub(crate) fn explain_all(&self, diagnostics: Diagnostics, scope: Option<&dyn Scope>) -> Diagnostics {

@@ -183,7 +183,7 @@ impl Expr {
     }
 
     /// A constant at a place.
-    pub(crate) fn value_at(value: Value, span: Span) -> Self {
+    pub fn value_at(value: Value, span: Span) -> Self {
         Self::new(Node { span, op: Op::Const(value) })
     }
 

@@ -329,7 +329,7 @@ impl Decoder {
     }
 
     /// `{ vault = vault.team }`: the name inside, and the configuration outside.
-    fn provider_map(&mut self, expr: &Expression) -> Vec<(ProviderRef, ProviderRef)> {
+    pub(super) fn provider_map(&mut self, expr: &Expression) -> Vec<(ProviderRef, ProviderRef)> {
         let Expression::Object(object) = expr else {
             let span = self.lower.span(expr.span());
             let detail = "providers is written as { vault = vault.team }.";

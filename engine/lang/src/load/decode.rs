@@ -67,7 +67,7 @@ pub(super) struct File {
 
 impl Module {
     /// A module that declares nothing.
-    pub(super) fn empty(dir: &Path) -> Self {
+    pub(crate) fn empty(dir: &Path) -> Self {
         Self {
             path: Vec::new(),
             parent: None,
@@ -90,13 +90,7 @@ impl Module {
 
 /// Decodes the files of a folder.
 pub(super) fn module(dir: &Path, files: &[File], diagnostics: &mut Diagnostics) -> Draft {
-    let mut decoder = Decoder {
-        lower: Lower::default(),
-        module: Module::empty(dir),
-        sources: Vec::new(),
-        overrides: Overrides::default(),
-        broken: false,
-    };
+    let mut decoder = Decoder::new(dir);
     let (over, base): (Vec<&File>, Vec<&File>) = files.iter().partition(|f| {
         let name = &f.name;
         [HCL, JSON].iter().any(|ending| name.strip_suffix(ending).is_some_and(is_override))
@@ -114,6 +108,16 @@ pub(super) fn module(dir: &Path, files: &[File], diagnostics: &mut Diagnostics) 
 }
 
 impl Decoder {
+    pub(super) fn new(dir: &Path) -> Self {
+        Self {
+            lower: Lower::default(),
+            module: Module::empty(dir),
+            sources: Vec::new(),
+            overrides: Overrides::default(),
+            broken: false,
+        }
+    }
+
     fn file(&mut self, file: &File, diagnostics: &mut Diagnostics) {
         self.lower.file = file.index;
         (self.lower.source, self.lower.places) = (Some(file.source.clone()), None);

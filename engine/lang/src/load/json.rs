@@ -17,16 +17,21 @@ use jsonc_parser::ast::{ObjectProp, StringLit, Value};
 use mesh_model::path::is_identifier;
 use mesh_model::{Diagnostic, Diagnostics};
 
-use super::kinds::{FILE, Kind, NESTED};
+use super::kinds::{FILE, Kind, NESTED, TEST_FILE};
 use crate::syntax::{Places, Written, a_kind, origins, parse_json, range, scan, span, syntax_error};
 
 /// The native text of a JSON file, with its places.
 pub(super) fn native(text: &str, file: u32, diagnostics: &mut Diagnostics) -> (String, Places) {
+    native_as(text, file, &FILE, diagnostics)
+}
+
+/// The same for a file of another kind.
+pub(super) fn native_as(text: &str, file: u32, kind: &'static Kind, diagnostics: &mut Diagnostics) -> (String, Places) {
     let mut writer = Writer { text, file, out: Written::default(), diagnostics };
     match parse_json(text, file) {
         Ok(value) => {
             if let Some(properties) = writer.properties(&value, None) {
-                writer.body(&properties, &FILE);
+                writer.body(&properties, kind);
             }
         }
         Err(errors) => writer.diagnostics.extend(errors),
@@ -95,7 +100,7 @@ impl Writer<'_> {
 
     /// The content of a block.
     fn body(&mut self, properties: &[Property<'_>], kind: &Kind) {
-        let file = std::ptr::eq(kind, &FILE);
+        let file = std::ptr::eq(kind, &FILE) || std::ptr::eq(kind, &TEST_FILE);
         let mut seen: HashMap<&str, Range<usize>> = HashMap::new();
         for property in properties {
             let (name, place) = (property.name.as_str(), range(&property.name));

@@ -81,6 +81,53 @@ pub(super) static FILE: Kind = Kind {
     ],
     ..PLAIN
 };
+static VALUES: Kind = PLAIN;
+static OVERRIDE: Kind = Kind { source: &["target", "override_during"], ..PLAIN };
+static MOCK_TYPE: Kind = Kind { labels: &["type"], source: &["override_during"], ..PLAIN };
+static MOCK: Kind = Kind {
+    labels: &["name"],
+    blocks: &[
+        ("mock_resource", &MOCK_TYPE),
+        ("mock_data", &MOCK_TYPE),
+        ("override_resource", &OVERRIDE),
+        ("override_data", &OVERRIDE),
+        ("override_module", &OVERRIDE),
+    ],
+    literal: &["alias"],
+    source: &["override_during"],
+    ..PLAIN
+};
+static TEST_MODULE: Kind = Kind { literal: &["source"], ..PLAIN };
+static TEST_OPTIONS: Kind = Kind { literal: &["mode", "refresh"], source: &["replace", "target"], ..PLAIN };
+static RUN: Kind = Kind {
+    labels: &["name"],
+    blocks: &[
+        ("variables", &VALUES),
+        ("assert", &CONDITION),
+        ("module", &TEST_MODULE),
+        ("plan_options", &TEST_OPTIONS),
+        ("override_resource", &OVERRIDE),
+        ("override_data", &OVERRIDE),
+        ("override_module", &OVERRIDE),
+    ],
+    literal: &["state_key", "parallel"],
+    source: &["command", "expect_failures", "providers"],
+    ..PLAIN
+};
+
+/// A test file.
+pub(super) static TEST_FILE: Kind = Kind {
+    blocks: &[
+        ("variables", &VALUES),
+        ("provider", &PROVIDER),
+        ("mock_provider", &MOCK),
+        ("run", &RUN),
+        ("override_resource", &OVERRIDE),
+        ("override_data", &OVERRIDE),
+        ("override_module", &OVERRIDE),
+    ],
+    ..PLAIN
+};
 /// A block of a provider's schema.
 pub(super) static NESTED: &Kind = &CONTENT;
 

@@ -75,7 +75,8 @@ impl Lower {
         args.attribute("depends_on").map(|a| self.references(a)).unwrap_or_default()
     }
 
-    fn references(&mut self, attribute: &Attribute) -> Vec<Reference> {
+    /// A list of references.
+    pub(super) fn references(&mut self, attribute: &Attribute) -> Vec<Reference> {
         match &attribute.value {
             Expression::Array(items) => items.iter().filter_map(|e| self.reference(e)).collect(),
             other => {

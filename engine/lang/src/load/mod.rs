@@ -15,6 +15,7 @@ mod meta;
 mod overrides;
 mod refactor;
 mod source;
+mod testfile;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -30,10 +31,13 @@ use crate::limits::{MAX_BLOCKS, MAX_MODULES, MAX_SOURCE};
 use crate::syntax::on_large_stack;
 use crate::{Config, Module};
 use decode::Draft;
+pub use testfile::parse_test;
 
 /// What names of files of the language end with.
 const HCL: &str = ".mesh.hcl";
 const JSON: &str = ".mesh.json";
+/// What names of test files in JSON end with.
+const JSON_ENDING: &str = ".json";
 /// Deeper calls are a mistake.
 const MAX_DEPTH: usize = 32;
 

@@ -83,13 +83,7 @@ impl Lower {
     /// The address in `from` and `to`; `None` after an error.
     fn target(&mut self, attribute: &Attribute) -> Option<Target> {
         let span = self.span(attribute.value.span());
-        let found = split(&attribute.value).and_then(|s| self.fixed(s));
-        if found.is_none() {
-            let detail = "This must be an address without quotes, such as vault_policy.istiod, vault_policy.team[\"a\"] \
-                          or module.mesh; keys in it are plain texts or numbers.";
-            self.error("lang::address", "Invalid address", detail, span);
-        }
-        let found = found?;
+        let found = address(self, &attribute.value)?;
         if let Target::Resource(address) = &found
             && address.mode != Mode::Managed
         {
@@ -120,7 +114,20 @@ impl Lower {
     }
 }
 
-fn has_key(target: &Target) -> bool {
+/// An address as it is written, of any mode; `None` after an error.
+pub(super) fn address(lower: &mut Lower, expr: &Expression) -> Option<Target> {
+    let span = lower.span(expr.span());
+    let found = split(expr).and_then(|s| lower.fixed(s));
+    if found.is_none() {
+        let detail = "This must be an address without quotes, such as vault_policy.istiod, vault_policy.team[\"a\"] \
+                      or module.mesh; keys in it are plain texts or numbers.";
+        lower.error("lang::address", "Invalid address", detail, span);
+    }
+    found
+}
+
+/// Whether an address names single instances.
+pub(super) fn has_key(target: &Target) -> bool {
     match target {
         Target::Module(path) => path.0.iter().any(|(_, k)| k.is_some()),
         Target::Resource(a) => a.key.is_some() || a.module.0.iter().any(|(_, k)| k.is_some()),
