@@ -32,6 +32,61 @@ fn a_saved_plan_keeps_its_configuration_and_values_and_is_not_replayed() {
 }
 
 #[test]
+fn a_saved_plan_brings_the_files_along_that_functions_read() {
+    let folder = Folder::new(
+        "resource \"local_file\" \"f\" {\n  filename = \"out.txt\"\n  content  = join(\" \", concat([file(\"in.txt\"), templatefile(\"t.tpl\", { a = 1 }), \
+         filesha256(\"in.txt\"), tostring(fileexists(\"in.txt\"))], tolist(fileset(\".\", \"*.t??\"))))\n}\n",
+    );
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
+    put("in.txt", "canary-4711");
+    put("t.tpl", "<${a}>");
+    folder.run(&["plan", "-out", "p1"]).expect(0, "a saved plan");
+    let bytes = std::fs::read(folder.path().join("p1")).expect("a plan file");
+    assert!(!bytes.windows(6).any(|w| w == b"canary"), "it is sealed");
+    put("in.txt", "other");
+    let changed = folder.run(&["apply", "p1"]);
+    assert!(changed.code == 1 && changed.text().contains("local_file.f: the new values differ"), "{}", changed.text());
+    for name in ["in.txt", "t.tpl", "main.mesh.hcl"] {
+        std::fs::remove_file(folder.path().join(name)).expect("is there");
+    }
+    folder.run(&["apply", "p1"]).expect(0, "what it needs is in it");
+    let text = folder.text("out.txt");
+    assert!(text.starts_with("canary-4711 <1> ") && text.ends_with(" true in.txt t.tpl"), "{text}");
+}
+
+#[test]
+fn a_saved_plan_sees_the_file_that_its_gate_waited_for() {
+    let folder = Folder::new(
+        "resource \"mesh_gate\" \"g\" {\n  waiting_for = \"signed.txt\"\n  open_when   = fileexists(\"signed.txt\")\n  value       = try(file(\"signed.txt\"), null)\n}\n\
+         resource \"local_file\" \"f\" {\n  filename = \"out.txt\"\n  content  = mesh_gate.g.output\n}\n",
+    );
+    folder.run(&["plan", "-out", "p1"]).expect(0, "a saved plan");
+    folder.run(&["apply", "p1"]).expect(3, "the gate is closed");
+    std::fs::write(folder.path().join("signed.txt"), "signed").expect("writes");
+    folder.run(&["apply", "p1"]).expect(0, "the same command goes on");
+    assert_eq!(folder.text("out.txt"), "signed");
+}
+
+#[test]
+fn an_apply_waits_for_a_gate_that_is_polled_as_long_as_it_says() {
+    let folder = Folder::new(
+        "variable \"timeout\" {}\nresource \"mesh_gate\" \"g\" {\n  waiting_for = \"signed.txt\"\n  open_when   = fileexists(\"signed.txt\")\n  poll {\n    timeout  = var.timeout\n    \
+         interval = \"1s\"\n  }\n}\nresource \"local_file\" \"f\" {\n  filename = \"out.txt\"\n  content  = mesh_gate.g.waiting_for\n}\n",
+    );
+    let over = folder.run(&["apply", "-auto-approve", "-var=timeout=3s"]).expect(3, "the time is over");
+    let said = over.text().matches("Waiting for signed.txt [").count();
+    assert!((1..=3).contains(&said) && !folder.path().join("out.txt").exists(), "{}", over.text());
+    let file = folder.path().join("signed.txt");
+    let later = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::fs::write(file, "signed")
+    });
+    folder.run(&["apply", "-auto-approve", "-var=timeout=5m"]).expect(0, "it opens meanwhile");
+    later.join().expect("ends").expect("writes");
+    assert_eq!(folder.text("out.txt"), "signed.txt");
+}
+
+#[test]
 fn outputs_that_are_secret_or_gone_are_said_to_be() {
     let folder = Folder::new(
         "variable \"s\" {\n  default   = \"canary-77\"\n  sensitive = true\n}\noutput \"s\" {\n  value     = var.s\n  sensitive = true\n}\noutput \"a\" { value = 1 }\n",

@@ -59,6 +59,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         return Err(Diagnostic::error("cli::option", "Option has no meaning here", detail).into());
     }
     let (header, content, backend) = saved::open(ui, file, &args.plan.state)?;
+    saved::same_version(&content)?;
     options = content.options(options.parallelism)?;
     let reviewed = planfile::reviewed(&header, &content)?;
     let project = saved::project(ui, &content, backend, vars)?;

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use mesh_core::{Engine, Inputs, Run, Sink};
-use mesh_lang::functions::Context;
+use mesh_lang::functions::{Context, Reader, Seen};
 use mesh_lang::{Config, Disk, Files, LoadOptions, Scope, Subject};
 use mesh_model::{Diagnostic, Span, Value};
 use mesh_sdk::Services;
@@ -112,7 +112,8 @@ impl Project {
         let config = configuration(ui, files, options)?;
         let inputs = given.gather(ui, &config)?;
         let backend = backend(&config, &inputs, state)?;
-        Ok(Self { context: context(ui, timestamp()), config, inputs, backend, root })
+        let context = Context { files: Reader::remembering(Seen::default()), ..context(ui, timestamp()) };
+        Ok(Self { context, config, inputs, backend, root })
     }
 
     /// The same with the configuration as it is on the disk now.

@@ -9,8 +9,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use mesh_core::planfile::{self, Content, Header};
+use mesh_core::planfile::{self, Content, Header, SavedReads};
 use mesh_core::{Input, Inputs, Mode, Options, Planning};
+use mesh_lang::functions::{Context, Reader};
 use mesh_lang::{Config, Files, LoadOptions};
 use mesh_model::{Diagnostic, Diagnostics, json};
 use mesh_state::{Backend as _, LocalBackend};
@@ -23,6 +24,8 @@ use super::running::runtime;
 use super::variables::Given;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Writes a plan file: only its owner may read it; an old plan under this name is replaced whole.
 ///
@@ -57,6 +60,8 @@ pub(crate) fn content(
     let ephemeral = |name: &str| project.config.root().variable(name).is_some_and(|v| v.ephemeral);
     Content {
         files: sources.map(|s| (s.name.clone(), s.text.clone())).collect(),
+        read: SavedReads::new(project.context.files.seen()),
+        version: VERSION.to_owned(),
         root: project.root.clone(),
         unfinished: planning.snapshot.unfinished.as_ref().map(|u| u.digest.to_string()),
         inputs: project.inputs.iter().filter(|(n, _)| !ephemeral(n)).map(|(n, i)| (n.clone(), encode(i))).collect(),
@@ -167,8 +172,25 @@ pub(crate) fn project(
     let config = project::configuration(ui, &files, options)?;
     given_again(&config, vars)?;
     Given::read(ui, vars).ephemeral(ui, &config, &mut inputs)?;
-    let context = project::context(ui, content.timestamp.clone());
+    let files = Reader::remembering(content.read.seen()?);
+    let context = Context { files, ..project::context(ui, content.timestamp.clone()) };
     Ok(Project { config, inputs, backend, context, root })
+}
+
+/// Whether this program, with its providers, is the one that made the plan.
+///
+/// # Errors
+/// It is another one.
+pub(crate) fn same_version(content: &Content) -> Result<(), Failure> {
+    if content.version == VERSION {
+        return Ok(());
+    }
+    let detail = format!(
+        "It was made by mesh {}, and this is mesh {VERSION}, whose providers may decide otherwise. Nothing was changed. Make the plan again \
+         with this version, or apply it with the other one.",
+        content.version
+    );
+    Err(Diagnostic::error("planfile::version", "The plan was made by another version", detail).into())
 }
 
 /// Values on the command line that the file has: they would be ignored, so they are refused.
@@ -250,6 +272,18 @@ mod tests {
             }
         }
         assert!(decode("{}").is_none());
+    }
+
+    #[test]
+    fn a_plan_of_another_version_is_refused() {
+        let content = |version: &str| {
+            let json = json!({ "files": {}, "version": version, "root": "/", "inputs": {}, "destroy": false, "refresh_only": false,
+                "refresh": true, "replace": [], "targets": [], "excludes": [], "timestamp": "", "changes": [], "deferred": [],
+                "json": "", "text": "" });
+            serde_json::from_value(json).expect("a content")
+        };
+        assert!(same_version(&content(VERSION)).is_ok());
+        assert!(same_version(&content("0.0.0")).is_err());
     }
 
     #[test]

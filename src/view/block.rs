@@ -98,7 +98,7 @@ fn headline(change: &Change) -> Option<String> {
             format!("{object} will be {}", paint(RED.bold(), "destroyed"))
         }
         Action::Forget => " will no longer be managed by mesh, but will not be destroyed".to_owned(),
-        Action::Replace | Action::ReplaceCreateFirst => match change.reason {
+        Action::Replace | Action::ReplaceCreateFirst | Action::ReplaceForget => match change.reason {
             Reason::Tainted => format!(" is tainted, so must be {}", paint(RED.bold(), "replaced")),
             Reason::Requested => format!(" will be {}, as requested", paint(RED.bold(), "replaced")),
             Reason::Triggered => {

@@ -80,7 +80,7 @@ fn head(plan: &Plan) -> String {
 const fn risk(action: Action) -> u8 {
     match action {
         Action::Delete => 0,
-        Action::Replace | Action::ReplaceCreateFirst => 1,
+        Action::Replace | Action::ReplaceCreateFirst | Action::ReplaceForget => 1,
         Action::Forget => 2,
         Action::Update => 3,
         Action::Create => 4,
@@ -91,7 +91,7 @@ const fn risk(action: Action) -> u8 {
 fn section(change: &Change, block: &block::Block) -> String {
     let mark = match change.action {
         Action::Delete => "🔴",
-        Action::Replace | Action::ReplaceCreateFirst => "🟠",
+        Action::Replace | Action::ReplaceCreateFirst | Action::ReplaceForget => "🟠",
         Action::Update | Action::Forget => "🟡",
         Action::Create => "🟢",
         Action::Read | Action::NoOp => "⚪",

@@ -84,6 +84,7 @@ fn legend(out: &mut String, plan: &Plan) {
         (Action::Delete, Sign::Remove, "destroy"),
         (Action::Replace, Sign::Block("-/+"), "destroy and then create replacement"),
         (Action::ReplaceCreateFirst, Sign::Block("+/-"), "create replacement and then destroy"),
+        (Action::ReplaceForget, Sign::Block("+/."), "create replacement and forget the old object, which stays"),
         (Action::Read, Sign::Block("<="), "read (data resources)"),
         (Action::Forget, Sign::Block("."), "forget, the object stays"),
     ];
@@ -160,8 +161,7 @@ fn deferred(out: &mut String, deferred: &[Deferred], fingerprinter: &Fingerprint
     push!(out, "\n{}\n", paint(BOLD, "Deferred: will be decided in a later stage, inside these bounds:"));
     for d in deferred {
         let actions: Vec<&str> = d.actions.iter().map(|a| verb(*a)).collect();
-        let danger =
-            d.actions.iter().any(|a| matches!(a, Action::Delete | Action::Replace | Action::ReplaceCreateFirst));
+        let danger = d.actions.iter().any(|a| *a == Action::Delete || a.is_replace());
         let actions = paint(if danger { RED } else { anstyle::Style::new() }, actions.join(" or "));
         push!(out, "\n  # {} may be {actions}\n", paint(BOLD, &d.pattern));
         push!(out, "  # ({})\n", visible(&d.reason));
@@ -180,7 +180,7 @@ pub(crate) const fn verb(action: Action) -> &'static str {
         Action::Read => "read",
         Action::Create => "created",
         Action::Update => "updated",
-        Action::Replace | Action::ReplaceCreateFirst => "replaced",
+        Action::Replace | Action::ReplaceCreateFirst | Action::ReplaceForget => "replaced",
         Action::Delete => "destroyed",
         Action::Forget => "forgotten",
     }

@@ -148,7 +148,7 @@ impl Sink for Progress {
             Event::Done { address, action, .. } | Event::Failed { address, action, .. } => {
                 self.stop(&key(address, *action), true)
             }
-            Event::Running { .. } | Event::Skipped { .. } | Event::Warning(_) => {}
+            Event::Running { .. } | Event::Skipped { .. } | Event::Waiting { .. } | Event::Warning(_) => {}
         }
         if let Some(line) = line(&event) {
             self.say(&line);
@@ -191,6 +191,10 @@ pub(crate) fn line(event: &Event) -> Option<String> {
         }
         Event::Skipped { address, because, .. } => {
             format!("{} {}", paint(YELLOW.bold(), format!("{address}: Skipped:")), visible(because))
+        }
+        Event::Waiting { address, waiting_for, left } => {
+            let head = paint(YELLOW.bold(), format!("{address}: Waiting for"));
+            format!("{head} {} [{} left]", visible(waiting_for), elapsed(*left))
         }
         Event::Warning(d) => {
             let place = d.address.as_ref().map(|a| format!("{a}: ")).unwrap_or_default();

@@ -256,6 +256,10 @@ impl Sink for Stream {
             Event::StageStarted { stage, operations } => {
                 self.write("info", &format!("Stage {stage}: {operations} operations"), "log", json!({}));
             }
+            Event::Waiting { address, waiting_for, left } => {
+                let message = format!("{address}: Waiting for {waiting_for} [{} left]", elapsed(*left));
+                self.write("info", &message, "log", json!({}));
+            }
             // What happens while applying has no place in the sources.
             Event::Warning(d) => self.diagnostic(d, &Sources::default()),
             Event::Configuring { .. } => {}

@@ -21,20 +21,7 @@ fn at(text: &str) -> Address {
 }
 
 fn change(address: &str, action: Action, before: Value, after: Value) -> Change {
-    Change {
-        address: at(address),
-        previous_address: None,
-        deposed: None,
-        provider: Arc::from("vault"),
-        action,
-        reason: Reason::None,
-        before,
-        after,
-        replace_paths: Vec::new(),
-        importing: None,
-        previewed: Previewed::NotNeeded,
-        notes: Vec::new(),
-    }
+    Change::new(at(address), Arc::from("vault"), action, before, after)
 }
 
 fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
@@ -304,6 +291,7 @@ fn staged() -> Plan {
             known: object([("name", s("p")), ("pin", s(CANARY).sensitive())]),
         }],
         waiting: vec![Waiting {
+            poll: None,
             address: at("mesh_gate.chain"),
             waiting_for: "the signed chain".into(),
             instructions: "Sign it:\n\n  openssl x509 ...\n".into(),

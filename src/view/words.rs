@@ -11,7 +11,7 @@ pub(crate) const fn operation(action: Action) -> (&'static str, &'static str) {
         Action::Create => ("Creating", "Creation"),
         Action::Update => ("Modifying", "Modifications"),
         Action::Delete => ("Destroying", "Destruction"),
-        Action::Replace | Action::ReplaceCreateFirst => ("Replacing", "Replacement"),
+        Action::Replace | Action::ReplaceCreateFirst | Action::ReplaceForget => ("Replacing", "Replacement"),
         Action::Read => ("Reading", "Read"),
         Action::Forget => ("Forgetting", "Forgetting"),
         Action::NoOp => ("Checking", "Check"),
@@ -34,7 +34,7 @@ pub(crate) const fn hook(action: Action) -> &'static str {
         Action::Read => "read",
         Action::Create => "create",
         Action::Update => "update",
-        Action::Replace | Action::ReplaceCreateFirst => "replace",
+        Action::Replace | Action::ReplaceCreateFirst | Action::ReplaceForget => "replace",
         Action::Delete => "delete",
         Action::Forget => "remove",
     }

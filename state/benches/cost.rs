@@ -38,6 +38,7 @@ fn put(n: usize) -> Record {
         create_before_destroy: false,
         tainted: false,
         adopted: false,
+        kept: false,
         private: None,
     };
     Record::Put { address: address(n), deposed: None, instance: Arc::new(instance) }

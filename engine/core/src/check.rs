@@ -24,17 +24,6 @@ pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
             if let Ignore::Paths(paths) = &block.lifecycle.ignore_changes {
                 diagnostics.0.extend(paths.iter().filter_map(|(path, span)| ignored(schema, path, *span)));
             }
-            if !block.lifecycle.destroy {
-                // Ignoring it would delete what somebody wants to keep.
-                diagnostics.push(
-                    Diagnostic::error(
-                        "plan::unsupported",
-                        "destroy = false is not supported yet",
-                        "Use prevent_destroy = true, which refuses to delete the object.",
-                    )
-                    .at(block.span),
-                );
-            }
         }
     }
     if let Some(encryption) = &config.root().settings.encryption {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use mesh_model::change::Deferred;
-use mesh_model::{Action, Change, Fingerprinter, Kind, Plan, Reason, Value};
+use mesh_model::{Action, Change, Fingerprinter, Kind, Path, Plan, Reason, Step, Value};
 
 use crate::plan::Planning;
 
@@ -58,12 +58,21 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, planning: &Planni
         match allowed.get(&key(change)) {
             Some(old) if old.action == change.action || resumed && is_second_half(old, change) => {
                 if !conforms(fingerprinter, &old.after, &change.after) {
-                    lines.push(format!("{}: the new values differ from the reviewed ones", change.address));
+                    let paths = moved(fingerprinter, &old.after, &change.after);
+                    lines.push(format!("{}: the new values differ from the reviewed ones at {paths}", change.address));
                 } else if old.action == change.action
                     && old.action != Action::Create
                     && !conforms(fingerprinter, &old.before, &change.before)
                 {
-                    lines.push(format!("{}: what is there now is not what the plan was made from", change.address));
+                    let paths = moved(fingerprinter, &old.before, &change.before);
+                    let versions = match (&old.version, &change.version) {
+                        (Some(then), Some(now)) if then != now => format!(" (version {then} then, {now} now)"),
+                        _ => String::new(),
+                    };
+                    lines.push(format!(
+                        "{}: it was changed since the plan was made, at {paths}{versions}",
+                        change.address
+                    ));
                 }
             }
             Some(old) => lines.push(format!(
@@ -74,8 +83,7 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, planning: &Planni
             )),
             None => {
                 let replaced = allowed.get(&(change.address.clone(), None));
-                let left_over =
-                    change.deposed.is_some() && replaced.is_some_and(|r| r.action == Action::ReplaceCreateFirst);
+                let left_over = change.deposed.is_some() && replaced.is_some_and(|r| r.action.deposes());
                 if !(resumed && left_over || within(fingerprinter, &reviewed.deferred, change, item.desired.as_ref())) {
                     lines.push(format!("{}: {} was not in the plan", change.address, words(change.action)));
                 }
@@ -92,13 +100,34 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, planning: &Planni
     lines
 }
 
+/// Where a value is not what it was, by attribute.
+fn moved(fingerprinter: &Fingerprinter, then: &Value, now: &Value) -> String {
+    fn collect(f: &Fingerprinter, then: &Value, now: &Value, at: &Path, out: &mut Vec<String>) {
+        if conforms(f, then, now) {
+            return;
+        }
+        let (Some(a), Some(b)) = (then.as_fields(), now.as_fields()) else { return out.push(at.to_string()) };
+        let null = Value::NULL;
+        let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+        for name in names {
+            let (then, now) = (a.get(name).unwrap_or(&null), b.get(name).unwrap_or(&null));
+            collect(f, then, now, &at.join(Step::Key(name.clone())), out);
+        }
+    }
+    let mut paths = Vec::new();
+    collect(fingerprinter, then, now, &Path::default(), &mut paths);
+    match paths.as_slice() {
+        [whole] if whole.is_empty() => "all of it".to_owned(),
+        paths => paths.join(", "),
+    }
+}
+
 /// Whether a change completes what an interrupted run has begun: a create that is there but was not
 /// confirmed or failed half-way, a replace whose old object is gone.
 fn is_second_half(old: &Change, now: &Change) -> bool {
-    let replaces = |a| matches!(a, Action::Replace | Action::ReplaceCreateFirst);
     match old.action {
-        Action::Create => now.action == Action::Update || replaces(now.action) && now.reason == Reason::Tainted,
-        Action::Replace | Action::ReplaceCreateFirst => matches!(now.action, Action::Create | Action::Update),
+        Action::Create => now.action == Action::Update || now.action.is_replace() && now.reason == Reason::Tainted,
+        a if a.is_replace() => matches!(now.action, Action::Create | Action::Update),
         _ => false,
     }
 }

@@ -34,6 +34,8 @@ pub struct Rule<'a> {
     pub ignore: &'a Ignore,
     /// Take over an object that exists.
     pub adopt: bool,
+    /// The old object stays when it is replaced.
+    pub keep: bool,
     /// A new object was asked for.
     pub replace: Option<Reason>,
 }
@@ -200,16 +202,17 @@ fn known(
         (None, Verdict::Replace(_)) => (replace_action(input), Reason::CannotUpdate),
         (None, Verdict::Create) => (Action::Create, Reason::None),
     };
-    let is_replace = matches!(action, Action::Replace | Action::ReplaceCreateFirst);
+    let is_replace = action.is_replace();
     // A new object is as configured: there is nothing in it that could be left as it is.
     let desired = if is_replace { input.desired } else { desired };
     if is_replace && input.rule.protected {
         return Decision::Refuse(Box::new(protected(input.address, "replaced", &verdict)));
     }
     let mut action = action;
-    if action == Action::ReplaceCreateFirst
-        && input.rules.identity(desired) == mesh_sdk::IdentityHint::Known(found.identity.clone())
-    {
+    if action.deposes() && input.rules.identity(desired) == mesh_sdk::IdentityHint::Known(found.identity.clone()) {
+        if action == Action::ReplaceForget {
+            return Decision::Refuse(Box::new(kept(input.address, found)));
+        }
         if !saved.tainted {
             return Decision::Refuse(Box::new(same_identity(input.address, found)));
         }
@@ -320,7 +323,25 @@ fn verdict(input: &Input<'_>, response: &PlanResponse) -> Verdict {
 }
 
 fn replace_action(input: &Input<'_>) -> Action {
-    if input.rule.create_before_destroy { Action::ReplaceCreateFirst } else { Action::Replace }
+    match (input.rule.keep, input.rule.create_before_destroy) {
+        (true, _) => Action::ReplaceForget,
+        (false, true) => Action::ReplaceCreateFirst,
+        (false, false) => Action::Replace,
+    }
+}
+
+/// The error for a new object that would stand where one is that has to stay.
+fn kept(address: &Address, found: &Observed) -> Diagnostic {
+    Diagnostic::error(
+        "plan::same_identity",
+        "The new object cannot be made where the old one stays",
+        format!(
+            "{address} is replaced, and its old object stays (destroy = false, or it was adopted and not made by mesh), but the new object \
+             has the same identity, {:?}. Give the new one another name, or delete the old one yourself and run the same command again.",
+            found.identity.0
+        ),
+    )
+    .on(address)
 }
 
 /// The error for a new object that would stand where the old one still is.
@@ -389,6 +410,10 @@ fn changed(
             importing,
             previewed,
             notes: response.notes,
+            version: match input.seen {
+                Seen::Present(observed) => observed.version.clone(),
+                Seen::Absent | Seen::Nothing => None,
+            },
         }),
         drift: None,
     }

@@ -109,6 +109,15 @@ pub enum Event {
         /// Because of what.
         because: String,
     },
+    /// A closed gate is waited for; said with every look at it.
+    Waiting {
+        /// The gate.
+        address: Address,
+        /// What it waits for.
+        waiting_for: String,
+        /// How long this apply goes on waiting.
+        left: Duration,
+    },
     /// Something worth knowing.
     Warning(Diagnostic),
 }

@@ -5,11 +5,14 @@
 //! narrower. Sealed whole with AES-256-GCM under a key derived from the lineage's fingerprint key;
 //! only version, digest, lineage and serial are clear, and they are bound to the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
+use mesh_lang::functions::Seen;
 use mesh_model::{Diagnostic, Fingerprinter};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -38,6 +41,12 @@ pub struct Header {
 pub struct Content {
     /// Sources by path relative to the root folder.
     pub files: BTreeMap<String, String>,
+    /// What functions read while planning.
+    #[serde(default)]
+    pub read: SavedReads,
+    /// The version of mesh, and with it of all providers, that made the plan.
+    #[serde(default)]
+    pub version: String,
     /// The root folder when the plan was made.
     pub root: PathBuf,
     /// The digest of what was unfinished in the state.
@@ -78,6 +87,42 @@ impl std::fmt::Debug for Content {
     }
 }
 
+/// Files that functions read: `file`, `fileexists`, `fileset` and their like, by path.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct SavedReads {
+    /// Contents in base64.
+    contents: BTreeMap<String, String>,
+    files: BTreeSet<String>,
+    /// Folder, pattern, files.
+    sets: Vec<(String, String, Vec<String>)>,
+}
+
+impl SavedReads {
+    /// What was seen, as it is kept.
+    pub fn new(seen: Seen) -> Self {
+        Self {
+            contents: seen.contents.into_iter().map(|(p, c)| (p, BASE64.encode(c))).collect(),
+            files: seen.files,
+            sets: seen.sets.into_iter().map(|((folder, pattern), files)| (folder, pattern, files)).collect(),
+        }
+    }
+
+    /// What was seen.
+    ///
+    /// # Errors
+    /// A content that is no base64.
+    pub fn seen(&self) -> Result<Seen, Diagnostic> {
+        let content =
+            |text: &String| BASE64.decode(text).map_err(|e| damaged(&format!("A file in it cannot be read: {e}.")));
+        let contents = self.contents.iter().map(|(p, c)| Ok((p.clone(), content(c)?.into())));
+        Ok(Seen {
+            contents: contents.collect::<Result<_, Diagnostic>>()?,
+            files: self.files.clone(),
+            sets: self.sets.iter().map(|(f, p, files)| ((f.clone(), p.clone()), files.clone())).collect(),
+        })
+    }
+}
+
 /// A reviewed change.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SavedChange {
@@ -89,6 +134,9 @@ pub struct SavedChange {
     pub action: String,
     /// Provider and alias.
     pub provider: String,
+    /// What the system counts changes of the object with, as it was seen.
+    #[serde(default)]
+    pub version: Option<String>,
     /// What was there, secrets by fingerprint (see [`saved`]).
     pub before: Json,
     /// What was to be, secrets by fingerprint.
@@ -224,12 +272,24 @@ impl Header {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    fn seen() -> Seen {
+        Seen {
+            contents: BTreeMap::from([("a".to_owned(), Arc::from(&b"file-canary"[..]))]),
+            files: BTreeSet::from(["b".to_owned()]),
+            sets: BTreeMap::from([(("c".to_owned(), "*".to_owned()), vec!["d".to_owned()])]),
+        }
+    }
 
     fn content() -> Content {
         Content {
             files: BTreeMap::from([("main.mesh.hcl".to_owned(), "x".to_owned())]),
             root: PathBuf::from("/r"),
+            read: SavedReads::new(seen()),
+            version: "0".to_owned(),
             unfinished: None,
             inputs: BTreeMap::new(),
             destroy: false,
@@ -252,7 +312,8 @@ mod tests {
         let f = Fingerprinter::new([5; 32]);
         let bytes = seal(&f, &Header::new("d".into(), "l", 3), &content()).expect("seals");
         assert!(!bytes.windows(6).any(|w| w == b"canary"));
-        assert!(open(&f, &bytes).is_ok());
+        let (_, back) = open(&f, &bytes).expect("opens");
+        assert_eq!(back.read.seen(), Ok(seen()));
         assert!(open(&Fingerprinter::new([6; 32]), &bytes).is_err());
         for i in 0..bytes.len() {
             let mut bad = bytes.clone();

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mesh_lang::Config;
 use mesh_lang::functions::Context;
-use mesh_model::change::{Counts, Deferred, Waiting};
+use mesh_model::change::{Counts, Deferred, Poll, Waiting};
 use mesh_model::{Change, Diagnostic, Diagnostics, Mode, Plan, Snapshot};
 use mesh_state::{Backend, LockInfo, Outputs, Record, StateError, Writer};
 
@@ -176,7 +176,9 @@ impl Run<'_> {
         // A replace that was asked for is kept in state from the first stage on.
         let again = Options { replace: Vec::new(), ..self.options.clone() };
         let mut before: Vec<Deferred> = Vec::new();
-        for stage in 1.. {
+        let mut stage = 1;
+        let mut since: Option<Instant> = None;
+        loop {
             let snapshot = match &writer {
                 Some(w) => w.snapshot().await,
                 None => self.backend.snapshot().await,
@@ -204,18 +206,25 @@ impl Run<'_> {
             let idle = planning.plan.is_empty() && planning.recovered.is_empty();
             if idle && (stage > 1 || updates.is_empty()) {
                 finished.nothing = stage == 1;
-                if stage == 1 {
+                if stage == 1 && since.is_none() {
                     approver.approve(stage, &planning, true);
                     approver.applied(&planning);
                     finished.outputs = planning.snapshot.outputs.clone();
                 }
                 finished.report.diagnostics.extend(self.engine.close().await);
+                if self.waits(&planning.plan.waiting, &mut since, &cancel).await {
+                    continue;
+                }
                 break;
             }
             if stage > 1 && !goes_on(&fingerprinter, &before, &planning) {
                 finished.report.diagnostics.extend(self.engine.close().await);
+                if self.waits(&planning.plan.waiting, &mut since, &cancel).await {
+                    continue;
+                }
                 break;
             }
+            finished.nothing = false;
             let beyond = match &first_plan {
                 Some(first) if stage == 1 => {
                     let lines = match origin {
@@ -265,9 +274,34 @@ impl Run<'_> {
                 break;
             }
             before.clone_from(&planning.plan.deferred);
+            stage += 1;
         }
         release(writer).await?;
         Ok(finished)
+    }
+
+    /// Waits until a closed gate is to be looked at again; false when none is. `since` is when the first wait of
+    /// this apply began.
+    async fn waits(&self, gates: &[Waiting], since: &mut Option<Instant>, cancel: &Cancel) -> bool {
+        let since = *since.get_or_insert_with(Instant::now);
+        let left = |poll: &Poll| poll.timeout.checked_sub(since.elapsed()).filter(|left| !left.is_zero());
+        let polled = gates.iter().filter_map(|g| Some((g, left(g.poll.as_ref()?)?)));
+        let mut pause: Option<Duration> = None;
+        for (gate, left) in polled {
+            self.engine.sink.event(crate::Event::Waiting {
+                address: gate.address.clone(),
+                waiting_for: gate.waiting_for.clone(),
+                left,
+            });
+            let next = gate.poll.map_or(left, |p| p.interval.min(left));
+            pause = Some(pause.map_or(next, |p| p.min(next)));
+        }
+        let Some(pause) = pause else { return false };
+        let mut cancel = cancel.clone();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => true,
+            () = cancel.more_than(0) => false,
+        }
     }
 
     /// Takes the lock; state must be as it was when the plan was made.

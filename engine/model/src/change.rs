@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -26,6 +27,8 @@ pub enum Action {
     Replace,
     /// A new object is made, then the old one is deleted.
     ReplaceCreateFirst,
+    /// A new object is made, and state forgets the old one, which stays.
+    ReplaceForget,
     /// The object is deleted.
     Delete,
     /// Only state forgets it; the object stays.
@@ -42,6 +45,7 @@ impl Action {
             Self::Update => &["update"],
             Self::Replace => &["delete", "create"],
             Self::ReplaceCreateFirst => &["create", "delete"],
+            Self::ReplaceForget => &["create", "forget"],
             Self::Delete => &["delete"],
             Self::Forget => &["forget"],
         }
@@ -56,9 +60,20 @@ impl Action {
             Self::Update => "~",
             Self::Replace => "-/+",
             Self::ReplaceCreateFirst => "+/-",
+            Self::ReplaceForget => "+/.",
             Self::Delete => "-",
             Self::Forget => ".",
         }
+    }
+
+    /// Whether a new object comes in the place of an old one.
+    pub const fn is_replace(self) -> bool {
+        matches!(self, Self::Replace | Self::ReplaceCreateFirst | Self::ReplaceForget)
+    }
+
+    /// Whether both objects are there for a while: the old one is deposed meanwhile.
+    pub const fn deposes(self) -> bool {
+        matches!(self, Self::ReplaceCreateFirst | Self::ReplaceForget)
     }
 
     /// Whether anything outside is changed.
@@ -164,9 +179,30 @@ pub struct Change {
     pub previewed: Previewed,
     /// Warnings and facts that belong to this change (other field managers, adoption).
     pub notes: Vec<String>,
+    /// What the system counts changes of the object with, as it was seen: for people only.
+    pub version: Option<Arc<str>>,
 }
 
 impl Change {
+    /// A change about which there is nothing else to say.
+    pub const fn new(address: Address, provider: Arc<str>, action: Action, before: Value, after: Value) -> Self {
+        Self {
+            address,
+            previous_address: None,
+            deposed: None,
+            provider,
+            action,
+            reason: Reason::None,
+            before,
+            after,
+            replace_paths: Vec::new(),
+            importing: None,
+            previewed: Previewed::NotNeeded,
+            notes: Vec::new(),
+            version: None,
+        }
+    }
+
     /// The canonical line that digests are made of; secrets by fingerprint only.
     fn canonical(&self, fingerprinter: &crate::Fingerprinter) -> String {
         let value = |v: &Value| json::canonical(&fingerprinter.withhold(v));
@@ -211,6 +247,17 @@ pub struct Waiting {
     pub instructions: String,
     /// Why what was given does not open it, one line each.
     pub problems: Vec<String>,
+    /// How an apply waits for it; `None`: it ends.
+    pub poll: Option<Poll>,
+}
+
+/// How an apply waits for a closed gate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Poll {
+    /// The time between two looks.
+    pub interval: Duration,
+    /// How long one apply waits.
+    pub timeout: Duration,
 }
 
 /// Something outside that is not as state remembers it.
@@ -345,6 +392,10 @@ impl Plan {
                 Action::Replace | Action::ReplaceCreateFirst => {
                     counts.add += 1;
                     counts.destroy += 1;
+                }
+                Action::ReplaceForget => {
+                    counts.add += 1;
+                    counts.forget += 1;
                 }
                 Action::Delete => counts.destroy += 1,
                 Action::Forget => counts.forget += 1,

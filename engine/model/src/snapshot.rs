@@ -41,6 +41,8 @@ pub struct Instance {
     pub tainted: bool,
     /// Was adopted, not created, by us.
     pub adopted: bool,
+    /// The object stays when state forgets it (`destroy = false`).
+    pub kept: bool,
     /// What the provider wants to remember; never a secret.
     pub private: Option<Arc<str>>,
 }

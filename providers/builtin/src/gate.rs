@@ -5,7 +5,12 @@
 //! was opened with; another input closes it again. The engine reads the planned `opened`: false or
 //! unknown means that this gate and its dependents have to wait.
 
-use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value, json};
+use std::time::Duration;
+
+use mesh_model::change::Poll;
+use mesh_model::path::Step;
+use mesh_model::schema::{Block, Nesting, duration_seconds};
+use mesh_model::{Attribute, Path, ResourceSchema, Schema, Type, Value, json};
 use mesh_sdk::{
     ClosedGate, ErrorKind, IdentityHint, Observation, ObserveRequest, OperationRequest, Outcome, PlanRequest,
     PlanResponse, Problem, ProviderError, Resource, Rules, Verdict, async_trait,
@@ -14,6 +19,9 @@ use mesh_sdk::{
 use crate::{Client, digest, state_only};
 
 pub(crate) struct Gate;
+
+/// How long an apply may wait, in seconds: one day.
+const MOST: f64 = 86_400.0;
 
 /// The digest of an input: unknown where the input is, and as secret as the input, since the plain
 /// digest of a short secret could be guessed.
@@ -39,12 +47,18 @@ fn opened(after: &Value) -> Value {
 
 impl Rules for Gate {
     fn validate(&self, config: &Value) -> Vec<Problem> {
-        match config.get_str("waiting_for") {
-            Some(text) if text.trim().is_empty() || text.contains('\n') => {
-                vec![Problem::at("waiting_for", "must be one line of text; the steps belong into `instructions`")]
-            }
-            _ => Vec::new(),
+        let mut problems = Vec::new();
+        if config.get_str("waiting_for").is_some_and(|text| text.trim().is_empty() || text.contains('\n')) {
+            problems.push(Problem::at("waiting_for", "must be one line of text; the steps belong into `instructions`"));
         }
+        for name in ["interval", "timeout"] {
+            let text = config.get("poll").and_then(|p| p.get_str(name));
+            if text.is_some_and(|t| duration_seconds(t).is_none_or(|s| !(1.0..=MOST).contains(&s))) {
+                let path = Path::attribute("poll").join(Step::Key(name.into()));
+                problems.push(Problem { path, reason: "must be a duration from 1s to 24h, such as \"10m\"".into() });
+            }
+        }
+        problems
     }
 
     fn identity(&self, _planned: &Value) -> IdentityHint {
@@ -65,6 +79,7 @@ impl Rules for Gate {
             instructions: shown(planned, "instructions"),
             problems,
             certain: open == Some(false),
+            poll: planned.get("poll").and_then(poll),
         })
     }
 
@@ -99,6 +114,15 @@ impl Rules for Gate {
             Some(seen) => respond(Verdict::Update, seen.clone(), after),
         }
     }
+}
+
+/// How an apply waits, as the block says it.
+fn poll(block: &Value) -> Option<Poll> {
+    let time = |name| block.get_str(name).and_then(duration_seconds).filter(|s| (1.0..=MOST).contains(s));
+    Some(Poll {
+        interval: Duration::from_secs_f64(time("interval").unwrap_or(10.0)),
+        timeout: Duration::from_secs_f64(time("timeout")?),
+    })
 }
 
 /// Text of an attribute as it is shown: a secret stays one.
@@ -166,7 +190,19 @@ impl Resource<Client> for Gate {
                 Attribute::computed("input_digest", Type::String, "SHA-256 of the canonical JSON of `input`."),
                 Attribute::computed("opened", Type::Bool, "Whether it is open."),
                 Attribute::computed("output", Type::Dynamic, "The `value` that it was opened with."),
-            ]),
+            ])
+            .block(Block {
+                name: "poll",
+                nesting: Nesting::Single,
+                min: 0,
+                max: 1,
+                schema: Schema::of([
+                    Attribute::required("timeout", Type::String, "How long, such as `10m`; at most a day."),
+                    Attribute::optional("interval", Type::String, "The time between two looks.")
+                        .default(Value::string("10s")),
+                ]),
+                doc: "Has an apply wait for the gate: it plans again until the gate opens or the time is over.",
+            }),
             protected: false,
         }
     }

@@ -123,12 +123,7 @@ fn look(client: &Client, request: &ObserveRequest) -> Result<Observation, Provid
     let Some(name) = name.or_else(|| like.get_str("filename").map(clean)) else { return Ok(Observation::Absent) };
     Ok(match files::read(&client.root.join(&name))? {
         None => Observation::Absent,
-        Some(file) => Observation::Present(Observed {
-            values: seen(&file, &shape(like, &name)),
-            identity: Identity(name.into()),
-            private: None,
-            notes: Vec::new(),
-        }),
+        Some(file) => Observation::Present(Observed::new(seen(&file, &shape(like, &name)), Identity(name.into()))),
     })
 }
 

@@ -16,12 +16,7 @@ pub(crate) fn observe(requests: &[ObserveRequest]) -> Vec<Result<Observation, Pr
         .iter()
         .map(|r| {
             Ok(r.saved.as_ref().map_or(Observation::Absent, |saved| {
-                Observation::Present(Observed {
-                    values: saved.clone(),
-                    identity: r.identity.clone().unwrap_or_else(fresh),
-                    private: None,
-                    notes: Vec::new(),
-                })
+                Observation::Present(Observed::new(saved.clone(), r.identity.clone().unwrap_or_else(fresh)))
             }))
         })
         .collect()

@@ -36,7 +36,7 @@ impl Rules for TerraformData {
 
     fn import(&self, id: &str, _planned: &Value) -> Result<Imported, String> {
         let values = object(Value::string(id), Value::NULL, Value::NULL, Value::NULL);
-        Ok(Imported::Only(Observed { values, identity: Identity(id.into()), private: None, notes: Vec::new() }))
+        Ok(Imported::Only(Observed::new(values, Identity(id.into()))))
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {

@@ -92,7 +92,7 @@ fn look(
         .with("config", file.map_or(Value::null(Type::String), |(text, _)| Value::string(text)))
         .with("servers", servers_value(servers))
         .with("loaded", Value::bool(loaded));
-    Ok(Some(Observed { values, identity: Identity(format!("{KIND}{name}").into()), private: None, notes: Vec::new() }))
+    Ok(Some(Observed::new(values, Identity(format!("{KIND}{name}").into()))))
 }
 
 /// Refuses to take too many nodes away at once: a bad node list must not empty a pool.

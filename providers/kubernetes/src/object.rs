@@ -196,6 +196,11 @@ pub(crate) fn text_at<'j>(json: &'j Json, path: &[&str]) -> Option<&'j str> {
     path.iter().try_fold(json, |j, key| j.get(key)).and_then(Json::as_str)
 }
 
+/// What the API server counts changes of an object with.
+pub(crate) fn version(live: &Json) -> Option<std::sync::Arc<str>> {
+    text_at(live, &["metadata", "resourceVersion"]).map(Into::into)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! What the author of a resource type or data source writes: one file each.
 
 use async_trait::async_trait;
+use mesh_model::change::Poll;
 use mesh_model::snapshot::Identity;
 use mesh_model::{Path, ResourceSchema, Value};
 
@@ -65,6 +66,8 @@ pub struct ClosedGate {
     pub problems: Vec<String>,
     /// Whether it is closed for certain; `false` where that is not known before other changes.
     pub certain: bool,
+    /// How an apply waits for it; `None`: not at all.
+    pub poll: Option<Poll>,
 }
 
 /// What a type knows without asking anybody: pure functions, without I/O, clock or randomness.

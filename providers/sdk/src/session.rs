@@ -123,6 +123,15 @@ pub struct Observed {
     pub private: Option<Arc<str>>,
     /// Facts for the reader of the plan (other field managers, for example).
     pub notes: Vec<String>,
+    /// What the system counts its changes with (`resourceVersion`), for those who ask what has moved since a plan.
+    pub version: Option<Arc<str>>,
+}
+
+impl Observed {
+    /// An object about which there is nothing else to say.
+    pub const fn new(values: Value, identity: Identity) -> Self {
+        Self { values, identity, private: None, notes: Vec::new(), version: None }
+    }
 }
 
 /// A change to try without making it.

@@ -152,7 +152,7 @@ impl<K: Kind> Typed<K> {
         let Some(seen) = self.kind.look(client, &path, like).await? else { return Ok(Observation::Absent) };
         let values =
             aligned(&self.kind, &self.schema.schema, like.unwrap_or(&Value::NULL), &seen, request.saved.as_ref());
-        let observed = Observed { values, identity: Identity(Arc::from(path)), private: None, notes: Vec::new() };
+        let observed = Observed::new(values, Identity(Arc::from(path)));
         Ok(Observation::Present(observed))
     }
 

@@ -33,8 +33,12 @@ pub(crate) fn block(address: &Address, instance: &Instance, deposed: Option<&str
     if let Some(identity) = &instance.identity {
         facts.push(format!("identity {identity}"));
     }
-    for (yes, what) in [(instance.tainted, "tainted"), (instance.protected, "protected"), (instance.adopted, "adopted")]
-    {
+    for (yes, what) in [
+        (instance.tainted, "tainted"),
+        (instance.protected, "protected"),
+        (instance.adopted, "adopted"),
+        (instance.kept, "kept"),
+    ] {
         if yes {
             facts.push(what.to_owned());
         }

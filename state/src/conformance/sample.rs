@@ -56,6 +56,7 @@ pub(crate) fn instance(n: usize) -> Arc<Instance> {
         create_before_destroy: n.is_multiple_of(3),
         tainted: n.is_multiple_of(5),
         adopted: n.is_multiple_of(7),
+        kept: n.is_multiple_of(5),
         private: n.is_multiple_of(2).then(|| "{\"uid\":1}".into()),
     })
 }

@@ -35,6 +35,8 @@ pub(crate) struct InstanceRow<'a> {
     tainted: bool,
     #[serde(default)]
     adopted: bool,
+    #[serde(default)]
+    kept: bool,
     private: Option<Text<'a>>,
     values: &'a RawValue,
 }
@@ -98,6 +100,7 @@ impl InstanceRow<'_> {
             create_before_destroy: self.create_before_destroy,
             tainted: self.tainted,
             adopted: self.adopted,
+            kept: self.kept,
             private: self.private.map(|p| Arc::from(&*p)),
         };
         Ok((address(reader, &self.address)?, self.deposed.map(|k| reader.text(&k)), Arc::new(instance)))
@@ -186,6 +189,7 @@ pub(crate) fn write_instance(
         ("create_before_destroy", instance.create_before_destroy),
         ("tainted", instance.tainted),
         ("adopted", instance.adopted),
+        ("kept", instance.kept),
     ] {
         if set {
             string(out, key);

@@ -81,6 +81,7 @@ fn stored(rows: usize) -> Stored {
         create_before_destroy: false,
         tainted: false,
         adopted: false,
+        kept: false,
         private: None,
     };
     let snapshot = Snapshot {

@@ -135,10 +135,9 @@ fn going(needed: Block, by: Block) -> [(u32, u32); 4] {
 }
 
 fn makes(change: &Change) -> bool {
-    matches!(
-        change.action,
-        Action::Read | Action::Create | Action::Update | Action::Replace | Action::ReplaceCreateFirst
-    ) || change.importing.is_some()
+    matches!(change.action, Action::Read | Action::Create | Action::Update)
+        || change.action.is_replace()
+        || change.importing.is_some()
 }
 
 /// Whether half an object makes room for the whole one of the same identity, against

@@ -211,6 +211,7 @@ async fn settle_open(planning: &Planning<'_>, writer: &dyn Writer) -> Result<(),
                         create_before_destroy: false,
                         tainted: false,
                         adopted: false,
+                        kept: known.is_some_and(|k| k.kept),
                         private: None,
                     }),
                 }
@@ -272,6 +273,7 @@ pub fn state_updates(engine: &Engine, planning: &Planning<'_>) -> Vec<(Address, 
                 create_before_destroy: item.create_before_destroy,
                 tainted: saved.tainted,
                 adopted: saved.adopted,
+                kept: item.kept,
                 private: item.observed.as_ref().and_then(|o| o.private.clone()).or_else(|| saved.private.clone()),
             };
             let same =
@@ -301,6 +303,7 @@ pub fn imported(engine: &Engine, planning: &Planning<'_>, address: &Address) -> 
         create_before_destroy: item.create_before_destroy,
         tainted: false,
         adopted: false,
+        kept: item.kept,
         private: observed.private.clone(),
     })
 }

@@ -119,6 +119,10 @@ impl Walk<'_, '_> {
                 counts.change += usize::from(change.action == Action::Update);
             }
             (false, Action::Update) => counts.change += 1,
+            (false, Action::ReplaceForget) => {
+                counts.add += 1;
+                counts.forget += 1;
+            }
             (false, _) => counts.add += 1,
         }
     }
@@ -244,7 +248,7 @@ impl Walk<'_, '_> {
         if item.desired.as_ref().is_some_and(Value::is_wholly_known) {
             return Ok(ephemeral::filled(&schema.schema, change.after.clone(), sent));
         }
-        let renewed = matches!(change.action, Action::Replace | Action::ReplaceCreateFirst);
+        let renewed = change.action.is_replace();
         let observed = item.observed.as_ref().filter(|_| !renewed).map(|o| &o.values);
         let desired = match self.block(item) {
             Some((_, block)) => ignoring(&block.lifecycle.ignore_changes, &desired, observed),
@@ -299,7 +303,7 @@ impl Walk<'_, '_> {
         let adopting = change.importing.is_some();
         let operation =
             if change.action == Action::Update && !adopting { Operation::Update } else { Operation::Create };
-        if change.action == Action::ReplaceCreateFirst {
+        if change.action.deposes() {
             self.store(None, Record::Depose { address: change.address.clone(), key: self.deposed_key() }).await?;
         }
         let identity = self.identity(change, item, &after, operation);
@@ -332,10 +336,15 @@ impl Walk<'_, '_> {
                 }
                 // What was imported by name is ours like what we made; what was adopted is only looked after.
                 let adopted = adopting && item.adopt
-                    || self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
+                    || !change.action.is_replace()
+                        && self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
                 let instance =
                     self.instance(change, item, &session, &values, identity.clone(), private, false, adopted);
                 self.store(Some(seq), Record::Put { address: change.address.clone(), deposed: None, instance }).await?;
+                if change.action == Action::ReplaceForget {
+                    let deposed = Some(self.deposed_key());
+                    self.store(None, Record::Remove { address: change.address.clone(), deposed }).await?;
+                }
                 self.postconditions(item, &values)?;
                 self.values.borrow_mut()[i] = Some(values);
                 Ok(identity)
@@ -364,7 +373,7 @@ impl Walk<'_, '_> {
                         Record::Put { address: change.address.clone(), deposed: None, instance }
                     }
                     // Nothing new is there: the old object is the current one again.
-                    None if change.action == Action::ReplaceCreateFirst => {
+                    None if change.action.deposes() => {
                         Record::Restore { address: change.address.clone(), key: self.deposed_key() }
                     }
                     None => Record::Nothing,
@@ -549,6 +558,7 @@ impl Walk<'_, '_> {
             create_before_destroy: item.create_before_destroy,
             tainted,
             adopted,
+            kept: item.kept,
             private,
         })
     }
@@ -572,7 +582,7 @@ fn shown(change: &Change, remove: bool) -> Action {
     match (remove, change.action) {
         (true, Action::Forget) => Action::Forget,
         (true, _) => Action::Delete,
-        (false, Action::Replace | Action::ReplaceCreateFirst) => Action::Create,
+        (false, action) if action.is_replace() => Action::Create,
         (false, action) => action,
     }
 }

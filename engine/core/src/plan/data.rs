@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mesh_lang::{Resource, eval_body};
-use mesh_model::change::Previewed;
 use mesh_model::{Action, Change, Diagnostic, InstanceKey, Reason, Schema, Type, Value};
 
 use super::provider::code;
@@ -104,18 +103,8 @@ impl Planner<'_, '_> {
                         let after = unread(&schema.schema, &config);
                         self.states.borrow_mut()[node as usize].pending = true;
                         let change = Change {
-                            address: address.clone(),
-                            previous_address: None,
-                            deposed: None,
-                            provider: provider.clone(),
-                            action: Action::Read,
                             reason,
-                            before: Value::NULL,
-                            after: after.clone(),
-                            replace_paths: Vec::new(),
-                            importing: None,
-                            previewed: Previewed::NotNeeded,
-                            notes: Vec::new(),
+                            ..Change::new(address.clone(), provider.clone(), Action::Read, Value::NULL, after.clone())
                         };
                         let item = Item {
                             node: Some(node),
@@ -130,6 +119,7 @@ impl Planner<'_, '_> {
                             protected: false,
                             create_before_destroy: false,
                             adopt: false,
+                            kept: false,
                         };
                         self.out.borrow_mut().planned.push((change, item));
                         after

@@ -110,6 +110,7 @@ impl Planner<'_, '_> {
                 waiting_for: gate.waiting_for,
                 instructions: gate.instructions,
                 problems: gate.problems,
+                poll: gate.poll,
             });
         }
         drop(out);

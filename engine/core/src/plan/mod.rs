@@ -132,6 +132,8 @@ pub struct Item {
     pub create_before_destroy: bool,
     /// Take over what exists.
     pub adopt: bool,
+    /// The object stays when state forgets it.
+    pub kept: bool,
 }
 
 /// A plan with all that applying it needs.

@@ -1,7 +1,7 @@
 //! Objects that state knows and the configuration does not name (any more).
 
 use mesh_lang::Target;
-use mesh_model::change::{Deferred, Previewed};
+use mesh_model::change::Deferred;
 use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Value};
 
 use super::{Item, Mode, Planner};
@@ -60,19 +60,12 @@ impl Planner<'_, '_> {
                 self.unreachable(&address, position);
                 continue;
             }
+            let action = if saved.kept { Action::Forget } else { Action::Delete };
+            let (provider, values) = (saved.provider.clone(), saved.values.clone());
             let change = Change {
-                address: address.clone(),
-                previous_address: None,
                 deposed: Some(key),
-                provider: saved.provider.clone(),
-                action: Action::Delete,
-                reason: Reason::None,
-                before: saved.values.clone(),
-                after: Value::NULL,
-                replace_paths: Vec::new(),
-                importing: None,
-                previewed: Previewed::NotNeeded,
                 notes: vec!["left over from a replacement that did not finish".to_owned()],
+                ..Change::new(address.clone(), provider, action, values, Value::NULL)
             };
             let item = Item {
                 node: self.graph.resource(&address.resource()),
@@ -87,21 +80,24 @@ impl Planner<'_, '_> {
                 protected: false,
                 create_before_destroy: saved.create_before_destroy,
                 adopt: false,
+                kept: false,
             };
             self.out.borrow_mut().planned.push((change, item));
         }
     }
 
-    /// Whether a `removed` block says that the object stays.
-    pub(super) fn forgets(&self, address: &Address) -> bool {
+    /// What a `removed` block says: whether the object stays.
+    pub(super) fn removed(&self, address: &Address) -> Option<bool> {
         let names = address.module.names();
-        self.config.modules.iter().filter(|m| names.starts_with(&m.path)).any(|m| {
+        let mut blocks = self.config.modules.iter().filter(|m| names.starts_with(&m.path)).flat_map(|m| {
             let inside = &names[m.path.len()..];
-            m.removed.iter().filter(|r| !r.destroy).any(|r| match &r.from {
+            m.removed.iter().filter(move |r| match &r.from {
                 Target::Module(path) => inside.starts_with(&path.names()),
                 Target::Resource(a) => a.module.names() == inside && a.ty == address.ty && a.name == address.name,
             })
-        })
+        });
+        let first = !blocks.next()?.destroy;
+        Some(first || blocks.any(|r| !r.destroy))
     }
 
     fn position(&self, address: &Address) -> Option<usize> {

@@ -227,10 +227,8 @@ impl Planner<'_, '_> {
         }
         let Some(saved) = self.snapshot.instances.get(address) else { return Ok(None) };
         Ok(saved.identity.clone().map(|identity| Observed {
-            values: saved.values.clone(),
-            identity,
             private: saved.private.clone(),
-            notes: Vec::new(),
+            ..Observed::new(saved.values.clone(), identity)
         }))
     }
 

@@ -52,6 +52,7 @@ pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
                 create_before_destroy: false,
                 tainted: false,
                 adopted: false,
+                kept: false,
                 private: None,
             }),
         );

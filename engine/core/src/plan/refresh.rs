@@ -4,7 +4,6 @@
 //! were seen, so that bringing state up to date is what an apply does for every unchanged object.
 
 use mesh_lang::Resource;
-use mesh_model::change::Previewed;
 use mesh_model::{Action, Address, Change, Diagnostic, Reason, Type, Value};
 
 use super::provider::code;
@@ -75,18 +74,15 @@ impl Planner<'_, '_> {
         }
         let after = observed.as_ref().map_or(Value::NULL, |o| o.values.clone());
         let change = Change {
-            address: address.clone(),
-            previous_address: None,
-            deposed: None,
-            provider: saved.provider.clone(),
-            action: if gone { Action::Forget } else { Action::NoOp },
             reason: if gone { Reason::Vanished } else { Reason::None },
-            before: saved.values.clone(),
-            after: after.clone(),
-            replace_paths: Vec::new(),
-            importing: None,
-            previewed: Previewed::NotNeeded,
             notes: gone.then(|| "it is gone already".to_owned()).into_iter().collect(),
+            ..Change::new(
+                address.clone(),
+                saved.provider.clone(),
+                if gone { Action::Forget } else { Action::NoOp },
+                saved.values.clone(),
+                after.clone(),
+            )
         };
         let item = Item {
             node,
@@ -101,6 +97,7 @@ impl Planner<'_, '_> {
             protected: saved.protected,
             create_before_destroy: saved.create_before_destroy,
             adopt: false,
+            kept: saved.kept,
         };
         self.out.borrow_mut().planned.push((change, item));
         (!gone).then(|| ephemeral::readable(&after))

@@ -41,6 +41,13 @@ impl Planner<'_, '_> {
         }
     }
 
+    /// Whether a block says that its objects are protected, as far as that is known without an instance.
+    fn protects(&self, module: usize, ordinal: usize, block: &Resource) -> bool {
+        let scope = self.world.scope(module, ordinal).any_instance();
+        let says = block.lifecycle.prevent_destroy.as_ref().and_then(|e| e.eval(&scope).ok());
+        says.and_then(|v| v.as_bool()).unwrap_or(false)
+    }
+
     /// The planned delete of an object; `change` is filed. Gives what is there.
     pub(super) fn removal(
         &self,
@@ -64,16 +71,20 @@ impl Planner<'_, '_> {
         if !self.selection.instance(address) {
             return before;
         }
-        let stays = self.forgets(address);
-        if saved.protected && !stays {
+        let block = node.and_then(|n| match self.graph.nodes[n as usize] {
+            Node::Resource { module, item } => Some((module, &self.config.modules[module].resources[item])),
+            _ => None,
+        });
+        // What is configured counts before it was ever applied, too.
+        let keeps = saved.kept || block.is_some_and(|(_, b)| !b.lifecycle.destroy);
+        let stays = self.removed(address).unwrap_or(keeps);
+        let protected = saved.protected || block.is_some_and(|(module, b)| self.protects(module, ordinal, b));
+        if protected && !stays {
             if reason == Reason::Destroy {
                 self.out.borrow_mut().protected.push(address.clone());
             } else {
-                let block = node.and_then(|n| match self.graph.nodes[n as usize] {
-                    Node::Resource { module, item } => Some(self.config.modules[module].resources[item].span),
-                    _ => None,
-                });
-                let refused = decide::protected(address, "deleted", &mesh_sdk::Verdict::NoOp).at_default(block);
+                let refused = decide::protected(address, "deleted", &mesh_sdk::Verdict::NoOp)
+                    .at_default(block.map(|(_, b)| b.span));
                 self.out.borrow_mut().diagnostics.push(refused);
             }
             return before;
@@ -81,25 +92,19 @@ impl Planner<'_, '_> {
         let gone = observed.is_none() && self.options.refresh;
         let (action, note) = match (gone, saved.adopted) {
             (true, _) => (Action::Forget, Some("it is gone already")),
-            (false, _) if stays => (Action::Forget, None),
+            (false, _) if stays => {
+                (Action::Forget, keeps.then_some("destroy = false: the object stays, only state forgets it"))
+            }
             (false, true) => {
                 (Action::Forget, Some("it was adopted, not created: the object stays, only state forgets it"))
             }
             (false, false) => (Action::Delete, None),
         };
         let change = Change {
-            address: address.clone(),
-            previous_address: None,
-            deposed: None,
-            provider: saved.provider.clone(),
-            action,
             reason,
-            before: before.clone(),
-            after: Value::NULL,
-            replace_paths: Vec::new(),
-            importing: None,
-            previewed: mesh_model::change::Previewed::NotNeeded,
             notes: note.into_iter().map(str::to_owned).collect(),
+            version: observed.as_ref().and_then(|o| o.version.clone()),
+            ..Change::new(address.clone(), saved.provider.clone(), action, before.clone(), Value::NULL)
         };
         let item = Item {
             node,
@@ -114,6 +119,7 @@ impl Planner<'_, '_> {
             protected: false,
             create_before_destroy: saved.create_before_destroy,
             adopt: false,
+            kept: false,
         };
         self.out.borrow_mut().planned.push((change, item));
         before

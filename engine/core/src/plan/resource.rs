@@ -132,6 +132,7 @@ impl Planner<'_, '_> {
                     || c.saved.as_ref().is_some_and(|s| s.protected && kind.block.lifecycle.prevent_destroy.is_none()),
                 ignore: &kind.block.lifecycle.ignore_changes,
                 adopt: c.adopt || c.import.is_some(),
+                keep: !kind.block.lifecycle.destroy || c.saved.as_ref().is_some_and(|s| s.kept || s.adopted),
                 replace: requested.or_else(|| self.triggered(kind, c)),
             },
             preview,
@@ -200,8 +201,9 @@ impl Planner<'_, '_> {
             protected: c.protected,
             create_before_destroy: self.create_before_destroy.contains(&kind.node),
             adopt: c.adopt,
+            kept: !kind.block.lifecycle.destroy,
         };
-        if matches!(change.action, Action::Update | Action::Replace | Action::ReplaceCreateFirst) {
+        if change.action == Action::Update || change.action.is_replace() {
             let position = out.planned.len();
             out.changing.entry((kind.node, c.ordinal)).or_default().insert(change.address.key.clone(), position);
         }

@@ -6,23 +6,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mesh_model::change::{Deferred, OutputChange, Previewed};
-use mesh_model::{
-    Action, Address, Change, Diagnostic, Fields, Fingerprint, Fingerprinter, Kind, Plan, Reason, Type, Value,
-};
+use mesh_model::change::{Deferred, OutputChange};
+use mesh_model::{Action, Address, Change, Diagnostic, Fields, Fingerprint, Fingerprinter, Kind, Plan, Type, Value};
 use serde_json::{Value as Json, json};
 
 use crate::conform::Reviewed;
 
 use super::{Content, Header, SavedChange, SavedEnvelope, SavedOutput, damaged};
 
-const ACTIONS: [Action; 8] = [
+const ACTIONS: [Action; 9] = [
     Action::NoOp,
     Action::Read,
     Action::Create,
     Action::Update,
     Action::Replace,
     Action::ReplaceCreateFirst,
+    Action::ReplaceForget,
     Action::Delete,
     Action::Forget,
 ];
@@ -46,6 +45,7 @@ pub fn changes_of(plan: &Plan, fingerprinter: &Fingerprinter) -> Vec<SavedChange
             deposed: c.deposed.as_ref().map(ToString::to_string),
             action: action_name(c.action),
             provider: c.provider.to_string(),
+            version: c.version.as_ref().map(ToString::to_string),
             before: encode(&fingerprinter.withhold(&c.before)),
             after: encode(&fingerprinter.withhold(&c.after)),
         })
@@ -84,18 +84,15 @@ pub fn reviewed(header: &Header, content: &Content) -> Result<Reviewed, Diagnost
     let mut plan = Plan { destroy: content.destroy, refresh_only: content.refresh_only, ..Plan::default() };
     for c in &content.changes {
         plan.changes.push(Change {
-            address: address(&c.address)?,
-            previous_address: None,
             deposed: c.deposed.as_deref().map(Arc::from),
-            provider: Arc::from(c.provider.as_str()),
-            action: action_of(&c.action)?,
-            reason: Reason::None,
-            before: decode(&c.before)?,
-            after: decode(&c.after)?,
-            replace_paths: Vec::new(),
-            importing: None,
-            previewed: Previewed::NotNeeded,
-            notes: Vec::new(),
+            version: c.version.as_deref().map(Arc::from),
+            ..Change::new(
+                address(&c.address)?,
+                Arc::from(c.provider.as_str()),
+                action_of(&c.action)?,
+                decode(&c.before)?,
+                decode(&c.after)?,
+            )
         });
     }
     for (name, o) in &content.outputs {

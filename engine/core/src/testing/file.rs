@@ -13,7 +13,7 @@ use mesh_model::{Diagnostic, Diagnostics, Mode as BlockMode, Selector, Snapshot,
 use mesh_state::{Backend as _, LocalBackend, LockInfo};
 
 use super::assess::{Around, assertions, expectations, is_expected, names};
-use super::leftover::Unprotected;
+use super::leftover::{Unprotected, unprotected};
 use super::rewrite::{UNDECLARED, Values, rewrite};
 use super::{Bench, FileOutcome, Listener, Made, RunOutcome, Status};
 use crate::apply::Cancel;
@@ -347,10 +347,10 @@ impl Runner<'_, '_> {
     /// Destroys what is in one state; what was said about it.
     async fn destroyed(&self, backend: &LocalBackend, last: &Last) -> Diagnostics {
         let options = Options { mode: Mode::Destroy, parallelism: self.bench.parallelism, ..Options::default() };
-        let backend = Unprotected(backend);
+        let (backend, config) = (Unprotected(backend), unprotected(&last.config));
         let work = Run {
             engine: &last.engine,
-            config: &last.config,
+            config: &config,
             inputs: &last.inputs,
             backend: &backend,
             options: &options,

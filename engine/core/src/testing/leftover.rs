@@ -7,16 +7,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mesh_lang::Config;
 use mesh_model::{Fingerprinter, Instance, Snapshot};
 use mesh_sdk::async_trait;
 use mesh_state::{Backend, Capabilities, HistoryEntry, LockInfo, StateError, Writer};
+
+/// A configuration in which nothing is protected.
+pub(super) fn unprotected(config: &Config) -> Config {
+    let mut config = config.clone();
+    for block in config.modules.iter_mut().flat_map(|m| &mut m.resources) {
+        block.lifecycle.prevent_destroy = None;
+        block.lifecycle.destroy = true;
+    }
+    config
+}
 
 /// A state in which nothing is protected.
 pub(super) struct Unprotected<'b>(pub(super) &'b dyn Backend);
 
 fn bare(instance: &mut Arc<Instance>) {
-    if instance.protected {
-        *instance = Arc::new(Instance { protected: false, ..(**instance).clone() });
+    if instance.protected || instance.kept {
+        *instance = Arc::new(Instance { protected: false, kept: false, ..(**instance).clone() });
     }
 }
 

@@ -194,7 +194,7 @@ impl Session for MockSession {
         let seen = |r: &ObserveRequest| {
             let saved = r.saved.clone()?;
             let identity = r.identity.clone().unwrap_or_else(|| Identity(letters().into()));
-            Some(Observed { values: saved, identity, private: None, notes: Vec::new() })
+            Some(Observed::new(saved, identity))
         };
         requests.iter().map(|r| Ok(seen(r).map_or(Observation::Absent, Observation::Present))).collect()
     }

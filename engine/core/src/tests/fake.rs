@@ -122,7 +122,7 @@ impl Object {
             }
         }
         if fault == Some(Fault::Half) {
-            let left = Observed { values, identity: Identity(Arc::from(name)), private: None, notes: Vec::new() };
+            let left = Observed::new(values, Identity(Arc::from(name)));
             return Outcome::Rejected { error: error("half of it is done"), left: Some(left) };
         }
         let values = if fault == Some(Fault::Lie) && verb != "delete" { values.with("value", half) } else { values };
@@ -164,7 +164,7 @@ impl Resource<World> for Object {
                 Ok(state.objects.get(&*identity.0).map_or(Observation::Absent, |v| {
                     let saved = r.saved.as_ref().and_then(|s| s.get("password")).cloned().unwrap_or(Value::NULL);
                     let values = v.with("password", saved);
-                    Observation::Present(Observed { values, identity, private: None, notes: Vec::new() })
+                    Observation::Present(Observed::new(values, identity))
                 }))
             })
             .collect()

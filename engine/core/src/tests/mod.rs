@@ -2,6 +2,7 @@
 
 mod ephemeral;
 mod fake;
+mod keeping;
 mod memory;
 mod model;
 mod order;

@@ -18,6 +18,7 @@ impl TestScope {
             plan_timestamp: String::new(),
             template: Some(render_template),
             template_depth: 0,
+            files: Default::default(),
             steps: functions::Steps::default(),
         })
     }

@@ -58,7 +58,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Param::new("path", Ty::String), Param::new("pattern", Ty::String)],
         Ty::StringSet,
         |c, a| {
-            let found = glob::files(&full(c, text(a, 0))?, text(a, 1)).map_err(CallError::new)?;
+            let (folder, pattern) = (full(c, text(a, 0))?, text(a, 1));
+            let list = || glob::files(&folder, pattern).map_err(CallError::new);
+            let found = c.files.set(&named(c, text(a, 0)), pattern, list)?;
             Ok(Value::set(Type::String, found.into_iter().map(Value::string)))
         },
         "The files below a folder whose paths match a pattern such as `**/*.yaml`.",
@@ -90,10 +92,19 @@ fn full(context: &Context, path: &str) -> Result<PathBuf, CallError> {
     Ok(clean(&context.cwd.join(context.resolve(path)).to_string_lossy()).into())
 }
 
+/// A path as it is remembered: what is below the root module goes with it.
+fn named(context: &Context, path: &str) -> PathBuf {
+    clean(&context.resolve(path).to_string_lossy()).into()
+}
+
 /// The content of a file.
-pub(super) fn open(context: &Context, path: &str) -> Result<Vec<u8>, CallError> {
+pub(super) fn open(context: &Context, path: &str) -> Result<Arc<[u8]>, CallError> {
     let full = full(context, path)?;
-    match std::fs::metadata(&full) {
+    context.files.content(&named(context, path), || read(&full, path))
+}
+
+fn read(full: &Path, path: &str) -> Result<Vec<u8>, CallError> {
+    match std::fs::metadata(full) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             return Err(CallError::at(
                 0,
@@ -115,26 +126,28 @@ pub(super) fn open(context: &Context, path: &str) -> Result<Vec<u8>, CallError> 
     let failed = |e| CallError::at(0, format!("{path:?} cannot be read: {e}"));
     let mut bytes = Vec::new();
     // Some files tell no size before they are read; one byte more than allowed shows that there is more.
-    let file = std::fs::File::open(&full).map_err(failed)?;
+    let file = std::fs::File::open(full).map_err(failed)?;
     file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > MAX_TEXT { Err(too_long()) } else { Ok(bytes) }
 }
 
 fn file(context: &Context, path: &str) -> Outcome {
-    String::from_utf8(open(context, path)?)
+    std::str::from_utf8(&open(context, path)?)
         .map(Value::string)
         .map_err(|_| CallError::at(0, format!("{path:?} is no UTF-8 text; filebase64 reads any file")))
 }
 
 fn fileexists(context: &Context, args: &[Value]) -> Outcome {
     let path = text(args, 0);
-    match std::fs::metadata(full(context, path)?) {
-        Ok(meta) if meta.is_file() => Ok(Value::bool(true)),
+    let full = full(context, path)?;
+    let look = || match std::fs::metadata(full) {
+        Ok(meta) if meta.is_file() => Ok(true),
         Ok(meta) if meta.is_dir() => Err(CallError::at(0, format!("{path:?} is a folder"))),
         Ok(_) => Err(CallError::at(0, format!("{path:?} is neither a file nor a folder"))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Value::bool(false)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(CallError::at(0, format!("{path:?} cannot be looked up: {e}"))),
-    }
+    };
+    context.files.exists(&named(context, path), look).map(Value::bool)
 }
 
 fn pathexpand(context: &Context, args: &[Value]) -> Outcome {

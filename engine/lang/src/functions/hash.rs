@@ -56,7 +56,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
-fn read(context: &Context, args: &[Value]) -> Result<Vec<u8>, CallError> {
+fn read(context: &Context, args: &[Value]) -> Result<Arc<[u8]>, CallError> {
     filesystem::open(context, text(args, 0))
 }
 

@@ -33,6 +33,7 @@ mod json;
 mod maps;
 mod numeric;
 mod quantity;
+mod reader;
 mod regex;
 mod secret;
 mod sequence;
@@ -44,6 +45,8 @@ mod yaml;
 
 #[cfg(test)]
 mod tests;
+
+pub use reader::{Reader, Seen};
 
 /// What a function may know beside its arguments.
 #[derive(Clone, Debug)]
@@ -64,6 +67,8 @@ pub struct Context {
     pub template: Option<TemplateHook>,
     /// How many templates are being rendered around this call.
     pub template_depth: u32,
+    /// The way to files.
+    pub files: Reader,
     /// Steps of evaluation that are left to templates; see [`crate::limits::MAX_STEPS`].
     pub steps: Steps,
 }
@@ -110,6 +115,7 @@ impl Context {
             plan_timestamp: String::new(),
             template: None,
             template_depth: 0,
+            files: Reader::default(),
             steps: Steps::default(),
         }
     }

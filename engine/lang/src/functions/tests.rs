@@ -29,6 +29,7 @@ fn context(root: &Path) -> Context {
         plan_timestamp: "2026-01-02T03:04:05Z".into(),
         template: None,
         template_depth: 0,
+        files: Default::default(),
         steps: Steps::default(),
     }
 }

@@ -1,5 +1,7 @@
 //! When a gate opens, stays open and closes again.
 
+use std::time::Duration;
+
 use mesh_model::{Type, Value};
 use mesh_sdk::Verdict;
 
@@ -23,6 +25,25 @@ fn a_gate_is_closed_until_its_condition_is_known_to_hold() {
     assert!(decide(Value::bool(true), Value::unknown(Type::String)).is_unknown());
     let secret = decide(Value::bool(true).sensitive(), text("i"));
     assert!(secret.as_bool() == Some(true) && secret.marks().is_empty());
+}
+
+#[test]
+fn a_gate_says_how_an_apply_waits_for_it() {
+    let provider = crate::provider();
+    let rules = provider.rules("mesh_gate").expect("its rules");
+    let waits = |timeout: &str, interval: &str| {
+        let poll = Value::object([("timeout", text(timeout)), ("interval", text(interval))]);
+        let config = config(Value::bool(false), text("i"), text("v")).with("poll", poll.clone());
+        let planned = plan(provider.as_ref(), "mesh_gate", None, &config).after.with("poll", poll);
+        (rules.validate(&config).len(), rules.closed_gate(&planned).expect("closed").poll)
+    };
+    let poll = |timeout, interval| {
+        let (timeout, interval) = (Duration::from_secs(timeout), Duration::from_secs(interval));
+        Some(mesh_model::change::Poll { interval, timeout })
+    };
+    assert_eq!(waits("10m", "2s"), (0, poll(600, 2)));
+    assert_eq!(waits("soon", "0s"), (2, None));
+    assert_eq!(waits("25h", "10s"), (1, None));
 }
 
 #[test]

@@ -129,12 +129,10 @@ impl Resource<Client> for Certificate {
         let answer = |(found, request): (Result<Option<Object>, ProviderError>, &ObserveRequest)| {
             Ok(match found? {
                 None => Observation::Absent,
-                Some(object) => Observation::Present(Observed {
-                    values: values(&object, request.saved.as_ref()),
-                    identity: identity_of(Class::Certificate, &object.id.0),
-                    private: None,
-                    notes: Vec::new(),
-                }),
+                Some(object) => Observation::Present(Observed::new(
+                    values(&object, request.saved.as_ref()),
+                    identity_of(Class::Certificate, &object.id.0),
+                )),
             })
         };
         found.into_iter().zip(requests).map(answer).collect()

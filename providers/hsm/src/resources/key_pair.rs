@@ -128,12 +128,9 @@ impl Resource<Client> for KeyPair {
         let answer = |found: Result<Option<Object>, ProviderError>| {
             Ok(match found? {
                 None => Observation::Absent,
-                Some(object) => Observation::Present(Observed {
-                    values: values(&object),
-                    identity: identity_of(Class::KeyPair, &object.id.0),
-                    private: None,
-                    notes: Vec::new(),
-                }),
+                Some(object) => {
+                    Observation::Present(Observed::new(values(&object), identity_of(Class::KeyPair, &object.id.0)))
+                }
             })
         };
         found.into_iter().map(answer).collect()

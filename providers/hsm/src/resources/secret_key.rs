@@ -169,10 +169,11 @@ impl Resource<Client> for SecretKey {
             Ok(match found? {
                 None => Observation::Absent,
                 Some(object) => Observation::Present(Observed {
-                    values: values(&object, profile(request.desired.as_ref(), request.saved.as_ref())),
-                    identity: identity_of(Class::SecretKey, &object.id.0),
-                    private: None,
                     notes: notes(&object),
+                    ..Observed::new(
+                        values(&object, profile(request.desired.as_ref(), request.saved.as_ref())),
+                        identity_of(Class::SecretKey, &object.id.0),
+                    )
                 }),
             })
         };

@@ -100,12 +100,10 @@ pub(super) fn observe(requests: &[ObserveRequest]) -> Vec<Result<Observation, Pr
                 return Ok(Observation::Absent);
             };
             let settings = request.desired.as_ref().unwrap_or(saved);
-            Ok(Observation::Present(Observed {
-                values: saved.with("ready_for_renewal", Value::bool(due(saved, seconds(settings, "early_renewal")))),
-                identity: identity.clone(),
-                private: None,
-                notes: Vec::new(),
-            }))
+            Ok(Observation::Present(Observed::new(
+                saved.with("ready_for_renewal", Value::bool(due(saved, seconds(settings, "early_renewal")))),
+                identity.clone(),
+            )))
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use crate::apply::{Apply, has_applied};
 use crate::cluster::Cluster;
 use crate::decide;
 use crate::error::{WriteError, exists, missing};
-use crate::object::{Reference, text_at};
+use crate::object::{Reference, text_at, version};
 use crate::place::Place;
 use crate::preview::{Trial, Tried, attempt};
 use crate::project::{claimed_paths, project};
@@ -199,12 +199,8 @@ impl Resource<Cluster> for FieldsOf {
                 }
                 let uid = text_at(&live, &["metadata", "uid"]).unwrap_or("");
                 let seen = values.with("fields", seen).with("uid", Value::string(uid)).with("live", Value::NULL);
-                Ok(Observation::Present(Observed {
-                    identity: Identity(identity(values, &reference).into()),
-                    values: seen,
-                    private: None,
-                    notes: Vec::new(),
-                }))
+                let identity = Identity(identity(values, &reference).into());
+                Ok(Observation::Present(Observed { version: version(&live), ..Observed::new(seen, identity) }))
             })
             .collect()
     }

@@ -14,7 +14,7 @@ use crate::decide;
 use crate::error::invalid;
 use crate::istio::yielded;
 use crate::lifecycle::{Write, delete};
-use crate::object::{Reference, cleaned, cluster_wide, text_at};
+use crate::object::{Reference, cleaned, cluster_wide, text_at, version};
 use crate::place::Place;
 use crate::preview::{Trial, Tried, attempt};
 use crate::project::project;
@@ -246,7 +246,7 @@ impl Manifest {
         } else {
             Vec::new()
         };
-        Observed { values, identity: Identity(reference.text().into()), private: None, notes }
+        Observed { notes, version: version(live), ..Observed::new(values, Identity(reference.text().into())) }
     }
 
     async fn write(&self, cluster: &Cluster, request: &OperationRequest, is_create: bool) -> Outcome {
@@ -277,7 +277,7 @@ impl Manifest {
         if let Some(wait) = planned.get("wait").filter(|w| !w.is_null())
             && let Err(error) = until_met(cluster, &reference, wait).await
         {
-            let left = Observed { values, identity, private: None, notes: Vec::new() };
+            let left = Observed::new(values, identity);
             return Outcome::Rejected { error, left: Some(left) };
         }
         Outcome::Applied { values, identity: Some(identity), private: None, warnings: applied.warnings }

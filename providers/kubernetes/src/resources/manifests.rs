@@ -214,12 +214,7 @@ resource "kubernetes_manifests" "istio" {
                 } else {
                     Vec::new()
                 };
-                Ok(Observation::Present(Observed {
-                    values: shown(values, to_value(&seen)),
-                    identity,
-                    private: None,
-                    notes,
-                }))
+                Ok(Observation::Present(Observed { notes, ..Observed::new(shown(values, to_value(&seen)), identity) }))
             })
             .collect()
     }
@@ -361,8 +356,7 @@ impl Manifests {
             },
             Err(error) if error.in_doubt => Outcome::InDoubt { error: error.error },
             Err(error) => {
-                let left =
-                    Observed { values: shown(planned, to_value(&done)), identity, private: None, notes: Vec::new() };
+                let left = Observed::new(shown(planned, to_value(&done)), identity);
                 Outcome::Rejected { error: error.error, left: (!done.is_empty()).then_some(left) }
             }
         }

@@ -18,7 +18,7 @@ use crate::apply::{Apply, has_applied};
 use crate::cluster::{Cluster, Payload};
 use crate::decide::settled;
 use crate::error::{WriteError, exists, missing};
-use crate::object::{Reference, text_at};
+use crate::object::{Reference, text_at, version};
 
 /// How the two types differ.
 pub(crate) struct Names {
@@ -212,7 +212,7 @@ impl Names {
         let seen = Value::map(Type::String, seen.into_iter().collect());
         let values = values.with(self.field, seen).with("absent", Value::set(Type::String, gone));
         let identity = format!("{} by {manager} of {}", self.field, reference.text());
-        Observation::Present(Observed { values, identity: Identity(identity.into()), private: None, notes: Vec::new() })
+        Observation::Present(Observed { version: version(live), ..Observed::new(values, Identity(identity.into())) })
     }
 
     pub(crate) async fn write(&self, cluster: &Cluster, request: &OperationRequest, is_create: bool) -> Outcome {

@@ -206,7 +206,7 @@ async fn observe(cluster: &Cluster, request: &ObserveRequest) -> Result<Observat
             Err(e) => return Err(e),
         }
     }
-    Ok(Observation::Present(Observed { values, identity: identity.clone(), private: None, notes: Vec::new() }))
+    Ok(Observation::Present(Observed::new(values, identity.clone())))
 }
 
 async fn restart(cluster: &Cluster, request: &OperationRequest) -> Outcome {
@@ -252,9 +252,7 @@ async fn restart(cluster: &Cluster, request: &OperationRequest) -> Outcome {
     };
     match outcome.await {
         Ok(()) => Outcome::Applied { values, identity: Some(identity), private: None, warnings },
-        Err(error) => {
-            Outcome::Rejected { error, left: Some(Observed { values, identity, private: None, notes: Vec::new() }) }
-        }
+        Err(error) => Outcome::Rejected { error, left: Some(Observed::new(values, identity)) },
     }
 }
 

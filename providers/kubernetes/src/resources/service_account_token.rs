@@ -129,12 +129,10 @@ impl Resource<Cluster> for ServiceAccountToken {
                     ("name", Value::string(reference.name.as_str())),
                     ("timeout", Value::string("1m")),
                 ]);
-                Ok(Observation::Present(Observed {
-                    values: filled(values.unwrap_or(&plain), &secret),
-                    identity: Identity(reference.text().into()),
-                    private: None,
-                    notes: Vec::new(),
-                }))
+                Ok(Observation::Present(Observed::new(
+                    filled(values.unwrap_or(&plain), &secret),
+                    Identity(reference.text().into()),
+                )))
             })
             .collect()
     }
@@ -168,12 +166,12 @@ async fn write(cluster: &Cluster, request: &OperationRequest, new: bool) -> Outc
     match until_ready(cluster, &reference, timeout(planned)).await {
         Ok(secret) => Outcome::applied(filled(planned, &secret), identity),
         Err(error) => {
-            let left = cluster.get(&reference).await.ok().flatten().map(|secret| Observed {
-                values: filled(planned, &secret),
-                identity,
-                private: None,
-                notes: Vec::new(),
-            });
+            let left = cluster
+                .get(&reference)
+                .await
+                .ok()
+                .flatten()
+                .map(|secret| Observed::new(filled(planned, &secret), identity));
             Outcome::Rejected { error, left }
         }
     }

@@ -278,12 +278,7 @@ impl Resource<Cluster> for Wait {
                 Ok(Err((reasons, _))) => vec![format!("it no longer holds: {}", reasons.join("; or "))],
                 _ => Vec::new(),
             };
-            out.push(Ok(Observation::Present(Observed {
-                values: saved.clone(),
-                identity: identity.clone(),
-                private: None,
-                notes,
-            })));
+            out.push(Ok(Observation::Present(Observed { notes, ..Observed::new(saved.clone(), identity.clone()) })));
         }
         out
     }
