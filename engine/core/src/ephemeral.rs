@@ -16,6 +16,9 @@ use crate::live::Subject;
 use crate::plan::{check, code};
 use crate::world::{Expansion, Repetition, World, address, aggregate, expand};
 
+/// What is opened is another thing with every run.
+const OPENED: Marks = Marks::EPHEMERAL.union(Marks::OPENED);
+
 /// A session, if there is one yet.
 pub(crate) type Found = Result<Option<Arc<dyn Session>>, Diagnostics>;
 
@@ -47,7 +50,7 @@ pub(crate) fn postpone(world: &World<'_>, node: u32, module: usize) {
 }
 
 fn unknown(ty: Type) -> Value {
-    Value::unknown(ty).mark(Marks::EPHEMERAL)
+    Value::unknown(ty).mark(OPENED)
 }
 
 impl Opening<'_, '_> {
@@ -123,7 +126,7 @@ impl Opening<'_, '_> {
                     _ => return Err(still_unknown(&block.name, block.span).into()),
                 };
                 let subject = Subject { address: address.clone(), session, span: block.span };
-                let open = self.engine.live.open(subject, &config, |value| value.mark(Marks::EPHEMERAL));
+                let open = self.engine.live.open(subject, &config, |value| value.mark(OPENED));
                 open.await.map_err(|e| {
                     let place = e.path.as_ref().and_then(|p| attribute_span(&block.body, p)).unwrap_or(block.span);
                     Diagnostic::error(code(&e), e.summary, e.detail).at(place)
@@ -170,10 +173,21 @@ pub(crate) fn stored(schema: &Schema, body: &Body, block: Span, config: &Value) 
         .collect()
 }
 
-/// The form of a configuration that a plan may hold: an attribute with an ephemeral part is null, marked
-/// ephemeral where it stands for something, so that a type's rules can tell that it will be given.
-pub(crate) fn planned(config: &Value) -> Value {
-    config.map_children(&|v| {
+/// The secret that a write-only attribute was given from ephemeral variables; `None` where it is another one with
+/// every run, or not known.
+fn secret(value: &Value) -> Option<Value> {
+    let same = !value.is_null() && value.is_wholly_known() && !value.all_marks().contains(Marks::OPENED);
+    same.then(|| value.reveal_deep().0.mark(Marks::SENSITIVE.union(Marks::GIVEN)))
+}
+
+/// The form of a configuration that a plan may hold. What a write-only attribute is given from ephemeral
+/// variables is a secret there, so that another value is seen by its fingerprint, unless it could not be known
+/// in `before`, an earlier form. Any other attribute with an ephemeral part is null, marked ephemeral where it
+/// stands for something, so that a type's rules can tell that it will be given.
+pub(crate) fn planned(schema: &Schema, config: &Value, before: Option<&Value>) -> Value {
+    let late = |name| before.and_then(|b| b.get(name)).is_some_and(|b| b.marks().ephemeral());
+    let secrets = given(schema, config).filter(|(name, _)| !late(name)).filter_map(|(n, v)| Some((n, secret(v)?)));
+    secrets.fold(config.clone(), |config, (name, value)| config.with(name, value)).map_children(&|v| {
         if !v.all_marks().ephemeral() {
             return v.clone();
         }
@@ -184,7 +198,8 @@ pub(crate) fn planned(config: &Value) -> Value {
 
 /// What others see of planned values: what was given to a write-only attribute cannot be read back.
 pub(crate) fn readable(values: &Value) -> Value {
-    values.map_children(&|v| if v.marks().ephemeral() { Value::null(v.ty()) } else { v.clone() })
+    let hidden = |v: &Value| v.marks().ephemeral() || v.marks().contains(Marks::GIVEN);
+    values.map_children(&|v| if hidden(v) { Value::null(v.ty()) } else { v.clone() })
 }
 
 /// Planned values as they are sent: write-only attributes get the ephemeral values of `config`.
@@ -192,9 +207,11 @@ pub(crate) fn filled(schema: &Schema, after: Value, config: &Value) -> Value {
     given(schema, config).fold(after, |after, (name, value)| after.with(name, value.clone()))
 }
 
-/// What a provider gave back, without what it was given in confidence.
+/// What a provider gave back, with what it was given in confidence only as a secret, or not at all.
 pub(crate) fn forget(schema: &Schema, values: &Value, sent: &Value) -> Value {
-    given(schema, sent).fold(values.clone(), |values, (name, value)| values.with(name, Value::null(value.ty())))
+    given(schema, sent).fold(values.clone(), |values, (name, value)| {
+        values.with(name, secret(value).unwrap_or_else(|| Value::null(value.ty())))
+    })
 }
 
 /// The write-only attributes that have ephemeral parts.

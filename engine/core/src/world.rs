@@ -220,7 +220,7 @@ impl Scope for View<'_, '_> {
             Subject::Workspace => Ok(Value::string("default")),
             Subject::Applying => {
                 let applying = self.world.applying.get().is_some();
-                Ok(Value::bool(applying).mark(mesh_model::Marks::EPHEMERAL))
+                Ok(Value::bool(applying).mark(mesh_model::Marks::EPHEMERAL.union(mesh_model::Marks::OPENED)))
             }
             Subject::Module(_) => match self.world.graph.find(self.module, subject) {
                 Some(node) => Ok(self.world.module_value(node, self.ordinal)),

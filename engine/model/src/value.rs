@@ -25,8 +25,12 @@ impl Marks {
     pub const NONE: Self = Self(0);
     /// Never shown, never stored in clear.
     pub const SENSITIVE: Self = Self(1);
-    /// Never stored at all, in no form.
+    /// Never stored; of what a write-only attribute was given, a fingerprint may be.
     pub const EPHEMERAL: Self = Self(2);
+    /// From something that is made anew with every run: even its fingerprint would tell nothing.
+    pub const OPENED: Self = Self(4);
+    /// Was given to a write-only attribute: it cannot be read back.
+    pub const GIVEN: Self = Self(8);
 
     /// Both sets together.
     pub const fn union(self, other: Self) -> Self {

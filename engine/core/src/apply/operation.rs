@@ -244,7 +244,7 @@ impl Walk<'_, '_> {
         {
             return Err(error);
         }
-        let (sent, desired) = (&desired, ephemeral::planned(&desired));
+        let (sent, desired) = (&desired, ephemeral::planned(&schema.schema, &desired, Some(&change.after)));
         if item.desired.as_ref().is_some_and(Value::is_wholly_known) {
             return Ok(ephemeral::filled(&schema.schema, change.after.clone(), sent));
         }

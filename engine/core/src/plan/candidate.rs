@@ -108,7 +108,7 @@ impl Planner<'_, '_> {
         for d in ephemeral::stored(&kind.schema.schema, &block.body, block.span, &desired) {
             self.say(kind.node, d.on(&address));
         }
-        let desired = ephemeral::planned(&desired);
+        let desired = ephemeral::planned(&kind.schema.schema, &desired, None);
         let protected = match &block.lifecycle.prevent_destroy {
             None => kind.schema.protected,
             Some(expr) => match expr.eval(&scope) {

@@ -49,15 +49,16 @@ impl Planner<'_, '_> {
         for (ordinal, pattern) in patterns {
             let scope = self.world.scope(module, ordinal).any_instance();
             // What cannot be evaluated yet is simply not known; a real error shows when its turn comes.
-            let known = schema.and_then(|s| eval_body(&block.body, &s.schema, &scope).ok()).unwrap_or(Value::NULL);
-            let known = ephemeral::planned(&known);
+            let known = schema.and_then(|s| {
+                Some(ephemeral::planned(&s.schema, &eval_body(&block.body, &s.schema, &scope).ok()?, None))
+            });
             self.out.borrow_mut().deferred.push(Deferred {
                 resource: resource.clone(),
                 pattern,
                 actions: actions.clone(),
                 reason: reason.to_owned(),
                 reason_code,
-                known,
+                known: known.unwrap_or(Value::NULL),
             });
             self.world.set(node, ordinal, Value::unknown(Type::Dynamic));
         }

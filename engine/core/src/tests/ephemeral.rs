@@ -401,3 +401,37 @@ check "tokens" {
     assert!(checks.len() == 1 && checks[0].starts_with("check::assert"), "{checks:?}");
     bed.keeps_secret(&checks);
 }
+
+#[test]
+fn a_write_only_value_from_ephemeral_variables_is_seen_by_its_fingerprint() {
+    let hcl = r#"
+variable "pw" {
+  type      = string
+  ephemeral = true
+}
+resource "world_object" "x" {
+  name     = "x"
+  password = "<${var.pw}>"
+}
+resource "world_object" "y" {
+  name  = "y"
+  value = world_object.x.password == null ? "null" : "there"
+}
+"#;
+    let mut bed = Bed::new();
+    bed.set("pw", "canary-1");
+    assert_eq!(bed.applies(hcl), lines(&["create x", "create y"]));
+    assert_eq!(bed.world.state().objects["x"].get_str("password"), Some("<canary-1>"), "the world has it");
+    assert_eq!(bed.world.state().objects["y"].get_str("value"), Some("null"), "it cannot be read back");
+    let reviewed = bed.review(hcl);
+    bed.set("pw", "canary-2");
+    assert_eq!(bed.plan(hcl), Ok(lines(&["~ world_object.x"])));
+    assert!(bed.apply_reviewed(hcl, &reviewed).expect_err("another value").contains("apply::stale"));
+    assert_eq!(bed.applies(hcl), lines(&["update x"]));
+    // With a part that is known only while applying there is no fingerprint, and nothing fails.
+    let late = hcl.replace("<${var.pw}>", "${world_object.z.id}${var.pw}")
+        + "resource \"world_object\" \"z\" { name = \"z\" }";
+    assert_eq!(bed.applies(&late), lines(&["create z", "update x"]));
+    assert_eq!(bed.world.state().objects["x"].get_str("password"), Some("id-zcanary-2"));
+    bed.keeps_secret(&[format!("{reviewed:?}")]);
+}

@@ -49,7 +49,7 @@ impl Kind for KubernetesAuthConfig {
                 Attribute::required("backend", Type::String, "Path of the auth backend, without `auth/`.").force_new(),
                 Attribute::required("kubernetes_host", Type::String, "URL of the API server as Vault reaches it."),
                 Attribute::optional("kubernetes_ca_cert", Type::String, "PEM certificates that the API server's certificate is checked against."),
-                Attribute::optional(JWT, Type::String, "Token of the account that may ask for token reviews. Vault never gives it back: a change is seen by its fingerprint (not that of an ephemeral one), its removal by `token_reviewer_jwt_set`.").write_only(),
+                Attribute::optional(JWT, Type::String, "Token of the account that may ask for token reviews. Vault never gives it back: a change is seen by its fingerprint (except where it comes from an ephemeral block), its removal by `token_reviewer_jwt_set`.").write_only(),
                 flag("disable_local_ca_jwt", false, "Do not fall back to the CA and token of the pod that Vault runs in. Default: false."),
                 Attribute::optional("issuer", Type::String, "Issuer that tokens must have, where it is validated."),
                 flag("disable_iss_validation", true, "Do not validate the issuer. Default: true, as in Vault."),

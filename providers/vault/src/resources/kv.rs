@@ -18,7 +18,7 @@ pub(super) fn content() -> [Attribute; 3] {
         Attribute::optional(
             "data_wo",
             Type::map(Type::String),
-            "Keys and values that only Vault keeps: they may be ephemeral, and what Vault holds is not compared. Give a new `data_wo_version` to write them again.",
+            "Keys and values that only Vault keeps: they may be ephemeral, and what Vault holds is not compared. A new value is seen by its fingerprint, except where it comes from an ephemeral block: there a new `data_wo_version` writes it again.",
         )
         .write_only(),
         Attribute::optional(VERSION, Type::Number, "Any number; a new one writes `data_wo` again."),
