@@ -17,6 +17,7 @@ mod order_oracle;
 mod plan_json;
 mod quickstart;
 mod site;
+mod stages;
 mod state;
 mod terraform_parity;
 mod testing;

@@ -394,6 +394,8 @@ fn changed(
     let previewed = match input.preview {
         None => Previewed::NotNeeded,
         Some(PreviewResponse::Skipped(why)) => Previewed::Skipped(why),
+        // The walk puts it off before this is asked.
+        Some(PreviewResponse::Later(_)) => Previewed::Skipped("it has to wait"),
         Some(_) => Previewed::Done,
     };
     Decision::Change {

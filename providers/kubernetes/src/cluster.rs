@@ -41,6 +41,8 @@ pub struct Cluster {
     requests: AtomicU64,
     discovery: tokio::sync::Mutex<Option<(Arc<Discovery>, Instant)>>,
     kinds: Mutex<HashMap<KindKey, Arc<KindInfo>>>,
+    /// Kinds that planned definitions bring, by group and name.
+    coming: Mutex<HashSet<(String, String)>>,
     shelves: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Shelf>>>>,
     ended: Mutex<HashSet<String>>,
 }
@@ -101,6 +103,7 @@ impl Cluster {
             requests: AtomicU64::new(0),
             discovery: tokio::sync::Mutex::new(None),
             kinds: Mutex::default(),
+            coming: Mutex::default(),
             shelves: Mutex::default(),
             ended: Mutex::default(),
         }
@@ -175,6 +178,23 @@ impl Cluster {
         let found = Arc::new(found);
         locked(&self.kinds).insert(key, found.clone());
         Ok(found)
+    }
+
+    /// Takes note of an object that is planned: a definition brings a kind.
+    pub(crate) fn announce(&self, object: &mesh_model::Value) {
+        let Some(spec) = object.get("spec").filter(|_| object.get_str("kind") == Some("CustomResourceDefinition"))
+        else {
+            return;
+        };
+        let kind = spec.get("names").and_then(|n| n.get_str("kind"));
+        if let (Some(group), Some(kind)) = (spec.get_str("group"), kind) {
+            locked(&self.coming).insert((group.to_owned(), kind.to_owned()));
+        }
+    }
+
+    /// Whether a planned definition brings the kind of an object.
+    pub(crate) fn is_coming(&self, reference: &Reference) -> bool {
+        locked(&self.coming).contains(&(reference.group.clone(), reference.kind.clone()))
     }
 
     async fn discover(&self) -> Result<Arc<Discovery>, Failure> {

@@ -28,16 +28,18 @@ pub(crate) fn object(request: &PlanRequest<'_>, attribute: &str, at: &Place<'_>,
         notes: Vec::new(),
     };
     let asked = request.preview.is_some();
+    let plain =
+        wanted.get_str("apiVersion") == Some("v1") && wanted.get_str("kind").is_some_and(|k| PLAIN.contains(&k));
     let Some(observed) = request.observed else {
-        let plain =
-            wanted.get_str("apiVersion") == Some("v1") && wanted.get_str("kind").is_some_and(|k| PLAIN.contains(&k));
         return respond(Verdict::Create, Value::NULL, fresh, !asked && !plain);
     };
     let kept = desired
         .with("uid", observed.get("uid").cloned().unwrap_or_else(|| Value::null(Type::String)))
         .with("live", Value::NULL);
     let there = observed.get(attribute).cloned().unwrap_or(Value::NULL);
-    let (seen, equal) = match request.preview {
+    let moved = moved(&wanted, &there, attribute);
+    // Of another object, a preview says only that it can be made.
+    let (seen, equal) = match request.preview.filter(|_| moved.is_empty()) {
         None => (there.clone(), same(&wanted, &there, at)),
         Some(preview) => {
             let live = preview.get("live").cloned().unwrap_or(Value::NULL);
@@ -45,21 +47,20 @@ pub(crate) fn object(request: &PlanRequest<'_>, attribute: &str, at: &Place<'_>,
             (live, equal)
         }
     };
-    let moved = moved(&wanted, &there, attribute);
     if equal && moved.is_empty() {
         return respond(Verdict::NoOp, kept.clone(), kept, false);
     }
     let before = settings.iter().fold(observed.with(attribute, seen.clone()).with("live", Value::NULL), |v, name| {
         v.with(name, desired.get(name).cloned().unwrap_or(Value::NULL))
     });
+    let tells = moved.is_empty() || !plain;
     let mut paths = moved;
-    let is_moved = !paths.is_empty();
     paths.extend(immutable::changed(&wanted, &seen, attribute));
     if paths.is_empty() {
         return respond(Verdict::Update, before, kept, !asked && wanted.is_wholly_known());
     }
-    // Another object: there is nothing to try on this one.
-    respond(Verdict::Replace(paths), before, fresh, !asked && !is_moved && wanted.is_wholly_known())
+    // The new object is tried before the old one is given up.
+    respond(Verdict::Replace(paths), before, fresh, !asked && tells && wanted.is_wholly_known())
 }
 
 /// What makes it another object: kind, name or namespace. Unknown parts may.

@@ -38,21 +38,32 @@ pub(crate) enum Tried {
     Values { live: Value, dry: Value },
     /// It could not be tried; why.
     Skipped(&'static str),
+    /// Its kind is not there, and no planned definition brings it; said in words.
+    Later(String),
     /// These cannot change in place.
     MustReplace(Vec<Path>),
 }
 
 /// Tries an apply.
 pub(crate) async fn attempt(cluster: &Cluster, trial: &Trial<'_>) -> Result<Tried, ProviderError> {
+    let reference = trial.reference;
+    match cluster.kind(reference).await {
+        Ok(_) => {}
+        // No definition brings a kind into a group of the server's own.
+        Err(e) if e.kind != ErrorKind::Missing || !reference.group.contains('.') => return Err(e),
+        Err(_) if cluster.is_coming(reference) => {
+            return Ok(Tried::Skipped("its kind does not exist in the cluster yet"));
+        }
+        Err(_) => {
+            return Ok(Tried::Later(format!(
+                "the cluster has no kind {} in {} yet, and no definition in this plan brings it",
+                reference.kind,
+                reference.api_version()
+            )));
+        }
+    }
     if !trial.wanted.is_wholly_known() || trial.wanted.has_withheld() {
         return Ok(Tried::Skipped("parts of it are not known yet"));
-    }
-    if let Err(e) = cluster.kind(trial.reference).await {
-        return if e.kind == ErrorKind::Missing {
-            Ok(Tried::Skipped("its kind does not exist in the cluster yet"))
-        } else {
-            Err(e)
-        };
     }
     let live = if trial.observed.is_some() { cluster.get(trial.reference).await? } else { None };
     let api_version = trial.reference.api_version();

@@ -187,6 +187,7 @@ impl Life<'_> {
             match self.lab.session.preview(request).await? {
                 PreviewResponse::Values(v) => response = decide(Some(&v)),
                 PreviewResponse::Skipped(why) => response.notes.push(why.to_owned()),
+                PreviewResponse::Later(why) => response.notes.push(format!("later: {why}")),
                 PreviewResponse::MustReplace(paths) => response.verdict = Verdict::Replace(paths),
             }
         }

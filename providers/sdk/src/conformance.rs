@@ -207,7 +207,7 @@ impl Run<'_> {
             };
             match self.session.preview(request).await.map_err(|e| format!("preview failed: {e}"))? {
                 PreviewResponse::Values(v) => response = decide(self, Some(&v))?,
-                PreviewResponse::Skipped(_) => {}
+                PreviewResponse::Skipped(_) | PreviewResponse::Later(_) => {}
                 PreviewResponse::MustReplace(paths) => response.verdict = Verdict::Replace(paths),
             }
         }

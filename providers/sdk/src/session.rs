@@ -152,6 +152,8 @@ pub struct PreviewRequest {
 pub enum PreviewResponse {
     /// The values as the server would have them.
     Values(Value),
+    /// What it needs is not there, and nothing that was planned brings it: a later stage decides; why, in a few words.
+    Later(String),
     /// It cannot be tried now; why, in a few words (`the namespace is created by this plan`).
     Skipped(&'static str),
     /// The server would refuse the change in place, since these attributes cannot change.

@@ -78,6 +78,14 @@ impl Planner<'_, '_> {
         }
         self.states.borrow_mut()[node as usize].unused = candidates.is_empty();
         let previews = self.previews(&kind, &candidates).await;
+        let later = previews.iter().flatten().find_map(|p| match p {
+            PreviewResponse::Later(why) => Some(why.clone()),
+            _ => None,
+        });
+        if let Some(why) = later {
+            self.postpone(node, module, block, &why, "kind_unknown");
+            return;
+        }
         let dependencies = self.dependencies(node);
         for (candidate, preview) in candidates.into_iter().zip(previews) {
             let ordinal = candidate.ordinal;

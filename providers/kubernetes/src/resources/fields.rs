@@ -227,6 +227,7 @@ impl Resource<Cluster> for FieldsOf {
         Ok(match attempt(cluster, &trial).await? {
             Tried::Values { live, dry } => PreviewResponse::Values(planned.with("fields", dry).with("live", live)),
             Tried::Skipped(why) => PreviewResponse::Skipped(why),
+            Tried::Later(why) => PreviewResponse::Later(why),
             Tried::MustReplace(paths) => PreviewResponse::MustReplace(paths),
         })
     }

@@ -140,6 +140,7 @@ impl Resource<Cluster> for Manifest {
     }
 
     async fn observe(&self, cluster: &Cluster, requests: &[ObserveRequest]) -> Vec<Result<Observation, ProviderError>> {
+        requests.iter().filter_map(|r| r.desired.as_ref()?.get("manifest")).for_each(|m| cluster.announce(m));
         let references: Vec<Option<Reference>> = requests.iter().map(reference_of).collect();
         let known: Vec<Reference> = references.iter().flatten().cloned().collect();
         let mut found = cluster.find(&known).await.into_iter();
@@ -158,6 +159,7 @@ impl Resource<Cluster> for Manifest {
 
     async fn preview(&self, cluster: &Cluster, request: &PreviewRequest) -> Result<PreviewResponse, ProviderError> {
         let wanted = request.planned.get("manifest").cloned().unwrap_or(Value::NULL);
+        cluster.announce(&wanted);
         let Some(reference) = Reference::of(&wanted) else {
             return Ok(PreviewResponse::Skipped("parts of it are not known yet"));
         };
@@ -167,7 +169,12 @@ impl Resource<Cluster> for Manifest {
                 reference: &reference,
                 wanted: &wanted,
                 attribute: "manifest",
-                observed: request.observed.as_ref().and_then(|o| o.get("manifest")),
+                // Another object is tried as a new one.
+                observed: request
+                    .observed
+                    .as_ref()
+                    .and_then(|o| o.get("manifest"))
+                    .filter(|o| Reference::of(o).is_none_or(|there| there.text() == reference.text())),
                 body: &|live| body(&yielded(&wanted, live)),
                 manager: manager(cluster, &request.planned),
                 force: forced(&request.planned),
@@ -179,6 +186,7 @@ impl Resource<Cluster> for Manifest {
                 PreviewResponse::Values(request.planned.with("manifest", dry).with("live", live))
             }
             Tried::Skipped(why) => PreviewResponse::Skipped(why),
+            Tried::Later(why) => PreviewResponse::Later(why),
             Tried::MustReplace(paths) => PreviewResponse::MustReplace(paths),
         })
     }

@@ -185,6 +185,7 @@ resource "kubernetes_manifests" "istio" {
         let bases: Vec<(Value, Objects)> = requests.iter().map(base).collect();
         let references: Vec<Reference> =
             bases.iter().flat_map(|(_, objects)| objects.values().filter_map(Reference::of)).collect();
+        bases.iter().flat_map(|(_, objects)| objects.values()).for_each(|o| cluster.announce(o));
         let mut found = cluster.find(&references).await.into_iter();
         bases
             .iter()
@@ -221,6 +222,7 @@ resource "kubernetes_manifests" "istio" {
 
     async fn preview(&self, cluster: &Cluster, request: &PreviewRequest) -> Result<PreviewResponse, ProviderError> {
         let wanted = from_value(request.planned.get("objects"));
+        wanted.values().for_each(|o| cluster.announce(o));
         let seen = from_value(request.observed.as_ref().and_then(|o| o.get("objects")));
         let changed: Vec<(&String, &Value)> =
             wanted.iter().filter(|(id, object)| !seen.get(*id).is_some_and(|there| is_same(object, there))).collect();
@@ -255,6 +257,7 @@ resource "kubernetes_manifests" "istio" {
                     }
                 }
                 Tried::Skipped(why) => skipped = Some(why),
+                Tried::Later(why) => return Ok(PreviewResponse::Later(why)),
                 Tried::MustReplace(paths) => {
                     let fields: Vec<String> = paths.iter().map(ToString::to_string).collect();
                     return Err(invalid(format!(
