@@ -49,7 +49,8 @@ pub(crate) fn done(c: Counts) -> String {
 pub(crate) fn finished(finished: &Finished, destroy: bool) -> String {
     let command = if destroy { "Destroy" } else { "Apply" };
     let resources = if destroy && finished.is_complete() {
-        format!("{} destroyed", finished.counts.destroy)
+        let forgotten = Some(finished.counts.forget).filter(|n| *n > 0).map(|n| format!(", {n} forgotten"));
+        format!("{} destroyed{}", finished.counts.destroy, forgotten.unwrap_or_default())
     } else {
         done(finished.counts)
     };

@@ -17,7 +17,6 @@ pub(super) fn unprotected(config: &Config) -> Config {
     let mut config = config.clone();
     for block in config.modules.iter_mut().flat_map(|m| &mut m.resources) {
         block.lifecycle.prevent_destroy = None;
-        block.lifecycle.destroy = true;
     }
     config
 }
@@ -26,8 +25,8 @@ pub(super) fn unprotected(config: &Config) -> Config {
 pub(super) struct Unprotected<'b>(pub(super) &'b dyn Backend);
 
 fn bare(instance: &mut Arc<Instance>) {
-    if instance.protected || instance.kept {
-        *instance = Arc::new(Instance { protected: false, kept: false, ..(**instance).clone() });
+    if instance.protected {
+        *instance = Arc::new(Instance { protected: false, ..(**instance).clone() });
     }
 }
 

@@ -88,6 +88,10 @@ pub(super) fn rewrite(
     if work.found.has_errors() {
         return Err(work.found);
     }
+    // What a test makes ends with it, also what it replaces on the way.
+    for block in work.config.modules.iter_mut().flat_map(|m| &mut m.resources) {
+        block.lifecycle.destroy = true;
+    }
     let specs = Arc::new(work.specs);
     let wrap = |p: &Arc<dyn Provider>| -> Arc<dyn Provider> {
         let is_mocked = work.mocked.contains(p.schema().name);
