@@ -13,8 +13,8 @@ use mesh_model::Diagnostic;
 
 use crate::argv;
 use crate::commands::{
-    apply, completion, console, destroy, drift, explain, fmt, functions, graph, import, init, output, plan, sandbox,
-    show, state, taint, test, unlock, validate, version,
+    apply, completion, console, destroy, drift, explain, fmt, functions, graph, import, init, output, plan, providers,
+    refresh, sandbox, show, state, taint, test, unlock, validate, version,
 };
 use crate::ui::{Outcome, Ui};
 use crate::view::{style, summary};
@@ -43,6 +43,7 @@ enum Command {
     Plan(plan::Args),
     Apply(apply::Args),
     Destroy(destroy::Args),
+    Refresh(refresh::Args),
     Drift(drift::Args),
     Show(show::Args),
     Output(output::Args),
@@ -56,6 +57,7 @@ enum Command {
     Console(console::Args),
     Explain(explain::Args),
     Functions(functions::Args),
+    Providers(providers::Args),
     Sandbox(sandbox::Args),
     Version(version::Args),
     Completion(completion::Args),
@@ -151,6 +153,7 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Plan(args) => plan::run(ui, &args, &vars),
         Command::Apply(args) => apply::run(ui, &args, &vars),
         Command::Destroy(args) => destroy::run(ui, &args, &vars),
+        Command::Refresh(args) => refresh::run(ui, args, &vars),
         Command::Drift(args) => drift::run(ui, &args, &vars),
         Command::Show(args) => show::run(ui, &args),
         Command::Output(args) => output::run(ui, &args),
@@ -164,6 +167,7 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Console(args) => console::run(ui, &args, &vars),
         Command::Explain(args) => explain::run(ui, &args),
         Command::Functions(args) => functions::run(&args),
+        Command::Providers(args) => providers::run(ui, &args),
         Command::Sandbox(args) => sandbox::run(ui, &args),
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args),
@@ -180,8 +184,13 @@ fn finish(outcome: Outcome, ui: &Ui) -> u8 {
             let errors = failure.0.iter().filter(|d| d.is_error()).count();
             if let Some(stream) = &ui.stream {
                 let rest = serde_json::json!({ "errored": true, "errors": errors });
-                let operation = if done.is_some() { "apply" } else { "none" };
-                stream.summary(done.unwrap_or_default(), operation, &format!("{errors} errors"), rest);
+                let operation = match (&done, ui.destroys) {
+                    (None, _) => "plan",
+                    (Some(_), false) => "apply",
+                    (Some(_), true) => "destroy",
+                };
+                let s = if errors == 1 { "" } else { "s" };
+                stream.summary(done.unwrap_or_default(), operation, &format!("{errors} error{s}"), rest);
             } else if let Some(done) = done {
                 let _ = style::out(&format!("\nStopped by an error. Resources: {}.\n", summary::done(done)));
             }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use mesh_model::change::Counts;
-use mesh_model::{Diagnostic, Diagnostics, Sources};
+use mesh_model::{Diagnostic, Diagnostics, Fingerprinter, Sources};
 
 use crate::view::diagnostics::{self, Layout};
+use crate::view::sight::Sight;
 use crate::view::stream::Stream;
 use crate::view::style;
 
@@ -61,6 +62,10 @@ pub(crate) struct Ui {
     pub(crate) stream: Option<Arc<Stream>>,
     /// Whether questions are allowed.
     pub(crate) input: bool,
+    /// Whether plans and outputs show what is sensitive.
+    pub(crate) secrets: bool,
+    /// Whether the run destroys everything, for its summary.
+    pub(crate) destroys: bool,
     /// What an apply has done that has not come to its own summary yet.
     pub(crate) done: Arc<Mutex<Option<Counts>>>,
 }
@@ -81,6 +86,8 @@ impl Ui {
             layout: Layout { width, unicode: utf8, compact_warnings: false },
             stream: None,
             input,
+            secrets: false,
+            destroys: false,
             done: Arc::default(),
         }
     }
@@ -98,6 +105,11 @@ impl Ui {
     /// What an apply has done and nobody has said yet; asked once.
     pub(crate) fn take_done(&self) -> Option<Counts> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The eyes of a view.
+    pub(crate) const fn sight<'f>(&self, fingerprinter: &'f Fingerprinter) -> Sight<'f> {
+        Sight::new(fingerprinter, self.secrets)
     }
 
     /// Shows diagnostics.

@@ -109,6 +109,36 @@ fn functions_have_the_signatures_of_terraform() {
     }
 }
 
+#[test]
+fn schemas_have_the_shape_of_terraforms() {
+    let folder = both("resource \"terraform_data\" \"x\" {}\n");
+    let schemas = |program: &Path| -> Json {
+        let output = run(program, folder.path(), &["providers", "schema", "-json"], "").expect(0, "schemas");
+        let json: Json = serde_json::from_str(&output.stdout).expect("JSON");
+        assert_eq!(json["format_version"], "1.0");
+        json["provider_schemas"].clone()
+    };
+    let ours = schemas(&mesh());
+    for (provider, kind, ty) in [
+        ("vault", "resource_schemas", "vault_policy"),
+        ("builtin", "data_source_schemas", "local_file"),
+        ("vault", "ephemeral_resource_schemas", "vault_token"),
+    ] {
+        assert!(ours[provider][kind][ty]["block"]["attributes"].is_object(), "{provider} {kind} {ty}");
+    }
+    assert_eq!(ours["vault"]["provider"]["block"]["attributes"]["token"]["sensitive"], true);
+    let Some(terraform) = terraform() else { return };
+    run(&terraform, folder.path(), &["init"], "").expect(0, "prepares");
+    let theirs = &schemas(&terraform)["terraform.io/builtin/terraform"]["resource_schemas"]["terraform_data"];
+    let ours = &ours["builtin"]["resource_schemas"]["terraform_data"];
+    assert_eq!(ours["version"], theirs["version"]);
+    for (name, attribute) in theirs["block"]["attributes"].as_object().expect("attributes") {
+        for field in ["type", "required", "optional", "computed", "sensitive"] {
+            assert_eq!(ours["block"]["attributes"][name][field], attribute[field], "{name}.{field}");
+        }
+    }
+}
+
 const VALUES: &str = r#"
 variable "a" { default = "hey" }
 variable "s" {

@@ -2,12 +2,14 @@
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
 //! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `order_oracle`,
-//! `plan_json`, `quickstart`, `usage`, `testing`, `bad_input`, `hostile`, `state` and most of `import`.
+//! `plan_json`, `state_json`, `stream`, `show_sensitive`, `exit_codes`, `quickstart`, `usage`, `testing`, `bad_input`, `hostile`, `state` and
+//! most of `import`.
 
 mod approval;
 mod bad_input;
 mod commands;
 mod ephemeral;
+mod exit_codes;
 mod hostile;
 mod house;
 mod import;
@@ -16,9 +18,12 @@ mod onprem;
 mod order_oracle;
 mod plan_json;
 mod quickstart;
+mod show_sensitive;
 mod site;
 mod stages;
 mod state;
+mod state_json;
+mod stream;
 mod terraform_parity;
 mod testing;
 mod usage;

@@ -130,67 +130,6 @@ fn policies_of_conftest_judge_both_alike() {
     assert_eq!(format!("{:#}\n", ours.0), include_str!("plan_json/judged.json"));
 }
 
-/// One line of a stream without what differs by nature: times, ids, and what only one of the two says.
-fn event(line: &str) -> Option<String> {
-    let json: Json = serde_json::from_str(line).expect("each line is JSON");
-    let kind = json["type"].as_str().expect("a type");
-    let part = match kind {
-        "planned_change" | "resource_drift" => &json["change"],
-        kind if kind.starts_with("apply_") => &json["hook"],
-        "change_summary" => {
-            let changes =
-                ["add", "change", "import", "remove", "operation"].map(|name| json["changes"][name].to_string());
-            return Some(format!("{kind} {}", changes.join(" ")));
-        }
-        "outputs" => return Some(format!("{kind} {}", json["outputs"])),
-        _ => return None,
-    };
-    let words = ["action", "reason", "id_key", "resource", "previous_resource"].map(|name| part[name].to_string());
-    Some(format!("{kind} {}", words.join(" ")))
-}
-
-/// What a stream says: the plan in any order, the operations in any order, and what stands between.
-fn told(program: &Path, folder: &Folder, arguments: &[&str]) -> (Vec<String>, Vec<String>) {
-    let output = run(program, folder.path(), arguments, "");
-    let all: Vec<String> = output.stdout.lines().filter_map(event).collect();
-    let mut lines: Vec<String> = all.iter().filter(|l| !l.starts_with("change_summary")).cloned().collect();
-    lines.sort();
-    // Where the summaries stand among the rest.
-    let place = |l: &String| {
-        if l.starts_with("change_summary") { l.clone() } else { l.split(' ').next().unwrap_or_default().to_owned() }
-    };
-    let mut order: Vec<String> =
-        all.iter().map(place).map(|l| if l.starts_with("apply_") { "apply".into() } else { l }).collect();
-    order.dedup();
-    (lines, order)
-}
-
-/// Without outputs of `terraform_data`, which are known earlier here.
-#[test]
-fn the_stream_tells_what_terraforms_tells() {
-    let Some(terraform) = terraform() else { return };
-    const LIFE: [&[&str]; 5] = [
-        &["plan", "-json"],
-        &["apply", "-json", "-auto-approve"],
-        &["apply", "-json", "-auto-approve", "-var=v=2"],
-        &["apply", "-json", "-auto-approve", "-var=v=2", "-replace=terraform_data.a"],
-        &["destroy", "-json", "-auto-approve"],
-    ];
-    const HCL: &str = "variable \"v\" {\n  default = \"1\"\n}\n\nresource \"terraform_data\" \"a\" {\n  input = var.v\n}\n\nresource \
-                       \"terraform_data\" \"b\" {\n  triggers_replace = var.v\n  input            = terraform_data.a.input\n}\n\nresource \
-                       \"terraform_data\" \"c\" {\n  count = var.v == \"1\" ? 1 : 0\n}\n\nresource \"terraform_data\" \"d\" {\n  input = 1\n  \
-                       lifecycle {\n    replace_triggered_by = [terraform_data.a]\n  }\n}\n\noutput \"o\" {\n  value = \
-                       terraform_data.b.input\n}\n";
-    let (ours, theirs) = (Folder::new(HCL), Folder::new(""));
-    std::fs::write(theirs.path().join("main.tf"), HCL).expect("writes");
-    run(&terraform, theirs.path(), &["init"], "").expect(0, "prepares");
-    for arguments in LIFE {
-        let field = told(&terraform, &theirs, arguments);
-        let own = told(Path::new(env!("CARGO_BIN_EXE_mesh")), &ours, arguments);
-        assert_eq!(format!("{own:#?}"), format!("{field:#?}"), "{arguments:?}");
-    }
-}
-
 #[test]
 fn no_secret_stands_in_the_configuration() {
     let folder = Folder::new(

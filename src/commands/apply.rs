@@ -3,12 +3,14 @@
 //! The one decision: asking, a saved plan and `-auto-approve` differ in one function (the approver);
 //! everything else is one path. The summary is written whatever happens.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ArgAction;
 use mesh_core::conform::Reviewed;
 use mesh_core::{Approval, Approver, Finished, Options, Planning, planfile};
-use mesh_model::{Address, Diagnostic, Diagnostics};
+use mesh_model::{Address, Diagnostic, Diagnostics, Fingerprinter, Value};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -18,6 +20,7 @@ use super::running::{Reporter, interrupts, runtime};
 use super::{plans, saved};
 use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui, ask};
+use crate::view::sight::clear;
 use crate::view::style::{BOLD, out, paint, plain};
 use crate::view::{plan as text, summary, values};
 
@@ -120,12 +123,13 @@ pub(crate) fn apply(
         reporter: reporter.clone(),
         consent,
         destroy,
-        known: reviewed.is_some(),
+        compared: reviewed.is_some(),
         interrupted,
         beyond: false,
         other: None,
         lost: None,
         protected: Vec::new(),
+        known: None,
     };
     let lock = lock_info(ui, if destroy { "destroy" } else { "apply" });
     let finished = runtime.block_on(run.apply(&mut approver, reviewed, lock, wait, cancel));
@@ -133,7 +137,15 @@ pub(crate) fn apply(
     let (beyond, lost, protected) = (approver.beyond, approver.lost.take(), std::mem::take(&mut approver.protected));
     // What an abandoned call still does must not keep the process.
     runtime.shutdown_background();
-    let finished = finished?;
+    let mut finished = finished?;
+    if let Some((fingerprinter, known)) = &approver.known {
+        let sight = ui.sight(fingerprinter);
+        for (name, output) in &mut finished.outputs {
+            if let Some(value) = known.get(name) {
+                output.value = clear(&sight.filled(&output.value, value));
+            }
+        }
+    }
     // From here on the report says what was done.
     ui.take_done();
     if let Some(other) = approver.other {
@@ -186,7 +198,9 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool, protected: 
             "deferred": finished.deferred.iter().map(|d| &*d.pattern).collect::<Vec<_>>(),
         });
         stream.summary(finished.counts, if destroy { "destroy" } else { "apply" }, &plain(&line), rest);
-        stream.outputs(&finished.outputs);
+        if !destroy {
+            stream.outputs(&finished.outputs, ui.secrets);
+        }
         return Ok(code);
     }
     let mut end = String::new();
@@ -214,15 +228,15 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool, protected: 
         });
     }
     if !finished.outputs.is_empty() && !finished.declined {
-        push!(end, "\n{}\n\n{}", paint(BOLD, "Outputs:"), outputs(finished));
+        push!(end, "\n{}\n\n{}", paint(BOLD, "Outputs:"), outputs(finished, ui.secrets));
     }
     out(&end)?;
     Ok(code)
 }
 
-fn outputs(finished: &Finished) -> String {
+fn outputs(finished: &Finished, secrets: bool) -> String {
     let rows = finished.outputs.iter().map(|(name, output)| {
-        let text = if output.sensitive { "<sensitive>".to_owned() } else { values::text(&output.value) };
+        let text = if output.sensitive && !secrets { "<sensitive>".to_owned() } else { values::text(&output.value) };
         format!("{name} = {text}\n")
     });
     rows.collect()
@@ -234,7 +248,7 @@ struct Person<'u> {
     consent: Consent<'u>,
     destroy: bool,
     /// The engine has the plan that was approved, and compares.
-    known: bool,
+    compared: bool,
     /// The plan is not the approved one.
     other: Option<Diagnostic>,
     interrupted: watch::Receiver<u8>,
@@ -244,9 +258,19 @@ struct Person<'u> {
     lost: Option<std::io::Error>,
     /// What a destroy leaves.
     protected: Vec<Address>,
+    /// What became true of root outputs, where it is to be shown; state has fingerprints of secrets only.
+    known: Option<(Fingerprinter, BTreeMap<Arc<str>, Value>)>,
 }
 
 impl Approver for Person<'_> {
+    fn applied(&mut self, planning: &Planning<'_>) {
+        if self.ui.secrets {
+            let nodes = planning.world.graph.outputs(0).iter();
+            let values = nodes.filter_map(|(name, node)| Some((name.clone(), planning.world.get(*node, 0)?)));
+            self.known = Some((planning.fingerprinter.clone(), values.collect()));
+        }
+    }
+
     fn approve(&mut self, stage: usize, planning: &Planning<'_>, within: bool) -> Approval {
         self.reporter.clear();
         let plan = &planning.plan;
@@ -254,9 +278,9 @@ impl Approver for Person<'_> {
         let digest = planning.digest();
         let refused = matches!(self.consent, Consent::Reviewed | Consent::Digest(_)) && !within;
         if let Some(stream) = &self.ui.stream {
-            stream.plan(plan, &planning.fingerprinter, &digest);
+            stream.plan(plan, &digest);
         } else if self.consent != Consent::Reviewed || stage > 1 || plan.is_empty() {
-            let mut shown = text::text(plan, &planning.fingerprinter, &digest);
+            let mut shown = text::text(plan, self.ui.sight(&planning.fingerprinter), &digest);
             if stage > 1 {
                 shown.insert_str(
                     0,
@@ -274,7 +298,7 @@ impl Approver for Person<'_> {
         }
         if let Consent::Digest(approved) = self.consent
             && stage == 1
-            && !self.known
+            && !self.compared
             && digest != approved
             && !plan.is_empty()
         {

@@ -21,6 +21,7 @@ use super::project::Project;
 use super::running::runtime;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Outcome, Ui, timestamp};
+use crate::view::sight::clear;
 use crate::view::style::out;
 use crate::view::{diagnostics, values};
 
@@ -40,9 +41,13 @@ pub(crate) struct Args {
     /// Look at what is really there
     #[arg(long, visible_alias = "plan", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     refresh: bool,
+    /// Show sensitive values in clear; ephemeral ones and those that state keeps by fingerprint are not shown
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    show_sensitive: bool,
 }
 
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
+    ui.secrets = args.show_sensitive;
     let project = Project::load(ui, &args.state, vars)?;
     let engine = project.engine(ui, Arc::new(Silent));
     let options = Options { refresh: args.refresh, ..Options::default() };
@@ -134,6 +139,7 @@ fn evaluate(ui: &mut Ui, planning: &Planning<'_>, text: &str) -> Result<String, 
     let (expr, calls_of_type) = parse_console(text, "<console-input>", &mut ui.sources)?;
     let value = expr.eval(&Declared { inner: &planning.world.scope(0, 0), planning })?;
     Ok(match calls_of_type {
+        0 if ui.secrets => values::text(&clear(&value)),
         0 => values::text(&value),
         1 => types::describe(&value),
         _ => "type".to_owned(),

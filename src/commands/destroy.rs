@@ -19,6 +19,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
+    ui.destroys = true;
     args.plan.prepare(ui);
     let options = args.plan.options(true)?;
     let consent = consent(ui, args.auto_approve)?;

@@ -39,9 +39,9 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     let seen = wait(
         &engine,
         run.plan(|planning| {
-            let (plan, f) = (&planning.plan, &planning.fingerprinter);
-            let objects: Vec<_> = plan.drift.iter().map(|d| json::drift(d, f)).collect();
-            (text::drift_text(plan, f), objects, planning.diagnostics.clone())
+            let (plan, sight) = (&planning.plan, ui.sight(&planning.fingerprinter));
+            let objects: Vec<_> = plan.drift.iter().map(|d| json::drift(d, &planning.snapshot, sight)).collect();
+            (text::drift_text(plan, sight), objects, planning.diagnostics.clone())
         }),
     );
     reporter.clear();

@@ -21,6 +21,8 @@ pub(crate) mod output;
 pub(crate) mod plan;
 mod plans;
 mod project;
+pub(crate) mod providers;
+pub(crate) mod refresh;
 mod running;
 pub(crate) mod sandbox;
 mod saved;

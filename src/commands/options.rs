@@ -59,7 +59,7 @@ pub(crate) struct PlanArgs {
     pub(crate) refresh: bool,
     /// Only take what is really there into state
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
-    refresh_only: bool,
+    pub(crate) refresh_only: bool,
     /// Plan only this and what it needs: an instance, a block or a module; may be repeated
     #[arg(long, value_name = "ADDR")]
     target: Vec<String>,
@@ -81,6 +81,10 @@ pub(crate) struct PlanArgs {
     /// Show warnings by their summary only
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) compact_warnings: bool,
+    /// Show sensitive values in clear where they are known: what state keeps by fingerprint and what is
+    /// ephemeral is not shown
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    pub(crate) show_sensitive: bool,
     /// Write one JSON object a line
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     pub(crate) json: bool,
@@ -90,6 +94,8 @@ impl PlanArgs {
     /// Sets up the surroundings as asked for.
     pub(crate) fn prepare(&self, ui: &mut Ui) {
         ui.input &= self.input;
+        ui.secrets = self.show_sensitive;
+        ui.destroys |= self.destroy;
         ui.layout.compact_warnings = self.compact_warnings;
         if self.json {
             ui.start_stream();

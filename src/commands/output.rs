@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::options::StateArgs;
 use super::running::runtime;
-use super::saved;
+use super::{saved, state};
 use crate::ui::{Outcome, Ui};
 use crate::view::style::{out, raw, talk};
 use crate::view::{json, values};
@@ -18,6 +18,9 @@ use crate::view::{json, values};
 pub(crate) struct Args {
     #[command(flatten)]
     state: StateArgs,
+    /// Show sensitive values in clear where they are known; of most, state keeps only a fingerprint
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    show_sensitive: bool,
     /// Write JSON
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     json: bool,
@@ -37,6 +40,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let mut snapshot = runtime()?.block_on(backend.snapshot())?;
     // A null output is none, as in the field.
     snapshot.outputs.retain(|_, o| !o.value.is_null());
+    let withheld = snapshot.outputs.values().any(|o| o.value.has_withheld());
     let Some(name) = &args.name else {
         if args.raw {
             return Err(Diagnostic::error("cli::option", "Bad option", "-raw needs the name of an output.").into());
@@ -53,6 +57,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
             let rows = snapshot.outputs.iter().map(|(n, o)| format!("{n} = {}\n", shown(o)));
             out(&rows.collect::<String>())?;
         }
+        state::only_fingerprints(ui, args.show_sensitive, withheld);
         return Ok(0);
     };
     let output = snapshot.outputs.get(name.as_str()).ok_or_else(|| {

@@ -6,7 +6,6 @@ use clap::ArgAction;
 use mesh_core::planfile;
 use mesh_core::{Planning, Run};
 use mesh_model::{Diagnostic, Diagnostics};
-use serde_json::json;
 
 use super::generate;
 use super::options::{Format, PlanArgs};
@@ -15,6 +14,7 @@ use super::running::{Reporter, wait};
 use super::{plans, saved};
 use crate::cli::VarSource;
 use crate::ui::{Failure, Outcome, Ui};
+use crate::view::sight::Sight;
 use crate::view::style::{out, plain};
 use crate::view::{configuration, json, markdown, plan as text};
 
@@ -81,7 +81,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
 }
 
 fn make(ui: &Ui, args: &Args, project: &Project, run: &Run<'_>, planning: &Planning<'_>) -> Result<Made, Failure> {
-    let (plan, fingerprinter) = (&planning.plan, &planning.fingerprinter);
+    let (plan, fingerprinter, sight) = (&planning.plan, &planning.fingerprinter, ui.sight(&planning.fingerprinter));
     if planning.diagnostics.has_errors() {
         return Err(planning.diagnostics.clone().into());
     }
@@ -95,26 +95,28 @@ fn make(ui: &Ui, args: &Args, project: &Project, run: &Run<'_>, planning: &Plann
         diagnostics: planning.diagnostics.clone(),
     };
     if let Some(stream) = &ui.stream {
-        stream.plan(plan, fingerprinter, &digest);
+        stream.plan(plan, &digest);
     } else if args.format == Format::Markdown {
-        made.text = markdown::render(plan, fingerprinter, &digest, args.markdown_bytes);
+        made.text = markdown::render(plan, sight, &digest, args.markdown_bytes);
     } else if args.format == Format::Text {
-        made.text = text::text(plan, fingerprinter, &digest);
+        made.text = text::text(plan, sight, &digest);
     }
-    if args.format == Format::Json || args.out.is_some() {
-        let mut json = json::plan(plan, fingerprinter, &digest, timestamp, false);
-        json.as_object_mut()
-            .into_iter()
-            .for_each(|fields| fields.extend(configuration::describe(run.engine, planning)));
-        made.json = Some(json);
+    let json = |sight: Sight<'_>| {
+        let version = |mode, ty: &str| run.engine.schema(mode, ty).map_or(0, |s| s.version);
+        let (snapshot, digest) = (&planning.snapshot, &*digest);
+        let mut json = json::plan(&json::Planned { plan, snapshot, version: &version, digest, timestamp }, sight);
+        if let Some(fields) = json.as_object_mut() {
+            fields.extend(configuration::describe(run.engine, planning, sight));
+        }
+        json
+    };
+    if args.format == Format::Json {
+        made.json = Some(json(sight));
     }
     if args.out.is_some() || !made.empty {
-        let shown = if args.format == Format::Text && ui.stream.is_none() {
-            made.text.clone()
-        } else {
-            text::text(plan, fingerprinter, &digest)
-        };
-        let json = made.json.as_ref().unwrap_or(&json!(null)).to_string();
+        // What is kept is kept without secrets, whatever is shown.
+        let shown = text::text(plan, sight.redacted(), &digest);
+        let json = if args.out.is_some() { json(sight.redacted()).to_string() } else { "null".to_owned() };
         let content = saved::content(ui, project, run.options, planning, json, shown);
         let header = planfile::Header::new(digest, &planning.snapshot.lineage, planning.snapshot.serial);
         let bytes = planfile::seal(fingerprinter, &header, &content)?;

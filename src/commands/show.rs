@@ -15,6 +15,9 @@ use crate::view::{json, values};
 pub(crate) struct Args {
     #[command(flatten)]
     state: StateArgs,
+    /// Show sensitive values in clear where they are known; of most, state keeps only a fingerprint
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    show_sensitive: bool,
     /// Write JSON; secrets are null in it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     json: bool,
@@ -27,14 +30,12 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     if let Some(file) = &args.file {
         let (_, content, _) = saved::open(ui, file, &args.state)?;
         out(&if args.json { format!("{}\n", content.json) } else { content.text })?;
+        state::only_fingerprints(ui, args.show_sensitive, true);
         return Ok(0);
     }
     let snapshot = state::snapshot(ui, &args.state)?;
-    if args.json {
-        out(&format!("{}\n", json::state(&snapshot)))?;
-        return Ok(0);
-    }
-    out(&state_text(&snapshot))?;
+    out(&if args.json { format!("{}\n", json::state(&snapshot)) } else { state_text(&snapshot) })?;
+    state::only_fingerprints(ui, args.show_sensitive, state::withholds(&snapshot));
     Ok(0)
 }
 

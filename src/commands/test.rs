@@ -184,7 +184,7 @@ fn run_all(
     let (mut outcomes, mut started) = (Vec::new(), Vec::new());
     for Loaded { file, found, modules } in all {
         started.push(timestamp());
-        let mut teller = Teller { ui, verbose: args.verbose };
+        let mut teller = Teller { ui, engine, verbose: args.verbose };
         teller.begins(file);
         let outcome = if found.has_errors() || cancel.requests() > 0 {
             broken(&mut teller, file, found)
@@ -235,6 +235,7 @@ fn broken(teller: &mut Teller<'_>, file: &TestFile, found: &Diagnostics) -> File
 /// Tells how it goes while it goes.
 struct Teller<'t> {
     ui: &'t Ui,
+    engine: &'t Engine,
     verbose: bool,
 }
 
@@ -280,8 +281,11 @@ impl Listener for Teller<'_> {
             Made::Plan(planning) => {
                 let digest = planning.digest();
                 let now = timestamp();
-                let plan = json::plan(&planning.plan, &planning.fingerprinter, &digest, &now, false);
-                ("test_plan", plan, text::text(&planning.plan, &planning.fingerprinter, &digest))
+                let (plan, snapshot) = (&planning.plan, &planning.snapshot);
+                let version = |mode, ty: &str| self.engine.schema(mode, ty).map_or(0, |s| s.version);
+                let planned = json::Planned { plan, snapshot, version: &version, digest: &digest, timestamp: &now };
+                let sight = self.ui.sight(&planning.fingerprinter);
+                ("test_plan", json::plan(&planned, sight), text::text(plan, sight, &digest))
             }
             Made::State(snapshot) => ("test_state", json::state(snapshot), show::state_text(snapshot)),
         };

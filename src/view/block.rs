@@ -3,9 +3,10 @@
 //! The one decision: headlines are Terraform's to the word, since people and scripts look for them.
 
 use mesh_model::change::Previewed;
-use mesh_model::{Action, Change, Fingerprinter, Mode, Reason};
+use mesh_model::{Action, Change, Mode, Reason};
 
 use super::diff::{Line, Sign, attributes};
+use super::sight::Sight;
 use super::style::{BOLD, DIM, RED, paint, visible};
 
 /// A change, ready to be laid out.
@@ -42,7 +43,7 @@ pub(crate) const fn keyword(mode: Mode) -> &'static str {
 }
 
 /// The block of a change; `None` for one that does nothing worth showing.
-pub(crate) fn of(change: &Change, fingerprinter: &Fingerprinter) -> Option<Block> {
+pub(crate) fn of(change: &Change, sight: Sight<'_>) -> Option<Block> {
     let headline = headline(change)?;
     let mut comments = vec![headline];
     if change.action != Action::NoOp
@@ -58,7 +59,7 @@ pub(crate) fn of(change: &Change, fingerprinter: &Fingerprinter) -> Option<Block
         comments.push(format!("not previewed: {why}"));
     }
     comments.extend(change.notes.iter().map(|n| visible(n)));
-    let (before, after) = (fingerprinter.withhold(&change.before), fingerprinter.withhold(&change.after));
+    let (before, after) = sight.both(&change.before, &change.after);
     let word = keyword(change.address.mode);
     let sign = match change.action {
         Action::NoOp => Sign::Blank,

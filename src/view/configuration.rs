@@ -1,7 +1,7 @@
 //! The configuration and the variables of a plan in Terraform's machine format, for readers of plans.
 //!
 //! The one decision: as there, an expression is its constant value or what it refers to, each reference
-//! followed by its shorter forms. Sensitive values are null, ephemeral ones are left out, and a constant
+//! followed by its shorter forms. Sensitive values are null (unless [`Sight`] shows them), ephemeral ones are left out, and a constant
 //! stands here only where its attribute is known to hold no secret.
 
 use std::collections::BTreeSet;
@@ -13,9 +13,11 @@ use mesh_model::json::to_json;
 use mesh_model::{Mode, ResourceAddress, Step, Type};
 use serde_json::{Map, Value as Json, json};
 
+use super::sight::Sight;
+
 /// `variables`, `configuration` and `relevant_attributes` of a plan.
-pub(crate) fn describe(engine: &Engine, planning: &Planning<'_>) -> Map<String, Json> {
-    let view = View { config: planning.world.config, engine, planning };
+pub(crate) fn describe(engine: &Engine, planning: &Planning<'_>, sight: Sight<'_>) -> Map<String, Json> {
+    let view = View { config: planning.world.config, engine, planning, sight };
     let mut out = Map::new();
     out.insert("variables".into(), view.variables());
     let providers: Map<_, _> =
@@ -29,6 +31,7 @@ struct View<'p, 'c> {
     config: &'c Config,
     engine: &'p Engine,
     planning: &'p Planning<'c>,
+    sight: Sight<'p>,
 }
 
 fn key(name: &str, alias: Option<&str>) -> String {
@@ -48,13 +51,20 @@ fn non_empty(out: &mut Map<String, Json>, name: &str, value: Json) {
 }
 
 impl View<'_, '_> {
+    /// Whether what is `sensitive` may stand here.
+    fn open(&self, sensitive: bool) -> bool {
+        !sensitive || self.sight.secrets()
+    }
+
     fn variables(&self) -> Json {
         let value = |name: &Arc<str>| {
             let node = self.planning.world.graph.find(0, &Subject::Variable(name.clone()))?;
             self.planning.world.get(node, 0)
         };
         let shown = self.config.root().variables.iter().filter(|v| !v.ephemeral);
-        let entry = |v: &mesh_lang::Variable| Some((v.name.to_string(), json!({ "value": to_json(&value(&v.name)?) })));
+        let entry = |v: &mesh_lang::Variable| {
+            Some((v.name.to_string(), json!({ "value": to_json(&self.sight.one(&value(&v.name)?)) })))
+        };
         shown.filter_map(entry).collect::<Map<_, _>>().into()
     }
 
@@ -64,7 +74,9 @@ impl View<'_, '_> {
         out.insert("full_name".into(), block.name.to_string().into());
         non_empty(&mut out, "alias", block.alias.as_deref().into());
         let schema = self.engine.provider(&block.name).map(|p| &p.schema().config);
-        let open = |name: &str| schema.and_then(|s| s.attribute(name)).is_some_and(|a| !a.sensitive && !a.write_only);
+        let open = |name: &str| {
+            schema.and_then(|s| s.attribute(name)).is_some_and(|a| self.open(a.sensitive) && !a.write_only)
+        };
         non_empty(&mut out, "expressions", self.body(0, &block.body, &open));
         out.into()
     }
@@ -76,7 +88,7 @@ impl View<'_, '_> {
             let mut entry = Map::new();
             non_empty(&mut entry, "sensitive", o.sensitive.into());
             non_empty(&mut entry, "ephemeral", o.ephemeral.into());
-            entry.insert("expression".into(), self.expression(index, &o.value, !o.sensitive && !o.ephemeral));
+            entry.insert("expression".into(), self.expression(index, &o.value, self.open(o.sensitive) && !o.ephemeral));
             non_empty(&mut entry, "description", o.description.as_deref().into());
             non_empty(&mut entry, "depends_on", names(&o.depends_on));
             (o.name.to_string(), Json::from(entry))
@@ -85,8 +97,9 @@ impl View<'_, '_> {
         non_empty(&mut out, "resources", module.resources.iter().map(|r| self.resource(index, module, r)).collect());
         let calls = module.calls.iter().map(|c| {
             let mut entry = Map::new();
-            let open =
-                |name: &str| self.config.modules[c.module].variable(name).is_some_and(|v| !v.sensitive && !v.ephemeral);
+            let open = |name: &str| {
+                self.config.modules[c.module].variable(name).is_some_and(|v| self.open(v.sensitive) && !v.ephemeral)
+            };
             let input = |(name, expr): &(Arc<str>, Expr)| (name.to_string(), self.expression(index, expr, open(name)));
             let inputs: Map<_, _> = c.inputs.iter().map(input).collect();
             non_empty(&mut entry, "expressions", inputs.into());
@@ -98,8 +111,8 @@ impl View<'_, '_> {
         non_empty(&mut out, "module_calls", calls.collect::<Map<_, _>>().into());
         let variables = module.variables.iter().map(|v| {
             let mut entry = Map::new();
-            let default = v.default.as_ref().filter(|_| !v.sensitive);
-            entry.extend(default.map(|value| ("default".into(), to_json(value))));
+            let default = v.default.as_ref().filter(|_| !v.sensitive || self.sight.secrets() && !v.ephemeral);
+            entry.extend(default.map(|value| ("default".into(), to_json(&self.sight.one(value)))));
             non_empty(&mut entry, "description", v.description.as_deref().into());
             non_empty(&mut entry, "sensitive", v.sensitive.into());
             non_empty(&mut entry, "ephemeral", v.ephemeral.into());
@@ -134,11 +147,13 @@ impl View<'_, '_> {
         let shown = |name: &str| {
             planned.iter().all(|i| {
                 let after = self.planning.plan.changes[**i].after.get(name);
-                after.is_none_or(|v| !v.all_marks().sensitive() && !v.all_marks().ephemeral())
+                after.is_none_or(|v| self.open(v.all_marks().sensitive()) && !v.all_marks().ephemeral())
             })
         };
         let typed = |name: &str| match schema.and_then(|s| s.attribute(name)) {
-            Some(a) => !a.sensitive && !a.write_only && (!planned.is_empty() || !matches!(a.ty, Type::Dynamic)),
+            Some(a) => {
+                self.open(a.sensitive) && !a.write_only && (!planned.is_empty() || !matches!(a.ty, Type::Dynamic))
+            }
             None => !planned.is_empty(),
         };
         non_empty(&mut out, "expressions", self.body(index, &block.body, &|name| typed(name) && shown(name)));
@@ -177,7 +192,7 @@ impl View<'_, '_> {
 
     fn expression(&self, module: usize, expr: &Expr, open: bool) -> Json {
         if let Some(value) = expr.constant() {
-            return if open { json!({ "constant_value": to_json(&value) }) } else { json!({}) };
+            return if open { json!({ "constant_value": to_json(&self.sight.one(&value)) }) } else { json!({}) };
         }
         let mut seen = BTreeSet::new();
         let all = expr.references().into_iter().flat_map(|r| self.forms(module, &r));

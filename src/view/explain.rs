@@ -209,7 +209,8 @@ pub(crate) fn page_json(page: &Page) -> Json {
     out.into()
 }
 
-fn schema_json(schema: &Schema) -> Json {
+/// Attributes and blocks as Terraform writes schemas; what only we say of an attribute is added.
+pub(crate) fn schema_json(schema: &Schema) -> Json {
     let attributes: Map<String, Json> =
         schema.attributes.iter().map(|a| (a.name.to_owned(), attribute_json(a))).collect();
     let blocks: Map<String, Json> = schema

@@ -1,38 +1,55 @@
-//! Plans and state in Terraform's machine formats, redacted.
+//! Plans and state in Terraform's machine formats.
 //!
 //! The one decision: the shape is Terraform's (`format_version` 1.2 for plans, 1.0 for state), so that
 //! tools which read it work; what we have more is added under names of our own. A sensitive value is
-//! null here, always: there is no flag that shows it.
+//! null here, unless the view was asked to show it ([`Sight`]); what it is beside (`sensitive_values`,
+//! `after_sensitive`) says so either way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mesh_model::change::{CheckResult, Drift, OutputChange, Waiting};
 use mesh_model::json::{sensitive_mirror, to_json, unknown_mirror};
 use mesh_model::{
-    Action, Address, Change, Deferred, Fingerprinter, Instance, InstanceKey, Mode, Path, Plan, Snapshot, Step, Value,
+    Action, Address, Change, Deferred, Instance, InstanceKey, Mode, ModulePath, Path, Plan, Snapshot, Step, Value,
 };
 use serde_json::{Map, Value as Json, json};
 
-/// `show -json` of a plan. `timestamp` is when it was made, `errored` whether planning had errors.
-pub(crate) fn plan(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, timestamp: &str, errored: bool) -> Json {
-    let complete = plan.is_complete() && !plan.partial;
+use super::sight::Sight;
+
+/// What is said of a plan.
+pub(crate) struct Planned<'p> {
+    /// The plan.
+    pub(crate) plan: &'p Plan,
+    /// The state it was made from.
+    pub(crate) snapshot: &'p Snapshot,
+    /// The version of the schema of a type.
+    pub(crate) version: &'p dyn Fn(Mode, &str) -> u32,
+    /// What people approve.
+    pub(crate) digest: &'p str,
+    /// When it was made.
+    pub(crate) timestamp: &'p str,
+}
+
+/// `show -json` of a plan.
+pub(crate) fn plan(planned: &Planned<'_>, sight: Sight<'_>) -> Json {
+    let plan = planned.plan;
     json!({
         "format_version": "1.2",
         "mesh_version": env!("CARGO_PKG_VERSION"),
-        "plan_digest": digest,
-        "planned_values": planned_values(plan, fingerprinter),
-        "resource_drift": plan.drift.iter().map(|d| drift(d, fingerprinter)).collect::<Vec<_>>(),
-        "resource_changes": plan.changes.iter().map(|c| change(c, fingerprinter)).collect::<Vec<_>>(),
-        "deferred_changes": plan.deferred.iter().map(|d| deferred(d, fingerprinter)).collect::<Vec<_>>(),
-        "output_changes": plan.outputs.iter().map(|(n, o)| (n.to_string(), output(o, fingerprinter))).collect::<Map<_, _>>(),
+        "plan_digest": planned.digest,
+        "planned_values": planned_values(planned, sight),
+        "resource_drift": plan.drift.iter().map(|d| drift(d, planned.snapshot, sight)).collect::<Vec<_>>(),
+        "resource_changes": plan.changes.iter().map(|c| change(c, sight)).collect::<Vec<_>>(),
+        "deferred_changes": plan.deferred.iter().map(|d| deferred(d, sight)).collect::<Vec<_>>(),
+        "output_changes": plan.outputs.iter().map(|(n, o)| (n.to_string(), output(o, sight))).collect::<Map<_, _>>(),
         "checks": checks(&plan.checks),
         "gates": plan.waiting.iter().map(waiting).collect::<Vec<_>>(),
         "protected": plan.protected.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "prior_state": prior_state(plan, fingerprinter),
-        "timestamp": timestamp,
-        "applyable": !(errored || plan.is_empty() && plan.is_complete()),
-        "complete": complete,
-        "errored": errored,
+        "prior_state": prior_state(planned, sight),
+        "timestamp": planned.timestamp,
+        "applyable": !(plan.is_empty() && plan.is_complete()),
+        "complete": plan.is_complete() && !plan.partial,
+        "errored": false,
     })
 }
 
@@ -68,14 +85,14 @@ fn checks(results: &[CheckResult]) -> Json {
     blocks.into_iter().map(block).collect()
 }
 
-fn sides(before: &Value, after: &Value, fingerprinter: &Fingerprinter) -> Map<String, Json> {
-    let (before, after) = (fingerprinter.withhold(before), fingerprinter.withhold(after));
+fn sides(before: &Value, after: &Value, sight: Sight<'_>) -> Map<String, Json> {
+    let (seen_before, seen_after) = sight.both(before, after);
     let mut out = Map::new();
-    out.insert("before".into(), to_json(&before));
-    out.insert("after".into(), to_json(&after));
-    out.insert("after_unknown".into(), unknown_mirror(&after));
-    out.insert("before_sensitive".into(), sensitive_mirror(&before));
-    out.insert("after_sensitive".into(), sensitive_mirror(&after));
+    out.insert("before".into(), to_json(&seen_before));
+    out.insert("after".into(), to_json(&seen_after));
+    out.insert("after_unknown".into(), unknown_mirror(&sight.redacted().one(after)));
+    out.insert("before_sensitive".into(), sight.json(before).1);
+    out.insert("after_sensitive".into(), sight.json(after).1);
     out
 }
 
@@ -121,7 +138,7 @@ fn steps(path: &Path) -> Json {
         .collect()
 }
 
-fn change(c: &Change, fingerprinter: &Fingerprinter) -> Json {
+fn change(c: &Change, sight: Sight<'_>) -> Json {
     let mut out = named(&c.address);
     if let Some(from) = &c.previous_address {
         out.insert("previous_address".into(), from.to_string().into());
@@ -132,7 +149,7 @@ fn change(c: &Change, fingerprinter: &Fingerprinter) -> Json {
     out.insert("provider_name".into(), c.provider.to_string().into());
     let mut inner = Map::new();
     inner.insert("actions".into(), json!(c.action.words()));
-    inner.extend(sides(&c.before, &c.after, fingerprinter));
+    inner.extend(sides(&c.before, &c.after, sight));
     if !c.replace_paths.is_empty() {
         inner.insert("replace_paths".into(), c.replace_paths.iter().map(steps).collect());
     }
@@ -153,21 +170,23 @@ fn change(c: &Change, fingerprinter: &Fingerprinter) -> Json {
 }
 
 /// A drifted object, as Terraform's `resource_drift`; also what `mesh drift -json` lists.
-pub(crate) fn drift(d: &Drift, fingerprinter: &Fingerprinter) -> Json {
+pub(crate) fn drift(d: &Drift, snapshot: &Snapshot, sight: Sight<'_>) -> Json {
     let mut out = named(&d.address);
+    if let Some(instance) = snapshot.instances.get(&d.address) {
+        out.insert("provider_name".into(), instance.provider.to_string().into());
+    }
     let mut inner = Map::new();
     inner.insert("actions".into(), json!(if d.after.is_null() { ["delete"] } else { ["update"] }));
-    inner.extend(sides(&d.before, &d.after, fingerprinter));
+    inner.extend(sides(&d.before, &d.after, sight));
     out.insert("change".into(), inner.into());
     out.insert("paths".into(), d.paths.iter().map(ToString::to_string).collect());
     out.into()
 }
 
-fn deferred(d: &Deferred, fingerprinter: &Fingerprinter) -> Json {
-    let known = fingerprinter.withhold(&d.known);
+fn deferred(d: &Deferred, sight: Sight<'_>) -> Json {
     let mut change = Map::new();
     change.insert("actions".into(), d.actions.first().map_or(json!([]), |a| json!(a.words())));
-    change.extend(sides(&Value::NULL, &known, fingerprinter));
+    change.extend(sides(&Value::NULL, &d.known, sight));
     json!({
         "reason": d.reason_code,
         "detail": d.reason,
@@ -193,10 +212,14 @@ pub(crate) fn waiting(w: &Waiting) -> Json {
     })
 }
 
-fn output(o: &OutputChange, fingerprinter: &Fingerprinter) -> Json {
+fn output(o: &OutputChange, sight: Sight<'_>) -> Json {
     let mut out = Map::new();
     out.insert("actions".into(), json!(o.action.words()));
-    out.extend(sides(&o.before, &o.after, fingerprinter));
+    out.extend(sides(&o.before, &o.after, sight));
+    // An output is sensitive as a whole.
+    for (side, value) in [("before_sensitive", &o.before), ("after_sensitive", &o.after)] {
+        out.insert(side.into(), value.all_marks().sensitive().into());
+    }
     out.into()
 }
 
@@ -204,13 +227,13 @@ fn output(o: &OutputChange, fingerprinter: &Fingerprinter) -> Json {
 #[derive(Default)]
 struct Tree {
     resources: Vec<Json>,
-    children: std::collections::BTreeMap<String, Self>,
+    children: BTreeMap<String, Self>,
 }
 
 impl Tree {
     fn add(&mut self, address: &Address, resource: Json) {
         let mut at = self;
-        let mut path = mesh_model::ModulePath::root();
+        let mut path = ModulePath::root();
         for (name, key) in address.module.0.iter() {
             path = path.child(name, key.clone());
             at = at.children.entry(path.to_string()).or_default();
@@ -233,32 +256,78 @@ impl Tree {
     }
 }
 
-fn resource(address: &Address, provider: &str, values: &Value) -> Map<String, Json> {
-    let mut out = named(address);
-    out.insert("provider_name".into(), provider.into());
-    out.insert("values".into(), to_json(values));
-    out.insert("sensitive_values".into(), sensitive_mirror(values));
-    out
+/// One object of `values`: of a state, or of what a plan will make of it.
+struct Object<'o> {
+    address: &'o Address,
+    provider: &'o str,
+    schema_version: u32,
+    /// What it holds, and where that is sensitive.
+    values: (Json, Json),
+    /// What state knows of it besides.
+    known: Option<&'o Instance>,
+    deposed: Option<&'o str>,
 }
 
-fn planned_values(plan: &Plan, fingerprinter: &Fingerprinter) -> Json {
-    let mut tree = Tree::default();
-    for c in plan.changes.iter().filter(|c| !matches!(c.action, Action::Delete | Action::Forget) && c.deposed.is_none())
-    {
-        tree.add(&c.address, resource(&c.address, &c.provider, &fingerprinter.withhold(&c.after)).into());
+impl Object<'_> {
+    fn json(self) -> Json {
+        let mut out = named(self.address);
+        // The tree says it.
+        out.shift_remove("module_address");
+        out.insert("provider_name".into(), self.provider.into());
+        out.insert("schema_version".into(), self.schema_version.into());
+        out.insert("values".into(), self.values.0);
+        out.insert("sensitive_values".into(), self.values.1);
+        if let Some(known) = self.known {
+            if !known.dependencies.is_empty() {
+                out.insert("depends_on".into(), known.dependencies.iter().map(|d| Json::from(&**d)).collect());
+            }
+            if let Some(identity) = &known.identity {
+                out.insert("identity_schema_version".into(), 0.into());
+                out.insert("identity".into(), json!({ "id": identity.to_string() }));
+            }
+            for (name, yes) in [("tainted", known.tainted), ("protected", known.protected)] {
+                if yes {
+                    out.insert(name.into(), true.into());
+                }
+            }
+        }
+        if let Some(key) = self.deposed {
+            out.insert("deposed_key".into(), key.into());
+        }
+        out.into()
     }
-    let outputs: Map<_, _> = plan
-        .outputs
-        .iter()
-        .filter(|(_, o)| o.action != Action::Delete)
-        .map(|(n, o)| (n.to_string(), shown(&fingerprinter.withhold(&o.after))))
-        .collect();
+}
+
+/// `values` of a state, `prior_state` and `planned_values`: outputs, and objects in their modules.
+fn values<'o>(outputs: Map<String, Json>, objects: impl IntoIterator<Item = Object<'o>>) -> Json {
+    let mut tree = Tree::default();
+    for object in objects {
+        tree.add(object.address, object.json());
+    }
     json!({ "outputs": outputs, "root_module": tree.json(None) })
 }
 
+fn planned_values(planned: &Planned<'_>, sight: Sight<'_>) -> Json {
+    let plan = planned.plan;
+    let outputs = plan.outputs.iter().filter(|(_, o)| o.action != Action::Delete);
+    let outputs = outputs.map(|(n, o)| {
+        let (_, seen) = sight.both(&o.before, &o.after);
+        (n.to_string(), shown(&seen, o.after.all_marks().sensitive()))
+    });
+    let stay = |c: &&Change| !matches!(c.action, Action::Delete | Action::Forget) && c.deposed.is_none();
+    let objects = plan.changes.iter().filter(stay).map(|c| Object {
+        address: &c.address,
+        provider: &c.provider,
+        schema_version: (planned.version)(c.address.mode, &c.address.ty),
+        values: (to_json(&sight.both(&c.before, &c.after).1), sight.json(&c.after).1),
+        known: None,
+        deposed: None,
+    });
+    values(outputs.collect(), objects)
+}
+
 /// An output: whether it is sensitive, and its value where it may be seen.
-pub(crate) fn shown(value: &Value) -> Json {
-    let sensitive = value.all_marks().sensitive();
+fn shown(value: &Value, sensitive: bool) -> Json {
     let mut out = Map::new();
     out.insert("sensitive".into(), sensitive.into());
     if value.is_wholly_known() {
@@ -268,12 +337,34 @@ pub(crate) fn shown(value: &Value) -> Json {
     out.into()
 }
 
-fn prior_state(plan: &Plan, fingerprinter: &Fingerprinter) -> Json {
-    let mut tree = Tree::default();
-    for c in plan.changes.iter().filter(|c| !c.before.is_null() && c.deposed.is_none()) {
-        tree.add(&c.address, resource(&c.address, &c.provider, &fingerprinter.withhold(&c.before)).into());
-    }
-    json!({ "format_version": "1.0", "mesh_version": env!("CARGO_PKG_VERSION"), "values": { "root_module": tree.json(None) } })
+/// State as it was looked at: what changes start from.
+fn prior_state(planned: &Planned<'_>, sight: Sight<'_>) -> Json {
+    let (plan, snapshot) = (planned.plan, planned.snapshot);
+    let known = known(snapshot);
+    let seen: BTreeMap<_, _> = plan.changes.iter().map(|c| ((&c.address, c.deposed.as_deref()), c)).collect();
+    // Imported objects are no part of the snapshot; what is left out of the plan is only there.
+    let all: BTreeSet<_> = seen.keys().chain(known.keys()).copied().collect();
+    let objects = all.into_iter().filter_map(|place @ (address, deposed)| {
+        let (change, instance) = (seen.get(&place), known.get(&place).copied());
+        let before = change.map(|c| &c.before).or_else(|| instance.map(|i| &i.values)).filter(|v| !v.is_null())?;
+        let held = change.map_or_else(|| sight.one(before), |c| sight.both(&c.before, &c.after).0);
+        Some(Object {
+            address,
+            provider: change.map(|c| &*c.provider).or_else(|| instance.map(|i| &*i.provider))?,
+            schema_version: instance.map_or_else(|| (planned.version)(address.mode, &address.ty), |i| i.schema_version),
+            values: (to_json(&held), sight.json(before).1),
+            known: instance,
+            deposed,
+        })
+    });
+    let outputs = snapshot.outputs.iter().map(|(n, o)| (n.to_string(), stored(o))).collect();
+    json!({ "format_version": "1.0", "mesh_version": env!("CARGO_PKG_VERSION"), "values": values(outputs, objects) })
+}
+
+/// Objects of state, each with its deposed ones behind it.
+fn known(snapshot: &Snapshot) -> BTreeMap<(&Address, Option<&str>), &Instance> {
+    let current = snapshot.instances.iter().map(|(a, i)| ((a, None), &**i));
+    current.chain(snapshot.deposed.iter().map(|((a, key), i)| ((a, Some(&**key)), &**i))).collect()
 }
 
 /// `show -json` of state.
@@ -282,15 +373,16 @@ pub(crate) fn state(snapshot: &Snapshot) -> Json {
     if snapshot.instances.is_empty() && snapshot.deposed.is_empty() && snapshot.outputs.is_empty() {
         return out;
     }
-    let mut tree = Tree::default();
-    for (address, instance) in &snapshot.instances {
-        tree.add(address, instance_json(address, instance, None).into());
-    }
-    for ((address, key), instance) in &snapshot.deposed {
-        tree.add(address, instance_json(address, instance, Some(key)).into());
-    }
-    let outputs: Map<_, _> = snapshot.outputs.iter().map(|(n, o)| (n.to_string(), stored(o))).collect();
-    out["values"] = json!({ "outputs": outputs, "root_module": tree.json(None) });
+    let objects = known(snapshot).into_iter().map(|((address, deposed), instance)| Object {
+        address,
+        provider: &instance.provider,
+        schema_version: instance.schema_version,
+        values: (to_json(&instance.values), sensitive_mirror(&instance.values)),
+        known: Some(instance),
+        deposed,
+    });
+    let outputs = snapshot.outputs.iter().map(|(n, o)| (n.to_string(), stored(o))).collect();
+    out["values"] = values(outputs, objects);
     out["lineage"] = json!(&*snapshot.lineage);
     out["serial"] = json!(snapshot.serial);
     out
@@ -298,8 +390,9 @@ pub(crate) fn state(snapshot: &Snapshot) -> Json {
 
 /// An output of state.
 pub(crate) fn stored(output: &mesh_model::snapshot::StoredOutput) -> Json {
+    let sensitive = output.sensitive || output.value.all_marks().sensitive();
     let value = if output.sensitive { output.value.clone().sensitive() } else { output.value.clone() };
-    let mut out = shown(&value);
+    let mut out = shown(&value, sensitive);
     if output.value.has_withheld() {
         // Else its null would read as a value.
         out["withheld"] = json!(true);
@@ -344,25 +437,6 @@ pub(crate) fn indented(compact: &str) -> String {
                 out.push(c);
             }
         }
-    }
-    out
-}
-
-fn instance_json(address: &Address, instance: &Instance, deposed: Option<&str>) -> Map<String, Json> {
-    let mut out = resource(address, &instance.provider, &instance.values);
-    out.insert("schema_version".into(), instance.schema_version.into());
-    out.insert("depends_on".into(), instance.dependencies.iter().map(|d| Json::from(&**d)).collect());
-    if let Some(identity) = &instance.identity {
-        out.insert("identity".into(), identity.to_string().into());
-    }
-    if instance.tainted {
-        out.insert("tainted".into(), true.into());
-    }
-    if instance.protected {
-        out.insert("protected".into(), true.into());
-    }
-    if let Some(key) = deposed {
-        out.insert("deposed_key".into(), key.into());
     }
     out
 }

@@ -4,9 +4,10 @@
 //! and the text fits a budget of bytes by leaving whole changes out and saying how many, never by
 //! cutting inside a fence.
 
-use mesh_model::{Action, Change, Fingerprinter, Plan};
+use mesh_model::{Action, Change, Plan};
 
 use super::diff::Line;
+use super::sight::Sight;
 use super::style::plain;
 use super::{block, plan as text, summary};
 
@@ -14,11 +15,11 @@ use super::{block, plan as text, summary};
 pub(crate) const BUDGET: usize = 60_000;
 
 /// The Markdown text of at most `budget` bytes (its frame of some hundred bytes is always written).
-pub(crate) fn render(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, budget: usize) -> String {
+pub(crate) fn render(plan: &Plan, sight: Sight<'_>, digest: &str, budget: usize) -> String {
     let mut out = head(plan);
     let tail = format!("\nPlan digest: `{digest}`\n");
     let mut shown: Vec<(&Change, block::Block)> =
-        plan.changes.iter().filter_map(|c| block::of(c, fingerprinter).map(|b| (c, b))).collect();
+        plan.changes.iter().filter_map(|c| block::of(c, sight).map(|b| (c, b))).collect();
     shown.sort_by_key(|(c, _)| risk(c.action));
     // Room for the line that says what was left out.
     let room = budget.saturating_sub(tail.len() + 200);
@@ -39,7 +40,7 @@ pub(crate) fn render(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str, b
         ));
     }
     if !plan.drift.is_empty() {
-        let drift = plain(&text::drift_text(plan, fingerprinter));
+        let drift = plain(&text::drift_text(plan, sight));
         sections
             .push(details(&format!("Drift: {} changed outside of mesh", plan.drift.len()), &fenced("", drift.trim())));
     }

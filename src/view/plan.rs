@@ -5,20 +5,20 @@
 //! previewed) is never folded away.
 
 use mesh_model::change::{Drift, Waiting};
-use mesh_model::{Action, Deferred, Fingerprinter, Plan, Value};
+use mesh_model::{Action, Deferred, Plan, Value};
 
 use super::diff::{Line, Sign, attributes, value};
+use super::sight::Sight;
 use super::style::{BOLD, RED, YELLOW, paint, visible};
 use super::{block, summary};
 
 const RULE: &str = "─────────────────────────────────────────────────────────────────────────────";
 
 /// The whole text, ending in a line end. `digest` is what people approve.
-pub(crate) fn text(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str) -> String {
+pub(crate) fn text(plan: &Plan, sight: Sight<'_>, digest: &str) -> String {
     let mut out = String::new();
-    drift(&mut out, plan, fingerprinter);
-    let blocks: Vec<String> =
-        plan.changes.iter().filter_map(|c| block::of(c, fingerprinter)).map(|b| b.render()).collect();
+    drift(&mut out, plan, sight);
+    let blocks: Vec<String> = plan.changes.iter().filter_map(|c| block::of(c, sight)).map(|b| b.render()).collect();
     if !blocks.is_empty() {
         legend(&mut out, plan);
         out.push_str("\nmesh will perform the following actions:\n");
@@ -27,7 +27,7 @@ pub(crate) fn text(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str) -> 
             out.push_str(block);
         }
     }
-    deferred(&mut out, &plan.deferred, fingerprinter);
+    deferred(&mut out, &plan.deferred, sight);
     waiting(&mut out, &plan.waiting);
     protected(&mut out, plan);
     if plan.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn text(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str) -> 
     } else if !blocks.is_empty() || !plan.deferred.is_empty() {
         push!(out, "\n{}\n", summary::plan_line(plan));
     }
-    outputs(&mut out, plan, fingerprinter);
+    outputs(&mut out, plan, sight);
     if !(plan.is_empty() && plan.is_complete()) {
         push!(out, "\nPlan digest: {digest}\n");
     }
@@ -44,7 +44,7 @@ pub(crate) fn text(plan: &Plan, fingerprinter: &Fingerprinter, digest: &str) -> 
 }
 
 /// The text about drift alone, for `mesh drift`; empty when there is none.
-pub(crate) fn drift_text(plan: &Plan, fingerprinter: &Fingerprinter) -> String {
+pub(crate) fn drift_text(plan: &Plan, sight: Sight<'_>) -> String {
     let mut out = String::new();
     if plan.drift.is_empty() {
         return out;
@@ -53,7 +53,7 @@ pub(crate) fn drift_text(plan: &Plan, fingerprinter: &Fingerprinter) -> String {
     out.push('\n');
     for d in &plan.drift {
         out.push('\n');
-        out.push_str(&drifted(d, fingerprinter));
+        out.push_str(&drifted(d, sight));
     }
     out
 }
@@ -99,7 +99,7 @@ fn legend(out: &mut String, plan: &Plan) {
     }
 }
 
-fn drift(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
+fn drift(out: &mut String, plan: &Plan, sight: Sight<'_>) {
     if plan.drift.is_empty() {
         return;
     }
@@ -107,7 +107,7 @@ fn drift(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
     out.push_str("\nmesh detected the following changes made outside of mesh since the last\n\"mesh apply\":\n");
     for d in &plan.drift {
         out.push('\n');
-        out.push_str(&drifted(d, fingerprinter));
+        out.push_str(&drifted(d, sight));
     }
     out.push_str(if plan.refresh_only {
         "\nNothing is changed by this plan: applying it takes what is there into state.\n"
@@ -117,13 +117,13 @@ fn drift(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
     push!(out, "\n{RULE}\n");
 }
 
-fn drifted(drift: &Drift, fingerprinter: &Fingerprinter) -> String {
+fn drifted(drift: &Drift, sight: Sight<'_>) -> String {
     let gone = drift.after.is_null();
     let word = if gone { "has been deleted" } else { "has changed" };
     let mut out = format!("  # {}\n", paint(BOLD, format!("{} {word}", drift.address)));
     let sign = if gone { Sign::Remove } else { Sign::Change };
     let open = format!("resource {:?} {:?} {{", &*drift.address.ty, &*drift.address.name);
-    let (before, after) = (fingerprinter.withhold(&drift.before), fingerprinter.withhold(&drift.after));
+    let (before, after) = sight.both(&drift.before, &drift.after);
     let mut lines = vec![Line { depth: 0, sign, text: open }];
     lines.extend(attributes(&before, &after, &[]));
     lines.push(Line { depth: 0, sign: Sign::Blank, text: "}".into() });
@@ -138,7 +138,7 @@ fn push(out: &mut String, lines: &[Line]) {
     }
 }
 
-fn outputs(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
+fn outputs(out: &mut String, plan: &Plan, sight: Sight<'_>) {
     let changed: Vec<_> = plan.outputs.iter().filter(|(_, o)| o.action != Action::NoOp).collect();
     if changed.is_empty() {
         return;
@@ -146,7 +146,8 @@ fn outputs(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
     out.push_str("\nChanges to Outputs:\n");
     let width = changed.iter().map(|(n, _)| n.chars().count()).max().unwrap_or(0);
     for (name, o) in changed {
-        let lines = value(name, width, &fingerprinter.withhold(&o.before), &fingerprinter.withhold(&o.after), 0);
+        let (before, after) = sight.both(&o.before, &o.after);
+        let lines = value(name, width, &before, &after, 0);
         push(out, &lines);
     }
     if plan.changes.iter().all(|c| !c.action.is_write()) && plan.is_complete() {
@@ -154,7 +155,7 @@ fn outputs(out: &mut String, plan: &Plan, fingerprinter: &Fingerprinter) {
     }
 }
 
-fn deferred(out: &mut String, deferred: &[Deferred], fingerprinter: &Fingerprinter) {
+fn deferred(out: &mut String, deferred: &[Deferred], sight: Sight<'_>) {
     if deferred.is_empty() {
         return;
     }
@@ -167,7 +168,7 @@ fn deferred(out: &mut String, deferred: &[Deferred], fingerprinter: &Fingerprint
         push!(out, "  # ({})\n", visible(&d.reason));
         let open = format!("{} {:?} {:?} {{", block::keyword(d.resource.mode), &*d.resource.ty, &*d.resource.name);
         let mut lines = vec![Line { depth: 0, sign: Sign::Block("?"), text: open }];
-        lines.extend(attributes(&Value::NULL, &fingerprinter.withhold(&d.known), &[]));
+        lines.extend(attributes(&Value::NULL, &sight.one(&d.known), &[]));
         lines.push(Line { depth: 0, sign: Sign::Blank, text: "}".into() });
         push(out, &lines);
     }

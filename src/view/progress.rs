@@ -148,7 +148,12 @@ impl Sink for Progress {
             Event::Done { address, action, .. } | Event::Failed { address, action, .. } => {
                 self.stop(&key(address, *action), true)
             }
-            Event::Running { .. } | Event::Skipped { .. } | Event::Waiting { .. } | Event::Warning(_) => {}
+            Event::Running { .. }
+            | Event::Skipped { .. }
+            | Event::Waiting { .. }
+            | Event::Warning(_)
+            | Event::Refreshing { .. }
+            | Event::Refreshed { .. } => {}
         }
         if let Some(line) = line(&event) {
             self.say(&line);

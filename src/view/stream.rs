@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use mesh_core::{EphemeralOperation, Event, Phase, Sink};
 use mesh_model::change::Counts;
-use mesh_model::{Action, Address, Diagnostic, Fingerprinter, Plan, Sources};
+use mesh_model::json::to_json;
+use mesh_model::snapshot::StoredOutput;
+use mesh_model::{Action, Address, Diagnostic, Plan, Sources};
 use mesh_state::Outputs;
 use serde_json::{Map, Value as Json, json};
 
@@ -56,7 +58,7 @@ impl Stream {
     }
 
     /// Drift, changes, deferred blocks, gates, then the summary and the outputs of a plan.
-    pub(crate) fn plan(&self, plan: &Plan, fingerprinter: &Fingerprinter, digest: &str) {
+    pub(crate) fn plan(&self, plan: &Plan, digest: &str) {
         for d in &plan.drift {
             let action = if d.after.is_null() { "delete" } else { "update" };
             let change = json!({ "resource": resource(&d.address), "action": action });
@@ -123,8 +125,7 @@ impl Stream {
             .outputs
             .iter()
             .map(|(name, o)| {
-                let after = fingerprinter.withhold(&o.after);
-                let sensitive = after.all_marks().sensitive();
+                let sensitive = o.before.all_marks().union(o.after.all_marks()).sensitive();
                 (name.to_string(), json!({ "sensitive": sensitive, "action": hook(o.action) }))
             })
             .collect();
@@ -137,12 +138,17 @@ impl Stream {
         }
     }
 
-    /// The outputs after an apply.
-    pub(crate) fn outputs(&self, outputs: &Outputs) {
-        let object: Map<String, Json> = outputs.iter().map(|(n, o)| (n.to_string(), json::stored(o))).collect();
-        if !object.is_empty() {
-            self.write("info", &format!("Outputs: {}", object.len()), "outputs", json!({ "outputs": object }));
-        }
+    /// The outputs after an apply; a sensitive one has no value here, unless `secrets` says to show it.
+    pub(crate) fn outputs(&self, outputs: &Outputs, secrets: bool) {
+        let entry = |o: &StoredOutput| {
+            let mut out = json!({ "sensitive": o.sensitive, "type": o.value.ty().to_json() });
+            if !o.sensitive || secrets && !o.value.has_withheld() {
+                out["value"] = to_json(&o.value);
+            }
+            out
+        };
+        let object: Map<String, Json> = outputs.iter().map(|(n, o)| (n.to_string(), entry(o))).collect();
+        self.write("info", &format!("Outputs: {}", object.len()), "outputs", json!({ "outputs": object }));
     }
 
     /// What was done, at the end of every run, before its outputs. `waiting` and `deferred`: what keeps it from being complete.
@@ -165,8 +171,8 @@ impl Stream {
         if let Json::Object(rest) = rest {
             object.extend(rest);
         }
-        let level = if kind.ends_with("_errored") { "error" } else { "info" };
-        self.write(level, message, kind, json!({ "hook": object }));
+        // Of an error, too: the diagnostic is what has the level.
+        self.write("info", message, kind, json!({ "hook": object }));
     }
 
     fn ephemeral(&self, address: &Address, operation: EphemeralOperation, phase: &Phase, said: &str) {
@@ -206,6 +212,8 @@ impl Sink for Stream {
         let message = super::progress::line(&event);
         let said = message.as_deref().unwrap_or_default();
         match &event {
+            // What is only imported has no operation.
+            Event::Started { action: Action::NoOp, .. } | Event::Done { action: Action::NoOp, .. } => {}
             Event::Started { address, action, identity } => {
                 let id = identity.as_ref().map_or_else(|| json!({}), |id| json!({ "id_key": "id", "id_value": &**id }));
                 self.hook("apply_start", address, *action, said, id);
@@ -242,6 +250,19 @@ impl Sink for Stream {
                 );
             }
             Event::Ephemeral { address, operation, phase } => self.ephemeral(address, *operation, phase, said),
+            Event::Refreshing { address, identity } | Event::Refreshed { address, identity } => {
+                let (kind, what) = match event {
+                    Event::Refreshing { .. } => ("refresh_start", "Refreshing state..."),
+                    _ => ("refresh_complete", "Refresh complete"),
+                };
+                let mut hook = json!({ "resource": resource(address) });
+                let mut message = format!("{address}: {what}");
+                if let Some(id) = identity {
+                    (hook["id_key"], hook["id_value"]) = (json!("id"), json!(&**id));
+                    push!(message, " [id={id}]");
+                }
+                self.write("info", &message, kind, json!({ "hook": hook }));
+            }
             Event::Observing { provider, objects } => {
                 self.write("info", &format!("{provider}: Looking at {objects} objects"), "log", json!({}));
             }

@@ -8,6 +8,7 @@ use mesh_model::change::{Drift, OutputChange, Previewed, Waiting};
 use mesh_model::{Action, Address, Change, Deferred, Fingerprinter, Path, Plan, Reason, Step, Type, Value};
 
 use super::plan;
+use super::sight::Sight;
 use super::style::plain;
 
 const CANARY: &str = "c4nary-s3cret";
@@ -37,7 +38,7 @@ fn of(changes: Vec<Change>) -> Plan {
 }
 
 fn text(plan: &Plan) -> String {
-    plain(&plan::text(plan, &f(), "d1g3st"))
+    plain(&plan::text(plan, Sight::new(&f(), false), "d1g3st"))
 }
 
 /// The blocks of a text, without legend and summary.

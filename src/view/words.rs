@@ -14,7 +14,7 @@ pub(crate) const fn operation(action: Action) -> (&'static str, &'static str) {
         Action::Replace | Action::ReplaceCreateFirst | Action::ReplaceForget => ("Replacing", "Replacement"),
         Action::Read => ("Reading", "Read"),
         Action::Forget => ("Forgetting", "Forgetting"),
-        Action::NoOp => ("Checking", "Check"),
+        Action::NoOp => ("Importing", "Import"),
     }
 }
 

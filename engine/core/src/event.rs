@@ -32,6 +32,20 @@ pub enum Event {
         /// How long it took.
         elapsed: Duration,
     },
+    /// An instance that state knows, or that is imported, is being looked at.
+    Refreshing {
+        /// Which.
+        address: Address,
+        /// Its identity, as far as it is known.
+        identity: Option<Arc<str>>,
+    },
+    /// It was looked at.
+    Refreshed {
+        /// Which.
+        address: Address,
+        /// Its identity, as far as it is known.
+        identity: Option<Arc<str>>,
+    },
     /// A data source is being read.
     Reading {
         /// Which.

@@ -16,7 +16,7 @@ mod rollback;
 pub(crate) mod select;
 mod show;
 
-use mesh_model::Snapshot;
+use mesh_model::{Diagnostic, Snapshot};
 use mesh_state::Backend as _;
 
 pub(crate) use show::block;
@@ -67,4 +67,19 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
 pub(crate) fn snapshot(ui: &mut Ui, state: &StateArgs) -> Result<Snapshot, Failure> {
     let backend = saved::backend(ui, state)?;
     Ok(runtime()?.block_on(backend.snapshot())?)
+}
+
+/// Says why `-show-sensitive` does not show what is `withheld`.
+pub(crate) fn only_fingerprints(ui: &Ui, asked: bool, withheld: bool) {
+    if asked && withheld {
+        let detail = "Of secrets, state and plan files keep fingerprints only, so they are not shown. mesh plan -show-sensitive and \
+                      mesh console -show-sensitive evaluate the configuration and show what it gives.";
+        ui.report(&Diagnostic::warning("cli::withheld", "Secrets are not kept", detail).into());
+    }
+}
+
+/// Whether state holds less of a value than its text.
+pub(crate) fn withholds(snapshot: &Snapshot) -> bool {
+    let objects = snapshot.instances.values().chain(snapshot.deposed.values());
+    objects.map(|i| &i.values).chain(snapshot.outputs.values().map(|o| &o.value)).any(mesh_model::Value::has_withheld)
 }

@@ -1,8 +1,9 @@
 //! `mesh state show`.
 
+use clap::ArgAction;
 use mesh_model::{Address, Instance, Mode};
 
-use super::{select, snapshot};
+use super::{only_fingerprints, select, snapshot};
 use crate::commands::options::StateArgs;
 use crate::ui::{Outcome, Ui};
 use crate::view::style::{DIM, out, paint};
@@ -13,6 +14,9 @@ use crate::view::values;
 pub(super) struct Args {
     #[command(flatten)]
     state: StateArgs,
+    /// Show sensitive values in clear where they are known; of most, state keeps only a fingerprint
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    show_sensitive: bool,
     /// Which one
     address: String,
 }
@@ -22,6 +26,7 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     let address = select::instance(&snapshot, &args.address)?;
     if let Some(instance) = snapshot.instances.get(&address) {
         out(&block(&address, instance, None))?;
+        only_fingerprints(ui, args.show_sensitive, instance.values.has_withheld());
     }
     Ok(0)
 }

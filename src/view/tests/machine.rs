@@ -8,7 +8,7 @@ use mesh_core::{Event, Sink as _};
 use mesh_model::{Diagnostic, Marks, Sources};
 
 use super::*;
-use crate::view::{json, markdown, stream, values};
+use crate::view::{json, markdown, sight, stream, values};
 
 #[test]
 fn markdown_puts_danger_first_and_never_cuts_a_fence() {
@@ -17,7 +17,7 @@ fn markdown_puts_danger_first_and_never_cuts_a_fence() {
         .collect();
     changes.push(change("a_b.z", Action::Delete, object([("a", s("1"))]), Value::NULL));
     let plan = of(changes);
-    let all = markdown::render(&plan, &f(), "d1g3st", markdown::BUDGET);
+    let all = markdown::render(&plan, Sight::new(&f(), false), "d1g3st", markdown::BUDGET);
     let expected = r#"### ⚠️ Plan: 30 to add, 0 to change, 1 to destroy.
 
 <details><summary>🔴 a_b.z will be destroyed</summary>
@@ -42,7 +42,7 @@ fn markdown_puts_danger_first_and_never_cuts_a_fence() {
 "#;
     assert!(all.starts_with(expected), "{all}");
     for budget in (0..4000).step_by(37) {
-        let cut = markdown::render(&plan, &f(), "d1g3st", budget);
+        let cut = markdown::render(&plan, Sight::new(&f(), false), "d1g3st", budget);
         assert!(cut.len() <= budget.max(350), "{} > {budget}", cut.len());
         assert_eq!(cut.matches("<details>").count(), cut.matches("</details>").count(), "budget {budget}");
         assert_eq!(cut.lines().filter(|l| l.starts_with("```")).count() % 2, 0, "budget {budget}");
@@ -55,7 +55,7 @@ fn json_has_terraforms_shape() {
     let after = object([("id", Value::unknown(Type::String)), ("pin", s(CANARY).sensitive())]);
     let mut plan = of(vec![change("module.m[\"k\"].vault_policy.p[0]", Action::Create, Value::NULL, after)]);
     plan.deferred = staged().deferred;
-    let got = json::plan(&plan, &f(), "d1g3st", "2026-01-01T00:00:00Z", false);
+    let got = planned(&plan, Sight::new(&f(), false));
     let expected: serde_json::Value = serde_json::from_str(
         r#"{"address":"module.m[\"k\"].vault_policy.p[0]","module_address":"module.m[\"k\"]","mode":"managed","type":"vault_policy",
             "name":"p","index":0,"provider_name":"vault","change":{"actions":["create"],"before":null,"after":{"pin":null},
@@ -96,11 +96,7 @@ fn the_stream_has_terraforms_lines() {
     let out = Shared::default();
     let stream = stream::Stream::new(Box::new(out.clone()), || "T".to_owned());
     stream.version();
-    stream.plan(
-        &of(vec![change("a_b.c[\"k\"]", Action::Create, Value::NULL, object([("a", s("1"))]))]),
-        &f(),
-        "d1g3st",
-    );
+    stream.plan(&of(vec![change("a_b.c[\"k\"]", Action::Create, Value::NULL, object([("a", s("1"))]))]), "d1g3st");
     stream.event(Event::Started { address: at("a_b.c[\"k\"]"), action: Action::Create, identity: None });
     stream.event(Event::Done {
         address: at("a_b.c[\"k\"]"),
@@ -139,7 +135,7 @@ fn the_stream_has_terraforms_lines() {
 #[test]
 fn no_view_shows_a_secret() {
     let secret = || s(CANARY).sensitive();
-    let ephemeral = s(CANARY).mark(Marks::EPHEMERAL);
+    let ephemeral = s("c4nary-e").mark(Marks::EPHEMERAL);
     let lines = s(&format!("a\n{CANARY}\n")).sensitive();
     let full = |other: &str| {
         object([
@@ -180,20 +176,35 @@ fn no_view_shows_a_secret() {
     plan.outputs.insert("o".into(), OutputChange { before: full("1"), after: full("2"), action: Action::Update });
     let out = Shared::default();
     let stream = stream::Stream::new(Box::new(out.clone()), || "T".to_owned());
-    stream.plan(&plan, &f(), "d");
-    let views = [
-        text(&plan),
-        plain(&plan::drift_text(&plan, &f())),
-        markdown::render(&plan, &f(), "d", usize::MAX),
-        json::plan(&plan, &f(), "d", "T", false).to_string(),
-        out.text(),
-        values::text(&full("1")),
-        values::attributes(&full("1"), 1),
-        format!("{plan:?}"),
-    ];
-    for view in &views {
+    stream.plan(&plan, "d");
+    let views = |secrets: bool| {
+        let f = f();
+        let sight = Sight::new(&f, secrets);
+        let value = if secrets { sight::clear(&full("1")) } else { full("1") };
+        [
+            plain(&plan::text(&plan, sight, "d")),
+            plain(&plan::drift_text(&plan, sight)),
+            markdown::render(&plan, sight, "d", usize::MAX),
+            planned(&plan, sight).to_string(),
+            values::text(&value),
+            values::attributes(&value, 1),
+        ]
+    };
+    let never = [out.text(), format!("{plan:?}")];
+    for view in views(false).iter().chain(&never) {
         assert!(view.len() > 100, "an empty view proves nothing");
         assert!(!view.contains("c4nary"), "{view}");
         assert!(!view.contains("fingerprint"), "{view}");
     }
+    for view in &views(true) {
+        assert!(view.contains(CANARY), "what is asked for is shown: {view}");
+        assert!(!view.contains("c4nary-e"), "what is ephemeral never is: {view}");
+    }
+}
+
+fn planned(plan: &Plan, sight: Sight<'_>) -> serde_json::Value {
+    let version = |_: mesh_model::Mode, _: &str| 0;
+    let snapshot = mesh_model::Snapshot::default();
+    let (digest, timestamp) = ("d1g3st", "2026-01-01T00:00:00Z");
+    json::plan(&json::Planned { plan, snapshot: &snapshot, version: &version, digest, timestamp }, sight)
 }

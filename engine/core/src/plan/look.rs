@@ -13,6 +13,7 @@ use super::Planner;
 use super::candidate::{Candidate, Kind};
 use super::provider::code;
 use crate::decide::{self, Decision};
+use crate::event::Event;
 
 impl Planner<'_, '_> {
     /// Looks for objects that are about to be created: one call for the block.
@@ -72,7 +73,21 @@ impl Planner<'_, '_> {
                 self.say(kind.node, error.at(kind.block.span).on(&c.address));
                 continue;
             }
+            // What is only looked for before it is made is not said.
+            let said = |i: &usize| candidates[*i].saved.is_some() || candidates[*i].import.is_some();
+            let told: Vec<_> = which
+                .iter()
+                .zip(&requests)
+                .filter(|(i, _)| said(i))
+                .map(|(_, r)| (r.address.clone(), r.identity.as_ref().map(|i| i.0.clone())))
+                .collect();
+            for (address, identity) in &told {
+                self.engine.sink.event(Event::Refreshing { address: address.clone(), identity: identity.clone() });
+            }
             answers.extend(which.into_iter().zip(session.observe(requests).await));
+            for (address, identity) in told {
+                self.engine.sink.event(Event::Refreshed { address, identity });
+            }
         }
         for (i, answer) in answers {
             let c = &mut candidates[i];

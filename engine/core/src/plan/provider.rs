@@ -179,9 +179,11 @@ impl Planner<'_, '_> {
         let key = self.providers.borrow()[position].key.clone();
         self.engine.sink.event(Event::Observing { provider: key.clone(), objects: addresses.len() });
         let start = Instant::now();
+        let identity = |a: &Address| self.snapshot.instances[a].identity.as_ref().map(|i| i.0.clone());
         let requests = addresses
             .iter()
             .map(|a| {
+                self.engine.sink.event(Event::Refreshing { address: a.clone(), identity: identity(a) });
                 let saved = &self.snapshot.instances[a];
                 ObserveRequest {
                     address: a.clone(),
@@ -194,6 +196,9 @@ impl Planner<'_, '_> {
             })
             .collect();
         let seen = session.observe(requests).await;
+        for a in &addresses {
+            self.engine.sink.event(Event::Refreshed { address: a.clone(), identity: identity(a) });
+        }
         self.engine.sink.event(Event::Observed { provider: key, objects: addresses.len(), elapsed: start.elapsed() });
         for recovered in self.recovered.borrow_mut().iter_mut() {
             // An intent about another object at the same address (a deposed one) is not answered by this.
