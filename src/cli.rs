@@ -183,14 +183,12 @@ fn finish(outcome: Outcome, ui: &Ui) -> u8 {
             let done = ui.take_done();
             let errors = failure.0.iter().filter(|d| d.is_error()).count();
             if let Some(stream) = &ui.stream {
-                let rest = serde_json::json!({ "errored": true, "errors": errors });
                 let operation = match (&done, ui.destroys) {
                     (None, _) => "plan",
                     (Some(_), false) => "apply",
                     (Some(_), true) => "destroy",
                 };
-                let s = if errors == 1 { "" } else { "s" };
-                stream.summary(done.unwrap_or_default(), operation, &format!("{errors} error{s}"), rest);
+                stream.failed(done.unwrap_or_default(), operation, errors);
             } else if let Some(done) = done {
                 let _ = style::out(&format!("\nStopped by an error. Resources: {}.\n", summary::done(done)));
             }

@@ -147,3 +147,29 @@ fn no_secret_stands_in_the_configuration() {
     assert!(json.contains("\"constant_value\":\"seen\""), "{json}");
     assert!(!json.contains("canary"), "{json}");
 }
+
+#[test]
+fn a_plan_with_errors_says_what_it_could_plan_and_cannot_be_applied() {
+    let folder = Folder::new(
+        "variable \"n\" {\n  default = \"two\"\n}\nresource \"terraform_data\" \"bad\" {\n  count = tonumber(var.n)\n}\nresource \
+         \"terraform_data\" \"needs\" {\n  input = terraform_data.bad[0].id\n}\nresource \"terraform_data\" \"free\" {}\n",
+    );
+    let output = folder.run(&["plan", "-format=json", "-out=p"]).expect(1, "an error");
+    let json: Json = serde_json::from_str(&output.stdout).expect("JSON");
+    assert_eq!((&json["errored"], &json["applyable"], &json["complete"]), (&true.into(), &false.into(), &false.into()));
+    assert!(json["plan_digest"].is_null(), "nobody can approve it");
+    let planned: Vec<&Json> =
+        json["resource_changes"].as_array().expect("a list").iter().map(|c| &c["address"]).collect();
+    assert_eq!(planned, ["terraform_data.free"]);
+    assert!(!folder.path().join("p").exists(), "it is not saved");
+    let text = folder.run(&["plan", "-detailed-exitcode"]).expect(1, "an error");
+    assert!(text.stdout.contains("# terraform_data.free will be created"), "{}", text.stdout);
+    assert!(
+        text.stdout.contains("keeps them from being applied") && !text.stdout.contains("digest"),
+        "{}",
+        text.stdout
+    );
+    assert!(text.stderr.contains("Invalid function argument"), "{}", text.stderr);
+    let page = folder.run(&["plan", "-format=markdown"]).expect(1, "an error").stdout;
+    assert!(page.starts_with("### ❌ Planning failed\n") && page.contains("terraform_data.free"), "{page}");
+}

@@ -278,9 +278,9 @@ impl Approver for Person<'_> {
         let digest = planning.digest();
         let refused = matches!(self.consent, Consent::Reviewed | Consent::Digest(_)) && !within;
         if let Some(stream) = &self.ui.stream {
-            stream.plan(plan, &digest);
+            stream.plan(plan, Some(&digest));
         } else if self.consent != Consent::Reviewed || stage > 1 || plan.is_empty() {
-            let mut shown = text::text(plan, self.ui.sight(&planning.fingerprinter), &digest);
+            let mut shown = text::text(plan, self.ui.sight(&planning.fingerprinter), Some(&digest));
             if stage > 1 {
                 shown.insert_str(
                     0,

@@ -1,10 +1,12 @@
 //! `mesh plan`: shows what apply would do.
 
+use std::io;
 use std::path::PathBuf;
 
 use clap::ArgAction;
 use mesh_core::planfile;
 use mesh_core::{Planning, Run};
+use mesh_model::change::Counts;
 use mesh_model::{Diagnostic, Diagnostics};
 
 use super::generate;
@@ -46,6 +48,7 @@ struct Made {
     json: Option<serde_json::Value>,
     file: Option<Vec<u8>>,
     empty: bool,
+    counts: Counts,
     diagnostics: Diagnostics,
 }
 
@@ -62,48 +65,70 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     let made = wait(&engine, run.plan(|planning| make(ui, args, &project, &run, planning)));
     reporter.clear();
     let made = made??;
+    if made.diagnostics.has_errors() {
+        return failed(ui, args, &made);
+    }
     ui.report(&made.diagnostics);
     if let (Some(bytes), Some(file)) = (&made.file, &args.out) {
         saved::write(file, bytes).map_err(|e| {
             Diagnostic::error("cli::plan_file", "The plan could not be saved", format!("{}: {e}.", file.display()))
         })?;
     }
-    match (args.format, &made.json) {
-        _ if args.plan.json => {}
-        (Format::Json, Some(json)) => out(&format!("{json}\n"))?,
-        (Format::Text, _) => {
-            out(&made.text)?;
-            out(&next(ui, args, made.empty))?;
-        }
-        _ => out(&made.text)?,
+    made.show(args)?;
+    if args.format == Format::Text && !args.plan.json {
+        out(&next(ui, args, made.empty))?;
     }
     Ok(if args.detailed_exitcode && !made.empty { 2 } else { 0 })
 }
 
+impl Made {
+    /// Writes it where there is no stream.
+    fn show(&self, args: &Args) -> io::Result<()> {
+        match (args.format, &self.json) {
+            _ if args.plan.json => Ok(()),
+            (Format::Json, Some(json)) => out(&format!("{json}\n")),
+            _ => out(&self.text),
+        }
+    }
+}
+
+/// Shows what could be planned, then why it is not all; such a plan is not saved.
+fn failed(ui: &Ui, args: &Args, made: &Made) -> Outcome {
+    made.show(args)?;
+    ui.report(&made.diagnostics);
+    if let Some(stream) = &ui.stream {
+        stream.failed(made.counts, "plan", made.diagnostics.iter().filter(|d| d.is_error()).count());
+    }
+    Ok(1)
+}
+
 fn make(ui: &Ui, args: &Args, project: &Project, run: &Run<'_>, planning: &Planning<'_>) -> Result<Made, Failure> {
     let (plan, fingerprinter, sight) = (&planning.plan, &planning.fingerprinter, ui.sight(&planning.fingerprinter));
-    if planning.diagnostics.has_errors() {
-        return Err(planning.diagnostics.clone().into());
-    }
-    let digest = planning.digest();
+    let sound = !planning.diagnostics.has_errors();
+    let digest = sound.then(|| planning.digest());
+    let digest = digest.as_deref();
     let timestamp = &project.context.plan_timestamp;
     let mut made = Made {
         text: String::new(),
         json: None,
         file: None,
         empty: plan.is_empty() && plan.is_complete(),
+        counts: plan.counts(),
         diagnostics: planning.diagnostics.clone(),
     };
-    if let Some(stream) = &ui.stream {
-        stream.plan(plan, &digest);
+    let nothing = plan.changes.is_empty() && plan.outputs.is_empty() && plan.deferred.is_empty();
+    if !sound && nothing {
+        // Errors are all there is to say.
+    } else if let Some(stream) = &ui.stream {
+        stream.plan(plan, digest);
     } else if args.format == Format::Markdown {
-        made.text = markdown::render(plan, sight, &digest, args.markdown_bytes);
+        made.text = markdown::render(plan, sight, digest, args.markdown_bytes);
     } else if args.format == Format::Text {
-        made.text = text::text(plan, sight, &digest);
+        made.text = text::text(plan, sight, digest);
     }
     let json = |sight: Sight<'_>| {
         let version = |mode, ty: &str| run.engine.schema(mode, ty).map_or(0, |s| s.version);
-        let (snapshot, digest) = (&planning.snapshot, &*digest);
+        let snapshot = &planning.snapshot;
         let mut json = json::plan(&json::Planned { plan, snapshot, version: &version, digest, timestamp }, sight);
         if let Some(fields) = json.as_object_mut() {
             fields.extend(configuration::describe(run.engine, planning, sight));
@@ -113,12 +138,12 @@ fn make(ui: &Ui, args: &Args, project: &Project, run: &Run<'_>, planning: &Plann
     if args.format == Format::Json {
         made.json = Some(json(sight));
     }
-    if args.out.is_some() || !made.empty {
+    if let Some(digest) = digest.filter(|_| args.out.is_some() || !made.empty) {
         // What is kept is kept without secrets, whatever is shown.
-        let shown = text::text(plan, sight.redacted(), &digest);
+        let shown = text::text(plan, sight.redacted(), Some(digest));
         let json = if args.out.is_some() { json(sight.redacted()).to_string() } else { "null".to_owned() };
         let content = saved::content(ui, project, run.options, planning, json, shown);
-        let header = planfile::Header::new(digest, &planning.snapshot.lineage, planning.snapshot.serial);
+        let header = planfile::Header::new(digest.to_owned(), &planning.snapshot.lineage, planning.snapshot.serial);
         let bytes = planfile::seal(fingerprinter, &header, &content)?;
         plans::keep(&header.digest, &bytes);
         made.file = Some(bytes);

@@ -283,9 +283,10 @@ impl Listener for Teller<'_> {
                 let now = timestamp();
                 let (plan, snapshot) = (&planning.plan, &planning.snapshot);
                 let version = |mode, ty: &str| self.engine.schema(mode, ty).map_or(0, |s| s.version);
-                let planned = json::Planned { plan, snapshot, version: &version, digest: &digest, timestamp: &now };
+                let planned =
+                    json::Planned { plan, snapshot, version: &version, digest: Some(&digest), timestamp: &now };
                 let sight = self.ui.sight(&planning.fingerprinter);
-                ("test_plan", json::plan(&planned, sight), text::text(plan, sight, &digest))
+                ("test_plan", json::plan(&planned, sight), text::text(plan, sight, Some(&digest)))
             }
             Made::State(snapshot) => ("test_state", json::state(snapshot), show::state_text(snapshot)),
         };

@@ -14,10 +14,14 @@ use super::{block, plan as text, summary};
 /// How long a comment may be where nothing else is said, in bytes.
 pub(crate) const BUDGET: usize = 60_000;
 
-/// The Markdown text of at most `budget` bytes (its frame of some hundred bytes is always written).
-pub(crate) fn render(plan: &Plan, sight: Sight<'_>, digest: &str, budget: usize) -> String {
-    let mut out = head(plan);
-    let tail = format!("\nPlan digest: `{digest}`\n");
+/// The Markdown text of at most `budget` bytes (its frame of some hundred bytes is always written). `digest` is
+/// what people approve; a plan with errors has none.
+pub(crate) fn render(plan: &Plan, sight: Sight<'_>, digest: Option<&str>, budget: usize) -> String {
+    let mut out = match digest {
+        Some(_) => head(plan),
+        None => format!("### ❌ Planning failed\n\nPlanned besides: {}\n", summary::plan_counts(plan)),
+    };
+    let tail = digest.map(|digest| format!("\nPlan digest: `{digest}`\n")).unwrap_or_default();
     let mut shown: Vec<(&Change, block::Block)> =
         plan.changes.iter().filter_map(|c| block::of(c, sight).map(|b| (c, b))).collect();
     shown.sort_by_key(|(c, _)| risk(c.action));

@@ -14,14 +14,17 @@ use super::{block, summary};
 
 const RULE: &str = "─────────────────────────────────────────────────────────────────────────────";
 
-/// The whole text, ending in a line end. `digest` is what people approve.
-pub(crate) fn text(plan: &Plan, sight: Sight<'_>, digest: &str) -> String {
+/// The whole text, ending in a line end. `digest` is what people approve; a plan with errors has none.
+pub(crate) fn text(plan: &Plan, sight: Sight<'_>, digest: Option<&str>) -> String {
     let mut out = String::new();
     drift(&mut out, plan, sight);
     let blocks: Vec<String> = plan.changes.iter().filter_map(|c| block::of(c, sight)).map(|b| b.render()).collect();
     if !blocks.is_empty() {
         legend(&mut out, plan);
-        out.push_str("\nmesh will perform the following actions:\n");
+        out.push_str(match digest {
+            Some(_) => "\nmesh will perform the following actions:\n",
+            None => "\nmesh planned the following actions, but what is said below keeps them from being applied:\n",
+        });
         for block in &blocks {
             out.push('\n');
             out.push_str(block);
@@ -30,14 +33,16 @@ pub(crate) fn text(plan: &Plan, sight: Sight<'_>, digest: &str) -> String {
     deferred(&mut out, &plan.deferred, sight);
     waiting(&mut out, &plan.waiting);
     protected(&mut out, plan);
-    if plan.is_empty() {
+    if plan.is_empty() && digest.is_none() {
+        // Errors are all there is to say.
+    } else if plan.is_empty() {
         out.push('\n');
         out.push_str(&nothing(plan));
     } else if !blocks.is_empty() || !plan.deferred.is_empty() {
         push!(out, "\n{}\n", summary::plan_line(plan));
     }
-    outputs(&mut out, plan, sight);
-    if !(plan.is_empty() && plan.is_complete()) {
+    outputs(&mut out, plan, sight, digest.is_some());
+    if let Some(digest) = digest.filter(|_| !(plan.is_empty() && plan.is_complete())) {
         push!(out, "\nPlan digest: {digest}\n");
     }
     out
@@ -138,7 +143,7 @@ fn push(out: &mut String, lines: &[Line]) {
     }
 }
 
-fn outputs(out: &mut String, plan: &Plan, sight: Sight<'_>) {
+fn outputs(out: &mut String, plan: &Plan, sight: Sight<'_>, sound: bool) {
     let changed: Vec<_> = plan.outputs.iter().filter(|(_, o)| o.action != Action::NoOp).collect();
     if changed.is_empty() {
         return;
@@ -150,7 +155,7 @@ fn outputs(out: &mut String, plan: &Plan, sight: Sight<'_>) {
         let lines = value(name, width, &before, &after, 0);
         push(out, &lines);
     }
-    if plan.changes.iter().all(|c| !c.action.is_write()) && plan.is_complete() {
+    if sound && plan.changes.iter().all(|c| !c.action.is_write()) && plan.is_complete() {
         out.push_str("\nYou can apply this plan to save these new output values to the mesh state,\nwithout changing any real infrastructure.\n");
     }
 }

@@ -57,8 +57,9 @@ impl Stream {
         self.write(level, &format!("{word}: {}", d.summary), "diagnostic", json!({ "diagnostic": object }));
     }
 
-    /// Drift, changes, deferred blocks, gates, then the summary and the outputs of a plan.
-    pub(crate) fn plan(&self, plan: &Plan, digest: &str) {
+    /// Drift, changes, deferred blocks, gates, then the summary and the outputs of a plan. `digest` is what
+    /// people approve; a plan with errors has none.
+    pub(crate) fn plan(&self, plan: &Plan, digest: Option<&str>) {
         for d in &plan.drift {
             let action = if d.after.is_null() { "delete" } else { "update" };
             let change = json!({ "resource": resource(&d.address), "action": action });
@@ -132,7 +133,12 @@ impl Stream {
         let message = format!("Plan: {}", summary::plan_counts(plan));
         let mut changes = counts(plan.counts(), "plan");
         changes["deferred"] = json!(plan.deferred.len());
-        self.write("info", &message, "change_summary", json!({ "changes": changes, "digest": digest }));
+        let mut line = json!({ "changes": changes });
+        match digest {
+            Some(digest) => line["digest"] = json!(digest),
+            None => line["errored"] = json!(true),
+        }
+        self.write("info", &message, "change_summary", line);
         if !outputs.is_empty() {
             self.write("info", &format!("Outputs: {}", outputs.len()), "outputs", json!({ "outputs": outputs }));
         }
@@ -158,6 +164,12 @@ impl Stream {
             line.extend(rest);
         }
         self.write("info", message, "change_summary", line);
+    }
+
+    /// What was done, or planned, at the end of a run that ends with errors.
+    pub(crate) fn failed(&self, counts: Counts, operation: &str, errors: usize) {
+        let s = if errors == 1 { "" } else { "s" };
+        self.summary(counts, operation, &format!("{errors} error{s}"), json!({ "errored": true, "errors": errors }));
     }
 
     fn hook(&self, kind: &str, address: &Address, action: Action, message: &str, rest: Json) {

@@ -38,7 +38,7 @@ fn of(changes: Vec<Change>) -> Plan {
 }
 
 fn text(plan: &Plan) -> String {
-    plain(&plan::text(plan, Sight::new(&f(), false), "d1g3st"))
+    plain(&plan::text(plan, Sight::new(&f(), false), Some("d1g3st")))
 }
 
 /// The blocks of a text, without legend and summary.

@@ -17,7 +17,7 @@ fn markdown_puts_danger_first_and_never_cuts_a_fence() {
         .collect();
     changes.push(change("a_b.z", Action::Delete, object([("a", s("1"))]), Value::NULL));
     let plan = of(changes);
-    let all = markdown::render(&plan, Sight::new(&f(), false), "d1g3st", markdown::BUDGET);
+    let all = markdown::render(&plan, Sight::new(&f(), false), Some("d1g3st"), markdown::BUDGET);
     let expected = r#"### ⚠️ Plan: 30 to add, 0 to change, 1 to destroy.
 
 <details><summary>🔴 a_b.z will be destroyed</summary>
@@ -42,7 +42,7 @@ fn markdown_puts_danger_first_and_never_cuts_a_fence() {
 "#;
     assert!(all.starts_with(expected), "{all}");
     for budget in (0..4000).step_by(37) {
-        let cut = markdown::render(&plan, Sight::new(&f(), false), "d1g3st", budget);
+        let cut = markdown::render(&plan, Sight::new(&f(), false), Some("d1g3st"), budget);
         assert!(cut.len() <= budget.max(350), "{} > {budget}", cut.len());
         assert_eq!(cut.matches("<details>").count(), cut.matches("</details>").count(), "budget {budget}");
         assert_eq!(cut.lines().filter(|l| l.starts_with("```")).count() % 2, 0, "budget {budget}");
@@ -96,7 +96,8 @@ fn the_stream_has_terraforms_lines() {
     let out = Shared::default();
     let stream = stream::Stream::new(Box::new(out.clone()), || "T".to_owned());
     stream.version();
-    stream.plan(&of(vec![change("a_b.c[\"k\"]", Action::Create, Value::NULL, object([("a", s("1"))]))]), "d1g3st");
+    stream
+        .plan(&of(vec![change("a_b.c[\"k\"]", Action::Create, Value::NULL, object([("a", s("1"))]))]), Some("d1g3st"));
     stream.event(Event::Started { address: at("a_b.c[\"k\"]"), action: Action::Create, identity: None });
     stream.event(Event::Done {
         address: at("a_b.c[\"k\"]"),
@@ -176,15 +177,15 @@ fn no_view_shows_a_secret() {
     plan.outputs.insert("o".into(), OutputChange { before: full("1"), after: full("2"), action: Action::Update });
     let out = Shared::default();
     let stream = stream::Stream::new(Box::new(out.clone()), || "T".to_owned());
-    stream.plan(&plan, "d");
+    stream.plan(&plan, Some("d"));
     let views = |secrets: bool| {
         let f = f();
         let sight = Sight::new(&f, secrets);
         let value = if secrets { sight::clear(&full("1")) } else { full("1") };
         [
-            plain(&plan::text(&plan, sight, "d")),
+            plain(&plan::text(&plan, sight, Some("d"))),
             plain(&plan::drift_text(&plan, sight)),
-            markdown::render(&plan, sight, "d", usize::MAX),
+            markdown::render(&plan, sight, Some("d"), usize::MAX),
             planned(&plan, sight).to_string(),
             values::text(&value),
             values::attributes(&value, 1),
@@ -205,6 +206,6 @@ fn no_view_shows_a_secret() {
 fn planned(plan: &Plan, sight: Sight<'_>) -> serde_json::Value {
     let version = |_: mesh_model::Mode, _: &str| 0;
     let snapshot = mesh_model::Snapshot::default();
-    let (digest, timestamp) = ("d1g3st", "2026-01-01T00:00:00Z");
+    let (digest, timestamp) = (Some("d1g3st"), "2026-01-01T00:00:00Z");
     json::plan(&json::Planned { plan, snapshot: &snapshot, version: &version, digest, timestamp }, sight)
 }
