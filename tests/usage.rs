@@ -25,6 +25,10 @@ fn a_saved_plan_keeps_its_configuration_and_values_and_is_not_replayed() {
     assert!(refused.code == 1 && refused.text().contains("has its variables already"), "{}", refused.text());
     folder.run(&["apply", "p1"]).expect(0, "its own configuration and values");
     assert_eq!(folder.text("f.txt"), "v=1");
+    folder.run(&["apply", "p1"]).expect(0, "it is done: there is nothing to do");
+    std::fs::write(folder.path().join("f.txt"), "foreign").expect("writes");
+    let done = folder.run(&["apply", "p1"]);
+    assert!(done.code == 1 && done.text().contains("the plan said create, now it would be update"), "{}", done.text());
     folder.run(&["apply", "-auto-approve", "-var", "v=2"]).expect(0, "another run");
     let stale = folder.run(&["apply", "p1"]);
     assert!(stale.code == 1 && stale.text().contains("another run"), "{}", stale.text());

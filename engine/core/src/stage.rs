@@ -189,7 +189,8 @@ impl Run<'_> {
                 Some(reviewed) => self.origin(reviewed, &snapshot).await?,
                 None => Origin::Same,
             };
-            let options = if stage > 1 || origin == Origin::Resumed { &again } else { self.options };
+            let options =
+                if stage > 1 || matches!(origin, Origin::Resumed | Origin::Done) { &again } else { self.options };
             let graph = self.prepare(&snapshot)?;
             let planning =
                 plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter.clone(), options)).await;
@@ -370,7 +371,11 @@ impl Run<'_> {
         let since: Vec<_> = history.iter().filter(|h| h.serial > reviewed.serial).collect();
         let all = u64::try_from(since.len()).ok() == snapshot.serial.checked_sub(reviewed.serial);
         let only_ours = all && since.iter().all(|h| h.digest == reviewed.digest) && (ours || unfinished.is_none());
-        Ok(if only_ours { Origin::Resumed } else { Origin::Other })
+        Ok(match (only_ours, ours) {
+            (true, true) => Origin::Resumed,
+            (true, false) => Origin::Done,
+            (false, _) => Origin::Other,
+        })
     }
 }
 
@@ -383,6 +388,8 @@ enum Origin {
     Same,
     /// This very plan has changed it, and nothing else has.
     Resumed,
+    /// This very plan has changed it, and was not cut off: nothing is half done.
+    Done,
     /// Something else has changed it.
     Other,
 }
