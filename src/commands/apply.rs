@@ -215,7 +215,7 @@ fn report(ui: &Ui, finished: &Finished, destroy: bool, beyond: bool, protected: 
         push!(end, "\n{line}\n");
     }
     if !protected.is_empty() && !finished.declined {
-        end.push_str("\nLeft in place, because they are protected:\n");
+        end.push_str("\nLeft in place, because they are protected or needed by what is:\n");
         for address in protected {
             push!(end, "  {address}\n");
         }

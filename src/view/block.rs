@@ -135,6 +135,7 @@ fn reason(change: &Change) -> Option<String> {
         Reason::Vanished => "because it no longer exists outside, although state remembers it".to_owned(),
         Reason::ConfigUnknown => "config refers to values not yet known".to_owned(),
         Reason::DependencyPending => "depends on a resource or a module with changes pending".to_owned(),
+        Reason::CheckNested => "its check looks again when everything is made".to_owned(),
         Reason::None
         | Reason::CannotUpdate
         | Reason::Tainted

@@ -63,6 +63,7 @@ pub fn exceeds(fingerprinter: &Fingerprinter, reviewed: &Plan, planning: &Planni
                 } else if old.action == change.action
                     && old.action != Action::Create
                     && !conforms(fingerprinter, &old.before, &change.before)
+                    && !(resumed && is_as_recorded(fingerprinter, planning, change))
                 {
                     let paths = moved(fingerprinter, &old.before, &change.before);
                     let versions = match (&old.version, &change.version) {
@@ -127,9 +128,18 @@ fn moved(fingerprinter: &Fingerprinter, then: &Value, now: &Value) -> String {
 fn is_second_half(old: &Change, now: &Change) -> bool {
     match old.action {
         Action::Create => now.action == Action::Update || now.action.is_replace() && now.reason == Reason::Tainted,
-        a if a.is_replace() => matches!(now.action, Action::Create | Action::Update),
+        a if a.is_replace() => {
+            matches!(now.action, Action::Create | Action::Update)
+                || now.action.is_replace() && now.reason == Reason::Tainted
+        }
         _ => false,
     }
+}
+
+/// Whether what is there is what this very plan has left: state remembers it so.
+fn is_as_recorded(fingerprinter: &Fingerprinter, planning: &Planning<'_>, change: &Change) -> bool {
+    let saved = planning.snapshot.instances.get(&change.address);
+    saved.is_some_and(|s| conforms(fingerprinter, &s.values, &change.before))
 }
 
 fn words(action: Action) -> String {

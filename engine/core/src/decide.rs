@@ -168,9 +168,11 @@ fn vanished(input: &Input<'_>, saved: &Instance, response: PlanResponse) -> Deci
             .on(input.address),
         ));
     }
-    let decision = changed(input, response, Action::Create, if absent { Reason::Vanished } else { Reason::None }, None);
-    match decision {
-        Decision::Change { change, .. } if absent && !input.recovered => Decision::Change {
+    // What an operation that was cut off did not make has never been there.
+    let vanished = absent && !input.recovered;
+    let reason = if vanished { Reason::Vanished } else { Reason::None };
+    match changed(input, response, Action::Create, reason, None) {
+        Decision::Change { change, .. } if vanished => Decision::Change {
             change,
             drift: Some(Box::new(Drift {
                 address: input.address.clone(),

@@ -204,7 +204,7 @@ impl Run<'_> {
             finished.waiting = planning.plan.waiting.clone();
             finished.deferred = planning.plan.deferred.clone();
             let updates = apply::state_updates(self.engine, &planning);
-            let idle = planning.plan.is_empty() && planning.recovered.is_empty();
+            let idle = planning.plan.is_empty() && planning.recovered.is_empty() && planning.restored.is_empty();
             if idle && (stage > 1 || updates.is_empty()) {
                 finished.nothing = stage == 1;
                 if stage == 1 && since.is_none() {

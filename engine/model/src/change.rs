@@ -113,6 +113,8 @@ pub enum Reason {
     ConfigUnknown,
     /// Something that it depends on changes first.
     DependencyPending,
+    /// It is a data source of a check, which looks again when everything is made.
+    CheckNested,
     /// The whole stack is destroyed.
     Destroy,
     /// It exists outside and the configuration says to adopt it.
@@ -136,6 +138,7 @@ impl Reason {
             Self::NoMoveTarget => "delete_because_no_move_target",
             Self::ConfigUnknown => "read_because_config_unknown",
             Self::DependencyPending => "read_because_dependency_pending",
+            Self::CheckNested => "read_because_check_nested",
             Self::Adopted => "adopted",
         })
     }
@@ -343,7 +346,7 @@ pub struct Plan {
     pub refresh_only: bool,
     /// Whether `-target` or `-exclude` leave something out.
     pub partial: bool,
-    /// Objects that a destroy leaves because they are protected.
+    /// Objects that a destroy leaves because they are protected or needed by what is.
     pub protected: Vec<Address>,
 }
 

@@ -13,9 +13,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use mesh_model::{Action, Change, ResourceAddress};
+use mesh_lang::Config;
+use mesh_model::snapshot::Identity;
+use mesh_model::{Action, Address, Change, ResourceAddress};
 
-use crate::graph::{Csr, Node, components};
+use crate::graph::{Csr, Graph, Node, components};
 use crate::plan::{Item, Planning};
 
 /// One step of an apply.
@@ -106,6 +108,18 @@ impl Builder {
         self.usual.extend([(needed.gone_first, by.left), (needed.left, by.left)]);
     }
 
+    /// The point where everything is made that no check is needed for.
+    fn everything(&mut self, graph: &Graph, config: &Config) -> u32 {
+        let all = self.step(Step::Barrier);
+        for node in 0..u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX) {
+            let is_check = matches!(graph.nodes[node as usize], Node::Check { .. }) || graph.in_check(config, node);
+            if !is_check {
+                self.usual.push((self.blocks[node as usize].settled, all));
+            }
+        }
+        all
+    }
+
     /// Where all edges together form circles, the weaker ones in them are left out.
     fn finish(self) -> Operations {
         let Self { steps, edges, mut remembered, mut usual, .. } = self;
@@ -185,6 +199,9 @@ pub fn build(planning: &Planning<'_>) -> Operations {
         }
     }
     let after_users = after_users(planning, &b, &needs, of);
+    let everything = b.everything(graph, planning.world.config);
+    // What is made, by address and identity: deposed objects come after the current one in a plan.
+    let mut making: HashMap<(&Address, &Identity), u32> = HashMap::new();
     for (i, (change, item)) in changes().enumerate() {
         let Some(number) = item.node.or_else(|| of(&change.address.resource())) else { continue };
         let block = b.blocks[number as usize];
@@ -194,9 +211,20 @@ pub fn build(planning: &Planning<'_>) -> Operations {
         let removed = removes.then(|| b.step(Step::Remove(i)));
         if let Some(made) = made {
             b.edges.extend([(block.ready, made), (made, block.settled)]);
+            if item.node.is_some_and(|n| graph.in_check(planning.world.config, n)) {
+                // A check looks at what is there when all is made.
+                b.usual.push((everything, made));
+            }
+            making.extend(item.makes.as_ref().map(|identity| ((&change.address, identity), made)));
         }
         if let Some(removed) = removed {
             b.edges.push((removed, block.gone));
+            let there = item.identity.as_ref().filter(|_| change.deposed.is_some());
+            if let Some(made) = there.and_then(|identity| making.get(&(&change.address, identity))) {
+                // A deposed object stands where the new one has to be: it makes room, and waits for nobody.
+                b.edges.push((removed, *made));
+                continue;
+            }
             if !half(change, item) {
                 b.edges.push((block.removable, removed));
             }

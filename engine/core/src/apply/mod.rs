@@ -132,6 +132,9 @@ pub async fn apply(
     cancel: Cancel,
 ) -> Result<Report, StateError> {
     settle_open(planning, writer).await?;
+    for (address, key) in &planning.restored {
+        writer.record(None, Record::Restore { address: address.clone(), key: key.clone() }).await?;
+    }
     for (from, to) in &planning.moves {
         writer.record(None, Record::Move { from: from.clone(), to: to.clone() }).await?;
     }
@@ -362,7 +365,9 @@ impl Walk<'_, '_> {
     fn in_a_circle(&self, operations: &Operations, missing: &[u32]) {
         let because: Arc<str> = Arc::from("it waits for an operation that waits for it");
         for (step, _) in operations.steps.iter().zip(missing).filter(|(_, n)| **n > 0) {
-            self.skip(*step, &because);
+            if let Step::Make(i) | Step::Remove(i) = step {
+                self.skipped(*i, self.planning.plan.changes[*i].action, &because);
+            }
         }
         self.report.borrow_mut().diagnostics.push(Diagnostic::error(
             "apply::order",
@@ -395,17 +400,37 @@ impl Walk<'_, '_> {
 
     fn skip(&self, step: Step, because: &Arc<str>) {
         let (Step::Make(i) | Step::Remove(i)) = step else { return };
+        // The second half of a replace that is not said yet: its first half is done.
+        let action = match (step, self.planning.plan.changes[i].action) {
+            (Step::Make(_), Action::Replace) => Action::Create,
+            (Step::Remove(_), Action::ReplaceCreateFirst) => Action::Delete,
+            (Step::Remove(_), Action::ReplaceForget) => Action::Forget,
+            (_, action) => action,
+        };
+        self.skipped(i, action, because);
+    }
+
+    fn skipped(&self, i: usize, action: Action, because: &Arc<str>) {
         let change = &self.planning.plan.changes[i];
+        if self.in_check(i) {
+            return;
+        }
         // A replace has two steps; it is said once.
         if !self.said.borrow_mut().insert(change.address.clone()) {
             return;
         }
-        self.report.borrow_mut().skipped.push((change.address.clone(), change.action, because.to_string()));
+        self.report.borrow_mut().skipped.push((change.address.clone(), action, because.to_string()));
         self.engine.sink.event(Event::Skipped {
             address: change.address.clone(),
-            action: change.action,
+            action,
             because: because.to_string(),
         });
+    }
+
+    /// Whether a change is the read of a data source inside a check block: it stops nothing.
+    fn in_check(&self, i: usize) -> bool {
+        let (config, graph) = (self.planning.world.config, self.planning.world.graph);
+        self.planning.items[i].node.is_some_and(|n| graph.in_check(config, n))
     }
 
     /// A step that may have to wait for somebody.

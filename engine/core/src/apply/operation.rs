@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mesh_lang::{attribute_span, eval_body};
 use mesh_model::snapshot::{Identity, Intent, Operation};
-use mesh_model::{Action, Change, Diagnostic, Instance, Span, Value};
+use mesh_model::{Action, Change, Diagnostic, Instance, Severity, Span, Type, Value};
 use mesh_sdk::{OnExisting, OperationRequest, Outcome, PlanRequest, PreviewResponse, ProviderError, Session};
 use mesh_state::{Record, StateError};
 use tokio::sync::SemaphorePermit;
@@ -75,7 +75,14 @@ impl Walk<'_, '_> {
                 End::Ok
             }
             Err(diagnostic) => {
-                let diagnostic = diagnostic.on(&address).at_default(self.block_span(item));
+                let mut diagnostic = diagnostic.on(&address).at_default(self.block_span(item));
+                if self.in_check(i) {
+                    diagnostic.severity = Severity::Warning;
+                    self.engine.sink.event(Event::Failed { address, action, elapsed, diagnostic: diagnostic.clone() });
+                    self.report.borrow_mut().diagnostics.push(diagnostic);
+                    self.values.borrow_mut()[i] = Some(Value::unknown(Type::Dynamic));
+                    return End::Ok;
+                }
                 self.engine.sink.event(Event::Failed {
                     address: address.clone(),
                     action,
@@ -335,9 +342,10 @@ impl Walk<'_, '_> {
                     ));
                 }
                 // What was imported by name is ours like what we made; what was adopted is only looked after.
-                let adopted = adopting && item.adopt
-                    || !change.action.is_replace()
-                        && self.planning.snapshot.instances.get(&change.address).is_some_and(|s| s.adopted);
+                // A new object is ours, whatever stood there before.
+                let saved = self.planning.snapshot.instances.get(&change.address);
+                let adopted =
+                    adopting && item.adopt || operation == Operation::Update && saved.is_some_and(|s| s.adopted);
                 let instance =
                     self.instance(change, item, &session, &values, identity.clone(), private, false, adopted);
                 self.store(Some(seq), Record::Put { address: change.address.clone(), deposed: None, instance }).await?;

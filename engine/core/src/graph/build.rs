@@ -52,7 +52,11 @@ pub fn build(
     for key in used {
         // One of a block with `for_each` belongs to its block.
         let key = key.split('[').next().unwrap_or(key);
-        let name = key.split('.').next().unwrap_or(key);
+        // Only a provider without an alias can do without a block: another one led somewhere that is not said any more.
+        let (name, alias) = key.split_once('.').map_or((key, None), |(name, alias)| (name, Some(alias)));
+        if alias.is_some() {
+            continue;
+        }
         b.provider(Arc::from(key), Arc::from(name), None, !is_provider(name));
     }
     b.resource_providers(provider_of_type, is_provider);

@@ -103,6 +103,11 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// Whether a node is a data source inside a check block.
+    pub fn in_check(&self, config: &Config, node: u32) -> bool {
+        matches!(self.nodes[node as usize], Node::Resource { module, item } if config.modules[module].resources[item].check.is_some())
+    }
+
     /// The node that a subject means in a module.
     pub fn find(&self, module: usize, subject: &Subject) -> Option<u32> {
         self.subjects[module].get(subject).copied()

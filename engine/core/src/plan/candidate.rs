@@ -71,8 +71,9 @@ impl Planner<'_, '_> {
         let &Place { position, ordinal, module } = place;
         let provider = self.providers.borrow()[position].key.clone();
         let address = address(&module.path, block, repetition.key.clone());
+        // Also where something is wrong with it: that is said once.
+        self.out.borrow_mut().handled.insert(address.clone());
         if !self.selection.instance(&address) {
-            self.out.borrow_mut().handled.insert(address);
             return None;
         }
         if let Some(error) = kind.left.iter().find_map(|l| l.error(&address)) {
@@ -158,7 +159,6 @@ impl Planner<'_, '_> {
                 }
             },
         };
-        self.out.borrow_mut().handled.insert(address.clone());
         Some(Candidate {
             address,
             position,

@@ -7,7 +7,6 @@ use mesh_model::change::{CheckResult, CheckStatus};
 use mesh_model::{Diagnostic, Diagnostics, ModulePath};
 
 use super::{Planner, values};
-use crate::graph::Node;
 use crate::world::World;
 
 impl Planner<'_, '_> {
@@ -31,10 +30,7 @@ impl Planner<'_, '_> {
 
     /// Whether a node is a data source inside a check block: its errors are warnings.
     pub(super) fn in_check(&self, node: u32) -> bool {
-        match self.graph.nodes[node as usize] {
-            Node::Resource { module, item } => self.config.modules[module].resources[item].check.is_some(),
-            _ => false,
-        }
+        self.graph.in_check(self.config, node)
     }
 }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mesh_lang::{Resource, eval_body};
-use mesh_model::{Action, Change, Diagnostic, InstanceKey, Reason, Schema, Type, Value};
+use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Schema, Type, Value};
 
+use super::candidate::Place;
 use super::provider::code;
-use super::{Item, Planner, values};
+use super::{Item, Mode, Planner, values};
 use crate::ephemeral;
 use crate::event::Event;
 use crate::graph::Node;
-use crate::world::{Expansion, address, aggregate, expand};
+use crate::world::{Expansion, Repetition, address, aggregate, expand};
 
 impl Planner<'_, '_> {
     pub(super) async fn data(&self, node: u32, module: usize, block: &Resource) {
@@ -63,11 +64,7 @@ impl Planner<'_, '_> {
                         return;
                     }
                 };
-                let (provider, session) = {
-                    let providers = self.providers.borrow();
-                    (providers[position].key.clone(), providers[position].session.clone())
-                };
-                let Some(session) = session else { continue };
+                let Some(session) = self.providers.borrow()[position].session.clone() else { continue };
                 let scope = self.world.scope(module, ordinal).repeated(&seen);
                 for condition in &block.lifecycle.preconditions {
                     if let Some(d) =
@@ -102,32 +99,22 @@ impl Planner<'_, '_> {
                     Some(reason) => {
                         let after = unread(&schema.schema, &config);
                         self.states.borrow_mut()[node as usize].pending = true;
-                        let change = Change {
-                            reason,
-                            ..Change::new(address.clone(), provider.clone(), Action::Read, Value::NULL, after.clone())
-                        };
-                        let item = Item {
-                            node: Some(node),
-                            ordinal,
-                            repetition: seen.clone(),
-                            provider: position,
-                            desired: Some(config),
-                            observed: None,
-                            preview: None,
-                            identity: None,
-                            dependencies: Arc::from([]),
-                            protected: false,
-                            create_before_destroy: false,
-                            adopt: false,
-                            kept: false,
-                        };
-                        self.out.borrow_mut().planned.push((change, item));
+                        let place = Place { position, ordinal, module: instance };
+                        self.plan_read(node, &address, &place, seen.clone(), reason, config, after.clone());
                         after
                     }
                     None => {
                         self.engine.sink.event(Event::Reading { address: address.clone() });
                         let start = Instant::now();
-                        match session.read(&block.ty, &config).await {
+                        let result = session.read(&block.ty, &config).await;
+                        if block.check.is_some() && self.options.mode == Mode::Normal {
+                            // What a check looks at may come only with this apply.
+                            let place = Place { position, ordinal, module: instance };
+                            let after = result.as_ref().map_or_else(|_| unread(&schema.schema, &config), Value::clone);
+                            let reason = Reason::CheckNested;
+                            self.plan_read(node, &address, &place, seen.clone(), reason, config, after);
+                        }
+                        match result {
                             Ok(value) => {
                                 self.engine
                                     .sink
@@ -159,6 +146,40 @@ impl Planner<'_, '_> {
             }
             self.world.set(node, ordinal, aggregate(block, read));
         }
+    }
+
+    /// Files a read that is done while applying.
+    #[expect(clippy::too_many_arguments, reason = "all that a read needs")]
+    fn plan_read(
+        &self,
+        node: u32,
+        address: &Address,
+        place: &Place<'_>,
+        repetition: Repetition,
+        reason: Reason,
+        config: Value,
+        after: Value,
+    ) {
+        let provider = self.providers.borrow()[place.position].key.clone();
+        let change =
+            Change { reason, ..Change::new(address.clone(), provider, Action::Read, Value::NULL, after) };
+        let item = Item {
+            node: Some(node),
+            ordinal: place.ordinal,
+            repetition,
+            provider: place.position,
+            desired: Some(config),
+            observed: None,
+            preview: None,
+            makes: None,
+            identity: None,
+            dependencies: Arc::from([]),
+            protected: false,
+            create_before_destroy: false,
+            adopt: false,
+            kept: false,
+        };
+        self.out.borrow_mut().planned.push((change, item));
     }
 
     /// Whether something changes first that the block depends on: by `depends_on`, or a managed

@@ -124,6 +124,8 @@ pub struct Item {
     pub preview: Option<PreviewResponse>,
     /// The identity, as far as it is known.
     pub identity: Option<Identity>,
+    /// That of the object that is made, where it is known before.
+    pub makes: Option<Identity>,
     /// Blocks that it needs directly.
     pub dependencies: Arc<[Arc<str>]>,
     /// Must not be deleted later.
@@ -152,6 +154,8 @@ pub struct Planning<'c> {
     pub snapshot: Snapshot,
     /// Open intents, each with what was found of its object.
     pub recovered: Vec<recover::Recovered>,
+    /// Deposed objects that are the current ones again, since nothing new is there: addresses and keys.
+    pub restored: Vec<(Address, Arc<str>)>,
     /// What is renamed in state before anything else is done, in this order.
     pub moves: Vec<(Address, Address)>,
     /// Where the changes of each block stand: apart, since the instances of two blocks of a repeated
@@ -212,6 +216,8 @@ struct Planner<'p, 'c> {
     /// Addresses of state by block, so that a visit finds its instances without a scan.
     saved: HashMap<mesh_model::ResourceAddress, Vec<Address>>,
     recovered: RefCell<Vec<recover::Recovered>>,
+    /// See [`Planning::restored`].
+    restored: Vec<(Address, Arc<str>)>,
     moves: moves::Moves,
     selection: select::Selection,
     /// Instances that are in state, or thought to be, because of an open create.
@@ -272,6 +278,7 @@ pub struct Request<'p, 'c> {
 pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c> {
     let Request { config, graph, inputs, mut snapshot, fingerprinter, options, context } = request;
     let mut recovered = recover::tentative(&mut snapshot);
+    let restored = recover::restored(&mut snapshot);
     let moves = moves::execute(config, &mut snapshot);
     recover::moved(&mut recovered, &moves.done);
     let mut saved: HashMap<_, Vec<Address>> = HashMap::new();
@@ -300,6 +307,7 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
         saved,
         tentative: recover::created(&recovered),
         recovered: RefCell::new(recovered),
+        restored,
         fingerprinter,
         providers: RefCell::new(graph.providers.iter().map(ProviderState::new).collect()),
         keyed: RefCell::default(),
@@ -315,6 +323,7 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
     planner.not_there();
     planner.walk().await;
     planner.orphans().await;
+    planner.keep_needed();
     if options.generate {
         planner.generate().await;
     }
@@ -580,6 +589,7 @@ impl<'c> Planner<'_, 'c> {
             keyed: self.keyed.into_inner(),
             snapshot: self.snapshot,
             recovered: self.recovered.into_inner(),
+            restored: self.restored,
             moves: self.moves.done,
             of_node,
             deferred,

@@ -75,6 +75,7 @@ impl Planner<'_, '_> {
                 desired: None,
                 observed: None,
                 preview: None,
+                makes: None,
                 identity: saved.identity.clone(),
                 dependencies: saved.dependencies.clone(),
                 protected: false,

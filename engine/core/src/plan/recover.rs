@@ -4,7 +4,7 @@
 //! observing and deciding need no second path; whatever is found is recorded before anything else
 //! is written. An open update may have been made, so its object needs what both say.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use mesh_model::snapshot::{Identity, Intent, Operation};
@@ -60,6 +60,26 @@ pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
     open.into_iter()
         .map(|intent| Recovered { at: intent.address.clone(), intent, found: None, looked: false })
         .collect()
+}
+
+/// Where a replacement was begun and nothing new is there, the old object is the current one again. Gives its
+/// address and key.
+pub(super) fn restored(snapshot: &mut Snapshot) -> Vec<(Address, Arc<str>)> {
+    let mut left: BTreeMap<Address, Vec<Arc<str>>> = BTreeMap::new();
+    for (address, key) in snapshot.deposed.keys().filter(|(a, _)| !snapshot.instances.contains_key(a)) {
+        left.entry(address.clone()).or_default().push(key.clone());
+    }
+    let only = left.into_iter().filter_map(|(address, keys)| match <[Arc<str>; 1]>::try_from(keys) {
+        Ok([key]) => Some((address, key)),
+        Err(_) => None,
+    });
+    let restored: Vec<_> = only.collect();
+    for at in &restored {
+        if let Some(instance) = snapshot.deposed.remove(at) {
+            snapshot.instances.insert(at.0.clone(), instance);
+        }
+    }
+    restored
 }
 
 /// What an object may need that is as one of the two say.

@@ -93,6 +93,7 @@ impl Planner<'_, '_> {
             identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
             observed,
             preview: None,
+            makes: None,
             dependencies: saved.dependencies.clone(),
             protected: saved.protected,
             create_before_destroy: saved.create_before_destroy,

@@ -1,9 +1,9 @@
 //! Planned deletes: in a destroy, and of what is no longer configured.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use mesh_lang::Resource;
-use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Type, Value};
+use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, ResourceAddress, Type, Value};
 
 use super::provider::code;
 use super::{Item, Planner};
@@ -46,6 +46,27 @@ impl Planner<'_, '_> {
         let scope = self.world.scope(module, ordinal).any_instance();
         let says = block.lifecycle.prevent_destroy.as_ref().and_then(|e| e.eval(&scope).ok());
         says.and_then(|v| v.as_bool()).unwrap_or(false)
+    }
+
+    /// In a destroy: what a protected object needs stays with it (the namespace or the mount that it is in).
+    pub(super) fn keep_needed(&self) {
+        let mut out = self.out.borrow_mut();
+        let mut kept: HashSet<ResourceAddress> = HashSet::new();
+        let mut todo: Vec<ResourceAddress> = out.protected.iter().map(Address::resource).collect();
+        while let Some(block) = todo.pop() {
+            let instances = self.saved.get(&block).into_iter().flatten().filter_map(|a| self.snapshot.instances.get(a));
+            for needed in instances.flat_map(|i| i.dependencies.iter()) {
+                let Some(needed) = needed.parse::<Address>().ok().map(|a| a.resource()) else { continue };
+                if kept.insert(needed.clone()) {
+                    todo.push(needed);
+                }
+            }
+        }
+        let stays =
+            |c: &Change| c.action == Action::Delete && c.deposed.is_none() && kept.contains(&c.address.resource());
+        let out = &mut *out;
+        out.protected.extend(out.planned.iter().filter(|(c, _)| stays(c)).map(|(c, _)| c.address.clone()));
+        out.planned.retain(|(c, _)| !stays(c));
     }
 
     /// The planned delete of an object; `change` is filed. Gives what is there.
@@ -115,6 +136,7 @@ impl Planner<'_, '_> {
             identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
             observed,
             preview: None,
+            makes: None,
             dependencies: saved.dependencies.clone(),
             protected: false,
             create_before_destroy: saved.create_before_destroy,

@@ -193,7 +193,7 @@ impl Planner<'_, '_> {
             .as_ref()
             .map(|o| o.identity.clone())
             .or_else(|| c.saved.as_ref().and_then(|s| s.identity.clone()))
-            .or(known);
+            .or_else(|| known.clone());
         let mut out = self.out.borrow_mut();
         out.drift.extend(drift.map(|d| *d));
         let item = Item {
@@ -205,6 +205,7 @@ impl Planner<'_, '_> {
             observed: c.observed,
             preview,
             identity,
+            makes: known,
             dependencies: dependencies.clone(),
             protected: c.protected,
             create_before_destroy: self.create_before_destroy.contains(&kind.node),

@@ -196,8 +196,13 @@ impl Needs {
                 for needed in provider.into_iter().flat_map(|n| graph.direct_resources(n)) {
                     new.add(&by, graph.address(config, needed));
                 }
-                for needed in instance.dependencies.iter() {
-                    new.add(&by, needed.parse::<Address>().ok().map(|a| a.resource()));
+                for needed in instance.dependencies.iter().filter_map(|n| Some(n.parse::<Address>().ok()?.resource())) {
+                    if destroying {
+                        new.add(&by, Some(needed));
+                    } else if graph.resource(&needed).is_none() {
+                        // Both are deleted: what was needed goes after what needed it.
+                        new.add(&needed, Some(by.clone()));
+                    }
                 }
             }
             new.blocks.insert(by);

@@ -139,19 +139,6 @@ fn a_provider_that_waits_for_it_is_configured_in_a_later_stage() {
 }
 
 #[test]
-fn what_changes_first_is_waited_for() {
-    let bed = Bed::new();
-    let hcl = "resource \"world_object\" \"first\" { name = \"first\" }
-        ephemeral \"world_lease\" \"a\" {\n name = \"a\"\n depends_on = [world_object.first]\n}";
-    bed.plan(hcl).expect("plans");
-    assert_eq!(bed.log(), Vec::<String>::new());
-    bed.apply(hcl).expect("begins");
-    assert_eq!(bed.log(), lines(&["create first", "open a", "close a#1"]));
-    bed.plan(hcl).expect("plans");
-    assert_eq!(bed.log(), lines(&["open a", "close a#2"]));
-}
-
-#[test]
 fn it_is_renewed_while_it_is_in_use() {
     let bed = Bed::new();
     let hcl = "ephemeral \"world_lease\" \"a\" {\n name = \"a\"\n renew = 20\n}
@@ -267,7 +254,7 @@ resource "world_object" "y" {
 #[test]
 fn modules_hand_it_on_where_they_say_so() {
     let mut bed = Bed::new();
-    bed.files.insert(
+    bed.file(
         "child/main.mesh.hcl",
         "variable \"in\" {\n ephemeral = true\n}
          ephemeral \"world_lease\" \"c\" {\n name = \"c\"\n value = var.in\n}
@@ -289,7 +276,7 @@ resource "world_object" "x" {
     assert!(finished.is_complete(), "{:?}", finished.report);
     assert_eq!(bed.world.state().objects["x"].get_str("password"), Some("canary c#2!"));
     bed.keeps_secret(&[]);
-    bed.files.insert("child/main.mesh.hcl", "variable \"in\" {}");
+    bed.file("child/main.mesh.hcl", "variable \"in\" {}");
     let error = bed.plan(&hcl.replace("${module.m.out}!", "x")).expect_err("refused");
     assert!(error.contains("plan::variable_ephemeral") && error.contains("main.mesh.hcl:5"), "{error}");
 }
@@ -349,20 +336,6 @@ fn a_secret_that_becomes_ephemeral_leaves_no_fingerprint() {
     bed.apply(&hcl).expect("begins");
     assert_eq!(bed.plan(&hcl), Ok(Vec::new()));
     assert_eq!(bed.plan(plain), Ok(lines(&["~ world_object.x"])), "and back");
-}
-
-#[test]
-fn a_destroy_opens_what_the_providers_need_and_nothing_else() {
-    let mut bed = Bed::new();
-    let hcl = format!("{CHAIN}\nephemeral \"world_lease\" \"idle\" {{ name = \"idle\" }}");
-    bed.apply(&hcl).expect("begins");
-    bed.log();
-    bed.options.mode = crate::Mode::Destroy;
-    bed.apply(&hcl).expect("begins");
-    let log = bed.log();
-    assert_eq!(log[..2], lines(&["open a", "open b"]));
-    assert!(log.contains(&"delete x".to_owned()) && !log.iter().any(|l| l.contains("idle")), "{log:?}");
-    assert!(log.last().is_some_and(|l| l.starts_with("close a#")));
 }
 
 #[test]

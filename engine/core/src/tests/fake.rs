@@ -13,6 +13,7 @@ use mesh_sdk::{
 };
 
 use super::memory::Points;
+use tokio::sync::watch;
 
 /// What a call does wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +28,22 @@ pub(crate) enum Fault {
     Half,
     /// It happens, but the answer says something else.
     Lie,
+    /// Refused for the moment; nothing happens.
+    Transient,
+    /// The first Ctrl-C comes while it is done.
+    Interrupt,
+    /// It happens and is never answered; the second Ctrl-C comes meanwhile.
+    Abandon,
+    /// It happens, and the process dies before the answer.
+    Kill,
+    /// The process dies before it happens.
+    KillBefore,
+}
+
+/// How a call reaches the process that makes it.
+pub(crate) struct Process {
+    pub(crate) interrupts: watch::Sender<u8>,
+    pub(crate) dead: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -43,6 +60,8 @@ pub(crate) struct State {
     pub(crate) conflicts: Vec<String>,
     /// Where a process may die.
     pub(crate) points: Points,
+    /// The process that runs now, for faults that end it.
+    pub(crate) process: Option<Process>,
     /// Other worlds: an endpoint `at-x` leads to the one named `x`.
     pub(crate) others: BTreeMap<String, World>,
     /// How often something was opened or renewed.
@@ -55,6 +74,32 @@ pub(crate) struct World(Arc<Mutex<State>>);
 impl World {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses what is neither a write nor of a lease, where that was asked for: `observe a`, `read x`.
+    fn refuses(&self, what: &str) -> Result<(), ProviderError> {
+        let refused = || ProviderError::new(ErrorKind::Denied, "The world refuses", format!("to {what}"));
+        self.state().faults.remove(what).map_or(Ok(()), |_| Err(refused()))
+    }
+
+    /// A signal comes, or the process dies, while an object is written; whether the call comes back.
+    fn signal(&self, name: &str, done: bool) -> bool {
+        let mut state = self.state();
+        let fault = state.faults.get(name).copied();
+        let ends = match fault {
+            Some(Fault::Interrupt) => !done,
+            Some(Fault::KillBefore) => true,
+            Some(Fault::Abandon | Fault::Kill) => done,
+            _ => false,
+        };
+        let Some(process) = state.process.as_ref().filter(|_| ends) else { return true };
+        match fault {
+            Some(Fault::Interrupt) => process.interrupts.send_modify(|n| *n = 1),
+            Some(Fault::Abandon) => process.interrupts.send_modify(|n| *n = 2),
+            _ => process.dead.send_modify(|dead| *dead = true),
+        }
+        state.faults.remove(name);
+        fault == Some(Fault::Interrupt)
     }
 }
 
@@ -79,7 +124,14 @@ impl Object {
     async fn called(world: &World, request: &OperationRequest, verb: &'static str) -> Outcome {
         let points = world.state().points.clone();
         points.pass().await;
+        let name = name(request);
+        if !world.signal(&name, false) {
+            return std::future::pending().await;
+        }
         let outcome = Self::write(world, request, verb);
+        if !world.signal(&name, true) {
+            return std::future::pending().await;
+        }
         points.pass().await;
         outcome
     }
@@ -95,12 +147,16 @@ impl Object {
             let password = v.get("password").map_or(Value::NULL, |p| p.reveal_deep().0);
             v.with("id", id).with("length", length).with("password", password)
         });
-        let fault = state.faults.remove(&name);
+        let fault = state.faults.get(&name).copied();
+        if !matches!(fault, Some(Fault::Abandon | Fault::Kill)) {
+            state.faults.remove(&name);
+        }
         let error = |what| ProviderError::new(ErrorKind::Other, "The world refuses", what);
         match fault {
             Some(Fault::Reject) => return Outcome::rejected(error("as it was told to")),
+            Some(Fault::Transient) => return Outcome::rejected(error("for the moment").transient()),
             Some(Fault::LostInDoubt) => return Outcome::InDoubt { error: error("no answer") },
-            Some(Fault::DoneInDoubt | Fault::Half | Fault::Lie) | None => {}
+            _ => {}
         }
         if verb == "create" && state.objects.contains_key(&name) && request.on_existing == OnExisting::Fail {
             state.conflicts.push(name.clone());
@@ -155,13 +211,13 @@ impl Resource<World> for Object {
     }
 
     async fn observe(&self, world: &World, requests: &[ObserveRequest]) -> Vec<Result<Observation, ProviderError>> {
-        let state = world.state();
         requests
             .iter()
             .map(|r| {
                 let identity =
                     r.identity.clone().ok_or_else(|| ProviderError::new(ErrorKind::Other, "No identity", ""))?;
-                Ok(state.objects.get(&*identity.0).map_or(Observation::Absent, |v| {
+                world.refuses(&format!("observe {identity}"))?;
+                Ok(world.state().objects.get(&*identity.0).cloned().map_or(Observation::Absent, |v| {
                     let saved = r.saved.as_ref().and_then(|s| s.get("password")).cloned().unwrap_or(Value::NULL);
                     let values = v.with("password", saved);
                     Observation::Present(Observed::new(values, identity))
@@ -268,7 +324,10 @@ impl DataSource<World> for Mirror {
         }
     }
 
-    async fn read(&self, _: &World, config: &Value, _: &Services) -> Result<Value, ProviderError> {
+    async fn read(&self, world: &World, config: &Value, _: &Services) -> Result<Value, ProviderError> {
+        let what = format!("read {}", config.get_str("value").unwrap_or_default());
+        world.state().log.push(what.clone());
+        world.refuses(&what)?;
         Ok(config.clone())
     }
 }
@@ -327,6 +386,7 @@ impl Provider for Fake {
     }
 
     async fn configure(&self, config: &Value, services: &Services) -> Result<Arc<dyn Session>, ProviderError> {
+        self.world.refuses("configure")?;
         let world = match config.get_str("endpoint").and_then(|e| e.strip_prefix("at-")) {
             Some(name) => self.world.state().others.entry(name.to_owned()).or_default().clone(),
             None => self.world.clone(),

@@ -6,10 +6,7 @@ mod keeping;
 mod memory;
 mod model;
 mod order;
-mod refactoring;
-mod scenarios;
-mod selection;
-mod sites;
+mod scripts;
 mod testing;
 mod usage;
 
@@ -65,7 +62,7 @@ pub(crate) struct Bed {
     pub(crate) inputs: Inputs,
     pub(crate) options: Options,
     /// Files beside the main one, by path.
-    pub(crate) files: BTreeMap<&'static str, &'static str>,
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 /// One line for each change that does something, and what waits.
@@ -111,8 +108,17 @@ impl Bed {
         self.inputs.insert(name.into(), Input::Text { text: text.into(), origin: "a test".into() });
     }
 
+    /// A file beside the main one.
+    pub(crate) fn file(&mut self, name: &str, text: &str) {
+        self.files.insert(name.to_owned(), text.to_owned());
+    }
+
     fn with<T>(&self, hcl: &str, work: impl AsyncFnOnce(Run<'_>) -> Result<T, Diagnostics>) -> Result<T, String> {
-        self.over(&LocalBackend::new(self.folder.path().join("mesh.state")), hcl, work)
+        self.over(&self.local(), hcl, work)
+    }
+
+    fn local(&self) -> LocalBackend {
+        LocalBackend::new(self.folder.path().join("mesh.state"))
     }
 
     /// The same with state at another place.
@@ -122,13 +128,24 @@ impl Bed {
         hcl: &str,
         work: impl AsyncFnOnce(Run<'_>) -> Result<T, Diagnostics>,
     ) -> Result<T, String> {
+        let done = self.run(backend, hcl, async |run, sources| work(run).await.map_err(|d| text(sources, &d)));
+        done.map_err(|(sources, d)| text(&sources, &d))?
+    }
+
+    /// Loads the configuration and does something with it; what is wrong with it is the error.
+    fn run<T>(
+        &self,
+        backend: &dyn Backend,
+        hcl: &str,
+        work: impl AsyncFnOnce(Run<'_>, &Sources) -> T,
+    ) -> Result<T, (Sources, Diagnostics)> {
         let mut sources = Sources::default();
         let main = ("main.mesh.hcl", hcl);
-        let all = self.files.iter().map(|(p, t)| (*p, *t)).chain([main]);
+        let all = self.files.iter().map(|(p, t)| (p.as_str(), t.as_str())).chain([main]);
         let files = Memory(all.map(|(p, t)| (self.folder.path().join(p), t.to_owned())).collect());
         let options = LoadOptions::new(self.folder.path());
         let (config, diagnostics) = load_from(&files, options, &mut sources);
-        let config = config.filter(|_| !diagnostics.has_errors()).ok_or_else(|| text(&sources, &diagnostics))?;
+        let Some(config) = config.filter(|_| !diagnostics.has_errors()) else { return Err((sources, diagnostics)) };
         let services =
             Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };
         let providers = vec![mesh_provider_builtin::provider(), fake::provider(&self.world)];
@@ -142,7 +159,7 @@ impl Bed {
             options: &self.options,
             context: &context,
         };
-        self.runtime.block_on(work(run)).map_err(|d| text(&sources, &d))
+        Ok(self.runtime.block_on(work(run, &sources)))
     }
 
     /// Plans; the lines of the plan, or the diagnostics as the error.
