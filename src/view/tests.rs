@@ -353,7 +353,7 @@ Waiting: mesh_gate.chain waits for the signed chain
   What was given does not open it:
   - the chain is empty
 
-Protected: these objects are not destroyed and stay:
+Protected, or needed by what is: these objects are not destroyed and stay:
   hsm_secret_key.kek
 
 To destroy one of them, set prevent_destroy = false in its lifecycle block,

@@ -316,7 +316,8 @@ impl Walk<'_, '_> {
         let identity = self.identity(change, item, &after, operation);
         let intent = Intent {
             address: change.address.clone(),
-            operation,
+            // What is taken over is there already: were this in doubt, it would not be an object that we made.
+            operation: if adopting { Operation::Update } else { operation },
             provider: change.provider.clone(),
             identity: identity.clone(),
             planned: self.planning.fingerprinter.withhold(&after),
@@ -333,6 +334,9 @@ impl Walk<'_, '_> {
             private: item.observed.as_ref().and_then(|o| o.private.clone()),
             on_existing: if adopting || item.adopt { OnExisting::Adopt } else { OnExisting::Fail },
         };
+        // A new object is ours, whatever stood there before.
+        let saved = self.planning.snapshot.instances.get(&change.address);
+        let adopted = adopting && item.adopt || operation == Operation::Update && saved.is_some_and(|s| s.adopted);
         match self.call(item, session.as_ref(), request, batch, coming).await {
             Outcome::Applied { values, identity, private, warnings } => {
                 let values = self.kept(change, values, &after);
@@ -342,10 +346,6 @@ impl Walk<'_, '_> {
                     ));
                 }
                 // What was imported by name is ours like what we made; what was adopted is only looked after.
-                // A new object is ours, whatever stood there before.
-                let saved = self.planning.snapshot.instances.get(&change.address);
-                let adopted =
-                    adopting && item.adopt || operation == Operation::Update && saved.is_some_and(|s| s.adopted);
                 let instance =
                     self.instance(change, item, &session, &values, identity.clone(), private, false, adopted);
                 self.store(Some(seq), Record::Put { address: change.address.clone(), deposed: None, instance }).await?;
@@ -361,7 +361,7 @@ impl Walk<'_, '_> {
                 let record = match left {
                     Some(left) => {
                         let values = self.kept(change, left.values, &after);
-                        let tainted = operation == Operation::Create;
+                        let tainted = operation == Operation::Create && !adopting;
                         let mut instance = self.instance(
                             change,
                             item,
@@ -370,7 +370,7 @@ impl Walk<'_, '_> {
                             Some(left.identity),
                             left.private,
                             tainted,
-                            adopting,
+                            adopted,
                         );
                         if let Some(saved) = self.planning.snapshot.instances.get(&change.address).filter(|_| !tainted)
                         {
