@@ -161,8 +161,7 @@ impl Planner<'_, '_> {
         after: Value,
     ) {
         let provider = self.providers.borrow()[place.position].key.clone();
-        let change =
-            Change { reason, ..Change::new(address.clone(), provider, Action::Read, Value::NULL, after) };
+        let change = Change { reason, ..Change::new(address.clone(), provider, Action::Read, Value::NULL, after) };
         let item = Item {
             node: Some(node),
             ordinal: place.ordinal,

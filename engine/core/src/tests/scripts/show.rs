@@ -102,12 +102,10 @@ pub(super) fn plan(plan: &Plan) -> Vec<String> {
 pub(super) fn diagnostic(sources: &Sources, d: &Diagnostic) -> String {
     let place = d.span.map(|s| format!(" {}", sources.position(s))).unwrap_or_default();
     let on = d.address.as_ref().map(|a| format!(" [{a}]")).unwrap_or_default();
-    let own = ["condition", "assert", "validation", "stale", "cycle", "selection"].iter().any(|w| d.code.ends_with(w));
-    let detail: String =
-        if own { d.detail.lines().map(|l| format!(" | {}", l.trim())).collect() } else { String::new() };
+    let own = ["condition", "assert", "validation", "cycle", "selection"].iter().any(|w| d.code.ends_with(w));
+    let listed = |l: &&str| own || d.code == "apply::stale" && l.trim_start().starts_with("- ");
+    let detail: String = d.detail.lines().filter(listed).map(|l| format!(" | {}", l.trim())).collect();
     let word = if d.is_error() { "error" } else { "warning" };
-    // The digest of a plan says nothing here.
-    let detail = detail.split("; its digest is").next().unwrap_or_default();
     format!("{word}{place} {} {}{on}{detail}", d.code, d.summary)
 }
 
@@ -136,6 +134,7 @@ pub(super) fn state(snapshot: &Snapshot) -> Vec<String> {
                 (i.tainted, " tainted"),
                 (i.protected, " protected"),
                 (i.adopted, " adopted"),
+                (i.kept, " kept"),
                 (i.create_before_destroy, " create_before_destroy"),
             ]
             .iter()
