@@ -2,8 +2,10 @@
 
 use mesh_lang::Target;
 use mesh_model::change::Deferred;
-use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Value};
+use mesh_model::{Action, Address, Change, Diagnostic, Instance, InstanceKey, Reason, Value};
+use mesh_sdk::{Observation, ObserveRequest, ProviderError, Session};
 
+use super::provider::code;
 use super::{Item, Mode, Planner};
 use crate::world::Repetition;
 
@@ -56,15 +58,25 @@ impl Planner<'_, '_> {
                 self.no_provider(&address);
                 continue;
             };
-            if self.providers.borrow()[position].session.is_none() {
+            let session = self.providers.borrow()[position].session.clone();
+            let Some(session) = session else {
                 self.unreachable(&address, position);
                 continue;
-            }
-            let action = if saved.kept { Action::Forget } else { Action::Delete };
+            };
+            let gone = match self.is_gone(&*session, &address, &saved).await {
+                Ok(gone) => gone,
+                Err(e) => {
+                    let error = Diagnostic::error(code(&e), e.summary, e.detail).on(&address);
+                    self.out.borrow_mut().diagnostics.push(error);
+                    continue;
+                }
+            };
+            let action = if gone || saved.kept || saved.adopted { Action::Forget } else { Action::Delete };
             let (provider, values) = (saved.provider.clone(), saved.values.clone());
+            let note = if gone { "it is gone already" } else { "left over from a replacement that did not finish" };
             let change = Change {
                 deposed: Some(key),
-                notes: vec!["left over from a replacement that did not finish".to_owned()],
+                notes: vec![note.to_owned()],
                 ..Change::new(address.clone(), provider, action, values, Value::NULL)
             };
             let item = Item {
@@ -84,6 +96,25 @@ impl Planner<'_, '_> {
                 kept: false,
             };
             self.out.borrow_mut().planned.push((change, item));
+        }
+    }
+
+    /// Whether a deposed object is certainly not there any more.
+    async fn is_gone(&self, session: &dyn Session, at: &Address, saved: &Instance) -> Result<bool, ProviderError> {
+        if !self.options.refresh || saved.identity.is_none() {
+            return Ok(false);
+        }
+        let request = ObserveRequest {
+            address: at.clone(),
+            ty: at.ty.clone(),
+            identity: saved.identity.clone(),
+            saved: Some(saved.values.clone()),
+            desired: None,
+            private: saved.private.clone(),
+        };
+        match session.observe(vec![request]).await.pop() {
+            Some(found) => Ok(matches!(found?, Observation::Absent)),
+            None => Ok(false),
         }
     }
 
