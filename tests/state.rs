@@ -401,6 +401,8 @@ fn what_is_open_is_not_edited() {
             identity: None,
             planned: mesh_model::Value::NULL,
             dependencies: std::sync::Arc::from([]),
+            protected: false,
+            kept: false,
         };
         writer.intend(intent).await.expect("is written");
         writer.release().await.expect("releases");

@@ -218,7 +218,11 @@ fn protected(out: &mut String, plan: &Plan) {
     if plan.protected.is_empty() {
         return;
     }
-    push!(out, "\n{}\n", paint(YELLOW.bold(), "Protected, or needed by what is: these objects are not destroyed and stay:"));
+    push!(
+        out,
+        "\n{}\n",
+        paint(YELLOW.bold(), "Protected, or needed by what is: these objects are not destroyed and stay:")
+    );
     for address in &plan.protected {
         push!(out, "  {address}\n");
     }

@@ -52,6 +52,8 @@ fn intent(n: usize) -> Intent {
         identity: None,
         planned: values(n).with("id", Value::unknown(Type::String)),
         dependencies: ["terraform_data.base".into()].into(),
+        protected: false,
+        kept: false,
     }
 }
 

@@ -13,7 +13,7 @@ use mesh_sdk::Session;
 
 use crate::engine::Engine;
 use crate::live::Subject;
-use crate::plan::{check, code};
+use crate::plan::check;
 use crate::world::{Expansion, Repetition, World, address, aggregate, expand};
 
 /// What is opened is another thing with every run.
@@ -129,7 +129,7 @@ impl Opening<'_, '_> {
                 let open = self.engine.live.open(subject, &config, |value| value.mark(OPENED));
                 open.await.map_err(|e| {
                     let place = e.path.as_ref().and_then(|p| attribute_span(&block.body, p)).unwrap_or(block.span);
-                    Diagnostic::error(code(&e), e.summary, e.detail).at(place)
+                    Diagnostic::from(e).at(place)
                 })?
             }
         };

@@ -13,7 +13,6 @@ use mesh_sdk::{Opened, Private, ProviderError, Session};
 use tokio::task::JoinHandle;
 
 use crate::event::{EphemeralOperation, Event, Phase, Sink};
-use crate::plan::code;
 
 /// How often something that is still being opened, renewed or closed is reported.
 const STILL: Duration = Duration::from_secs(10);
@@ -190,7 +189,7 @@ async fn told<T>(
     tell(match &result {
         Ok(_) => Phase::Done(start.elapsed()),
         Err(e) => {
-            let diagnostic = Diagnostic::error(code(e), e.summary, e.detail.clone()).on(address);
+            let diagnostic = Diagnostic::from(e.clone()).on(address);
             Phase::Failed(start.elapsed(), diagnostic)
         }
     });

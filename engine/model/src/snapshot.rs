@@ -90,6 +90,10 @@ pub struct Intent {
     pub planned: Value,
     /// Direct dependencies, for the instance that may have to be recorded.
     pub dependencies: Arc<[Arc<str>]>,
+    /// The object must not be destroyed, even when its block is gone before the result is known.
+    pub protected: bool,
+    /// The object stays when state forgets it.
+    pub kept: bool,
 }
 
 /// What a provider call does.

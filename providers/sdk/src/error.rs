@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mesh_model::Path;
+use mesh_model::{Diagnostic, Path};
 
 /// What kind of failure it is, so that the engine and users know what to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,3 +66,19 @@ impl fmt::Display for ProviderError {
 }
 
 impl std::error::Error for ProviderError {}
+
+/// Without a place: whoever knows the block adds it.
+impl From<ProviderError> for Diagnostic {
+    fn from(error: ProviderError) -> Self {
+        let code = match error.kind {
+            ErrorKind::Invalid => "provider::invalid",
+            ErrorKind::Denied => "provider::denied",
+            ErrorKind::Unreachable => "provider::unreachable",
+            ErrorKind::Conflict => "provider::conflict",
+            ErrorKind::Missing => "provider::missing",
+            ErrorKind::NotReady => "provider::not_ready",
+            ErrorKind::Other => "provider::other",
+        };
+        Self::error(code, error.summary, error.detail)
+    }
+}

@@ -69,6 +69,8 @@ pub(crate) fn intent(n: usize) -> Intent {
         identity: Some(Identity(format!("ns/policy-{n}").into())),
         planned: values(n).with("id", Value::unknown(Type::String)),
         dependencies: ["vault_mount.x".into()].into(),
+        protected: true,
+        kept: true,
     }
 }
 

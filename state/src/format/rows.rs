@@ -64,6 +64,10 @@ pub(crate) struct IntentRow<'a> {
     identity: Option<Text<'a>>,
     #[serde(default)]
     dependencies: Vec<Text<'a>>,
+    #[serde(default)]
+    protected: bool,
+    #[serde(default)]
+    kept: bool,
     planned: &'a RawValue,
 }
 
@@ -127,6 +131,8 @@ impl IntentRow<'_> {
             identity: identity(self.identity),
             planned: value(reader, self.planned)?,
             dependencies: reader.list(&self.dependencies),
+            protected: self.protected,
+            kept: self.kept,
         })
     }
 }
@@ -162,6 +168,14 @@ fn list_field(out: &mut Vec<u8>, key: &str, texts: &[Arc<str>]) {
     out.extend_from_slice(b"],");
 }
 
+/// Appends those that are set.
+fn flags<const N: usize>(out: &mut Vec<u8>, flags: [(&str, bool); N]) {
+    for (key, _) in flags.into_iter().filter(|(_, set)| *set) {
+        string(out, key);
+        out.extend_from_slice(b":true,");
+    }
+}
+
 /// Appends an object as one JSON object.
 pub(crate) fn write_instance(
     out: &mut Vec<u8>,
@@ -184,18 +198,16 @@ pub(crate) fn write_instance(
     optional(out, "identity", instance.identity.as_ref().map(|i| &*i.0));
     optional(out, "target", instance.target.as_deref());
     list_field(out, "dependencies", &instance.dependencies);
-    for (key, set) in [
-        ("protected", instance.protected),
-        ("create_before_destroy", instance.create_before_destroy),
-        ("tainted", instance.tainted),
-        ("adopted", instance.adopted),
-        ("kept", instance.kept),
-    ] {
-        if set {
-            string(out, key);
-            out.extend_from_slice(b":true,");
-        }
-    }
+    flags(
+        out,
+        [
+            ("protected", instance.protected),
+            ("create_before_destroy", instance.create_before_destroy),
+            ("tainted", instance.tainted),
+            ("adopted", instance.adopted),
+            ("kept", instance.kept),
+        ],
+    );
     optional(out, "private", instance.private.as_deref());
     out.extend_from_slice(b"\"values\":");
     writer.value(out, &instance.values).map_err(|e| e.under(address))?;
@@ -241,6 +253,7 @@ pub(crate) fn write_intent(
         text_field(out, "identity", &identity.0);
     }
     list_field(out, "dependencies", &intent.dependencies);
+    flags(out, [("protected", intent.protected), ("kept", intent.kept)]);
     out.extend_from_slice(b"\"planned\":");
     ValueWriter { types, unknown: true }.value(out, &intent.planned).map_err(|e| e.under(address))?;
     out.push(b'}');

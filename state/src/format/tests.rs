@@ -108,6 +108,8 @@ fn journal() -> Vec<u8> {
         identity: None,
         planned: Value::object([("id", Value::unknown(Type::String))]),
         dependencies: Arc::from([]),
+        protected: true,
+        kept: true,
     };
     let instance = stored(1).snapshot.instances.into_values().next().expect("one");
     for (seq, entry) in [

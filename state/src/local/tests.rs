@@ -46,6 +46,8 @@ fn intent(n: usize) -> Intent {
         identity: None,
         planned: Value::object([("n", Value::number(n))]),
         dependencies: Arc::from([]),
+        protected: false,
+        kept: false,
     }
 }
 

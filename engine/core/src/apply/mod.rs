@@ -5,7 +5,9 @@
 //! what needs the failed step and nothing else.
 
 mod batch;
+mod call;
 mod ephemeral;
+mod finalize;
 pub mod graph;
 mod operation;
 
@@ -210,11 +212,11 @@ async fn settle_open(planning: &Planning<'_>, writer: &dyn Writer) -> Result<(),
                         identity: Some(identity.clone()),
                         target,
                         dependencies: intent.dependencies.clone(),
-                        protected: known.is_some_and(|k| k.protected),
+                        protected: intent.protected || known.is_some_and(|k| k.protected),
                         create_before_destroy: false,
                         tainted: false,
                         adopted: false,
-                        kept: known.is_some_and(|k| k.kept),
+                        kept: intent.kept || known.is_some_and(|k| k.kept),
                         private: None,
                     }),
                 }

@@ -1,31 +1,23 @@
 //! One operation: final values, intent, call, result.
 
-use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mesh_lang::{attribute_span, eval_body};
+use mesh_lang::attribute_span;
 use mesh_model::snapshot::{Identity, Intent, Operation};
-use mesh_model::{Action, Change, Diagnostic, Instance, Severity, Span, Type, Value};
-use mesh_sdk::{OnExisting, OperationRequest, Outcome, PlanRequest, PreviewResponse, ProviderError, Session};
+use mesh_model::{Action, Change, Diagnostic, Instance, Severity, Type, Value};
+use mesh_sdk::{OnExisting, OperationRequest, Outcome, ProviderError, Session};
 use mesh_state::{Record, StateError};
 use tokio::sync::SemaphorePermit;
 
 use super::batch::{Batch, Coming};
 use super::{End, Walk};
-use crate::conform::conforms;
-use crate::decide::{differences, ignoring};
-use crate::ephemeral;
 use crate::event::Event;
-use crate::graph::Node;
-use crate::plan::{Item, check, code, either};
-use crate::world::Repetition;
+use crate::plan::{Item, either};
 
 /// How often a running operation is reported.
 const STILL: Duration = Duration::from_secs(10);
-/// Pauses before trying a transient failure again.
-const RETRIES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 
 impl Walk<'_, '_> {
     /// One step within the limits, with its events.
@@ -99,7 +91,7 @@ impl Walk<'_, '_> {
 
     /// The right to call. The provider's own limit comes first: what waits for a slow system must not
     /// keep the others out.
-    async fn permits(&self, item: &Item) -> (Option<SemaphorePermit<'_>>, Option<SemaphorePermit<'_>>) {
+    pub(super) async fn permits(&self, item: &Item) -> (Option<SemaphorePermit<'_>>, Option<SemaphorePermit<'_>>) {
         let one = self.limits[item.provider].acquire().await.ok();
         (one, self.all.acquire().await.ok())
     }
@@ -134,17 +126,6 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn block(&self, item: &Item) -> Option<(usize, &mesh_lang::Resource)> {
-        let Node::Resource { module, item: i } = self.planning.world.graph.nodes[item.node? as usize] else {
-            return None;
-        };
-        Some((module, &self.planning.world.config.modules[module].resources[i]))
-    }
-
-    fn block_span(&self, item: &Item) -> Option<Span> {
-        self.block(item).map(|(_, b)| b.span)
-    }
-
     fn session(&self, item: &Item) -> Result<Arc<dyn Session>, Diagnostic> {
         let provider = &self.planning.providers[item.provider];
         provider.session.clone().ok_or_else(|| {
@@ -157,58 +138,9 @@ impl Walk<'_, '_> {
     }
 
     /// The diagnostic of a provider's error.
-    fn explain(&self, item: &Item, error: &ProviderError) -> Diagnostic {
+    pub(super) fn explain(&self, item: &Item, error: &ProviderError) -> Diagnostic {
         let span = error.path.as_ref().and_then(|p| self.block(item).and_then(|(_, b)| attribute_span(&b.body, p)));
-        Diagnostic::error(code(error), error.summary, error.detail.clone()).at_default(span)
-    }
-
-    /// What `each` and `count` are, with what is known now.
-    fn repetition(&self, item: &Item, module: usize, block: &mesh_lang::Resource) -> Result<Repetition, Diagnostic> {
-        let (world, Some(node)) = (&self.planning.world, item.node) else { return Ok(item.repetition.clone()) };
-        if item.repetition.is_known() {
-            return Ok(item.repetition.clone());
-        }
-        let instances = world.instances(module);
-        let around = instances.get(item.ordinal).map(|i| &i.repetition).unwrap_or(&item.repetition);
-        let Some(for_each) = &block.for_each else { return Ok(around.clone()) };
-        let mut repeated = self.repeated.borrow_mut();
-        let all = match repeated.entry((node, item.ordinal)) {
-            Entry::Occupied(there) => there.into_mut(),
-            Entry::Vacant(place) => {
-                let scope = world.scope(module, item.ordinal).repeated(around);
-                place.insert(for_each.eval(&scope).map_err(|d| first(d, block.span))?)
-            }
-        };
-        Ok(item.repetition.among(all))
-    }
-
-    /// The configuration with what is known now.
-    fn evaluate(&self, item: &Item) -> Result<Value, Diagnostic> {
-        let Some((module, block)) = self.block(item) else { return Ok(Value::NULL) };
-        let repetition = self.repetition(item, module, block)?;
-        let scope = self.planning.world.scope(module, item.ordinal).repeated(&repetition);
-        // Also where the configuration was known: a condition may have waited for other values.
-        for condition in &block.lifecycle.preconditions {
-            if let Some(d) = check(condition, &scope, "apply::precondition", "A precondition does not hold") {
-                return Err(d);
-            }
-        }
-        // What is ephemeral is in no plan.
-        if let Some(desired) = item.desired.as_ref().filter(|d| d.is_wholly_known() && !d.all_marks().ephemeral()) {
-            return Ok(desired.clone());
-        }
-        let schema = self.engine.schema(block.mode, &block.ty).map(|s| &s.schema);
-        let Some(schema) = schema else { return Ok(Value::NULL) };
-        let value = eval_body(&block.body, schema, &scope).map_err(|d| first(d, block.span))?;
-        if !value.is_wholly_known() {
-            return Err(Diagnostic::error(
-                "apply::unknown",
-                "A value is still unknown",
-                format!("{} needs a value that nothing in this apply gave. Run the same command again: it plans anew with what is known by then.", block.name),
-            )
-            .at(block.span));
-        }
-        Ok(value)
+        Diagnostic::from(error.clone()).at_default(span)
     }
 
     async fn read(&self, i: usize, change: &Change, item: &Item) -> Result<Option<Identity>, Diagnostic> {
@@ -217,84 +149,6 @@ impl Walk<'_, '_> {
         self.postconditions(item, &value)?;
         self.values.borrow_mut()[i] = Some(value);
         Ok(None)
-    }
-
-    fn postconditions(&self, item: &Item, value: &Value) -> Result<(), Diagnostic> {
-        let Some((module, block)) = self.block(item) else { return Ok(()) };
-        let repetition = self.repetition(item, module, block)?;
-        let scope = self.planning.world.scope(module, item.ordinal).repeated(&repetition).this(value);
-        let failed = block
-            .lifecycle
-            .postconditions
-            .iter()
-            .find_map(|c| check(c, &scope, "apply::postcondition", "A postcondition does not hold"));
-        failed.map_or(Ok(()), Err)
-    }
-
-    /// The values to send: the planned ones with nothing unknown left but what the provider gives.
-    fn finalize(&self, change: &Change, item: &Item) -> Result<Value, Diagnostic> {
-        let desired = self.evaluate(item)?;
-        let rules = self.engine.rules(change.address.mode, &change.address.ty);
-        let schema = self.engine.schema(change.address.mode, &change.address.ty);
-        let (Some(rules), Some(schema)) = (rules, schema) else { return Ok(change.after.clone()) };
-        let desired = rules.mark(desired);
-        if desired.has_withheld() {
-            return Err(Diagnostic::error(
-                "apply::withheld",
-                "A secret is needed that state does not hold",
-                "State keeps a fingerprint of this secret only, and what could give it again was not read. Run the same command without -refresh=false.",
-            ));
-        }
-        if let Some(error) = self
-            .block(item)
-            .and_then(|(_, b)| ephemeral::stored(&schema.schema, &b.body, b.span, &desired).into_iter().next())
-        {
-            return Err(error);
-        }
-        let (sent, desired) = (&desired, ephemeral::planned(&schema.schema, &desired, Some(&change.after)));
-        if item.desired.as_ref().is_some_and(Value::is_wholly_known) {
-            return Ok(ephemeral::filled(&schema.schema, change.after.clone(), sent));
-        }
-        let renewed = change.action.is_replace();
-        let observed = item.observed.as_ref().filter(|_| !renewed).map(|o| &o.values);
-        let desired = match self.block(item) {
-            Some((_, block)) => ignoring(&block.lifecycle.ignore_changes, &desired, observed),
-            None => desired,
-        };
-        let preview = match &item.preview {
-            Some(PreviewResponse::Values(v)) if change.after.is_wholly_known() => Some(v),
-            _ => None,
-        };
-        let saved = self.planning.snapshot.instances.get(&change.address).filter(|_| !renewed);
-        let response = rules.plan(&PlanRequest {
-            schema,
-            saved: saved.map(|s| &s.values),
-            observed,
-            desired: &desired,
-            preview,
-            fingerprinter: &self.planning.fingerprinter,
-        });
-        if !conforms(&self.planning.fingerprinter, &change.after, &response.after) {
-            let paths: Vec<String> =
-                differences(&change.after, &response.after).iter().map(ToString::to_string).collect();
-            return Err(Diagnostic::error(
-                "apply::inconsistent",
-                "The values are not what the plan said",
-                format!(
-                    "Differences at {}. Nothing was sent. Run the same command again: it plans anew with what is known by then.",
-                    paths.join(", ")
-                ),
-            ));
-        }
-        Ok(ephemeral::filled(&schema.schema, response.after, sent))
-    }
-
-    /// What the provider gave back, without ephemeral values that it was sent.
-    fn kept(&self, change: &Change, values: Value, sent: &Value) -> Value {
-        match self.engine.schema(change.address.mode, &change.address.ty) {
-            Some(schema) => ephemeral::forget(&schema.schema, &values, sent),
-            None => values,
-        }
     }
 
     async fn make(
@@ -322,6 +176,8 @@ impl Walk<'_, '_> {
             identity: identity.clone(),
             planned: self.planning.fingerprinter.withhold(&after),
             dependencies: item.dependencies.clone(),
+            protected: item.protected,
+            kept: item.kept,
         };
         let seq = self.writer.intend(storable(intent)).await.map_err(|e| state_error(&e))?;
         let request = OperationRequest {
@@ -418,6 +274,8 @@ impl Walk<'_, '_> {
             identity: item.identity.clone(),
             planned: Value::NULL,
             dependencies: item.dependencies.clone(),
+            protected: false,
+            kept: false,
         };
         let seq = self.writer.intend(intent).await.map_err(|e| state_error(&e))?;
         let request = OperationRequest {
@@ -444,95 +302,6 @@ impl Walk<'_, '_> {
                 Err(self.explain(item, &error))
             }
             Outcome::InDoubt { error } => Err(self.in_doubt(item, &error)),
-        }
-    }
-
-    /// How long an operation may take, as its block says.
-    fn time(&self, item: &Item, operation: Operation) -> Option<Duration> {
-        let timeouts = self.block(item)?.1.timeouts;
-        match operation {
-            Operation::Create => timeouts.create,
-            Operation::Update => timeouts.update,
-            Operation::Delete => timeouts.delete,
-        }
-    }
-
-    /// The call within its time. What several operations share has no time of its own.
-    async fn call(
-        &self,
-        item: &Item,
-        session: &dyn Session,
-        request: OperationRequest,
-        batch: Option<Rc<Batch>>,
-        coming: Option<Coming>,
-    ) -> Outcome {
-        let time = self.time(item, request.operation).filter(|_| batch.is_none());
-        let called = self.called(item, session, request, batch, coming);
-        let Some(time) = time else { return called.await };
-        tokio::time::timeout(time, called).await.unwrap_or_else(|_| {
-            let detail = format!("The timeouts block gives it {time:?}.");
-            Outcome::InDoubt { error: ProviderError::new(mesh_sdk::ErrorKind::Other, "Not done in time", detail) }
-        })
-    }
-
-    /// The call, tried again while the error says that this may help.
-    async fn called(
-        &self,
-        item: &Item,
-        session: &dyn Session,
-        request: OperationRequest,
-        batch: Option<Rc<Batch>>,
-        coming: Option<Coming>,
-    ) -> Outcome {
-        let mut pauses = RETRIES.iter();
-        drop(coming);
-        loop {
-            let outcome = match &batch {
-                None => session.apply(vec![request.clone()]).await.pop(),
-                Some(batch) => {
-                    let call = |requests| async {
-                        let _permits = self.permits(item).await;
-                        session.apply(requests).await
-                    };
-                    batch.outcome(request.clone(), call).await
-                }
-            };
-            match (outcome, pauses.next()) {
-                (Some(Outcome::Rejected { error, left: None }), Some(pause))
-                    if error.transient && !self.cancel.requested() =>
-                {
-                    tokio::time::sleep(*pause).await;
-                }
-                (Some(outcome), _) => return outcome,
-                (None, _) => {
-                    return Outcome::InDoubt {
-                        error: ProviderError::new(
-                            mesh_sdk::ErrorKind::Other,
-                            "A call was not answered",
-                            "The provider answered fewer operations than it got.",
-                        ),
-                    };
-                }
-            }
-        }
-    }
-
-    fn in_doubt(&self, item: &Item, error: &ProviderError) -> Diagnostic {
-        let mut diagnostic = self.explain(item, error);
-        diagnostic.detail.push_str(
-            " It is not known whether the change was made; the next run looks it up before it does anything else.",
-        );
-        diagnostic
-    }
-
-    fn identity(&self, change: &Change, item: &Item, after: &Value, operation: Operation) -> Option<Identity> {
-        if operation == Operation::Update || change.importing.is_some() {
-            return item.identity.clone();
-        }
-        let rules = self.engine.rules(change.address.mode, &change.address.ty)?;
-        match rules.identity(after) {
-            mesh_sdk::IdentityHint::Known(identity) => Some(identity),
-            mesh_sdk::IdentityHint::Unknown | mesh_sdk::IdentityHint::Assigned => None,
         }
     }
 
@@ -593,16 +362,6 @@ fn shown(change: &Change, remove: bool) -> Action {
         (false, action) if action.is_replace() => Action::Create,
         (false, action) => action,
     }
-}
-
-fn first(diagnostics: mesh_model::Diagnostics, span: Span) -> Diagnostic {
-    diagnostics
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| {
-            Diagnostic::error("apply::evaluate", "The configuration cannot be evaluated", "No reason was given.")
-        })
-        .at_default(Some(span))
 }
 
 /// The diagnostic of a state error.

@@ -12,7 +12,6 @@ use mesh_sdk::{IdentityHint, Imported, Observed, Rules};
 
 use super::imports::Imports;
 use super::moves::Left;
-use super::provider::code;
 use super::{Planner, values};
 use crate::ephemeral;
 use crate::world::{ModuleInstance, Repetition, address};
@@ -154,7 +153,7 @@ impl Planner<'_, '_> {
                     (o, there || self.options.refresh)
                 }
                 Err(e) => {
-                    self.say(kind.node, Diagnostic::error(code(&e), e.summary, e.detail).at(block.span).on(&address));
+                    self.say(kind.node, Diagnostic::from(e).at(block.span).on(&address));
                     return None;
                 }
             },

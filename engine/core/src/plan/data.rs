@@ -7,7 +7,6 @@ use mesh_lang::{Resource, eval_body};
 use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, Schema, Type, Value};
 
 use super::candidate::Place;
-use super::provider::code;
 use super::{Item, Mode, Planner, values};
 use crate::ephemeral;
 use crate::event::Event;
@@ -123,12 +122,7 @@ impl Planner<'_, '_> {
                             }
                             Err(e) => {
                                 let span = e.path.as_ref().and_then(|p| mesh_lang::attribute_span(&block.body, p));
-                                self.say(
-                                    node,
-                                    Diagnostic::error(code(&e), e.summary, e.detail)
-                                        .at(span.unwrap_or(block.span))
-                                        .on(&address),
-                                );
+                                self.say(node, Diagnostic::from(e).at(span.unwrap_or(block.span)).on(&address));
                                 continue;
                             }
                         }

@@ -14,7 +14,6 @@ use mesh_sdk::{Imported, Observation, ObserveRequest};
 
 use super::Planner;
 use super::imports::id;
-use super::provider::code;
 use crate::engine::Engine;
 
 /// An object that an import names, for which there is no block yet.
@@ -119,7 +118,7 @@ impl Planner<'_, '_> {
                 match session.observe(vec![request]).await.pop() {
                     Some(Ok(Observation::Present(observed))) => observed.values,
                     Some(Err(e)) => {
-                        return Err(Diagnostic::error(code(&e), e.summary, e.detail).at(import.to).on(&address).into());
+                        return Err(Diagnostic::from(e).at(import.to).on(&address).into());
                     }
                     Some(Ok(Observation::Absent)) | None => {
                         let detail =

@@ -11,7 +11,6 @@ use mesh_sdk::{IdentityHint, Observation, ObserveRequest, PreviewRequest, Previe
 
 use super::Planner;
 use super::candidate::{Candidate, Kind};
-use super::provider::code;
 use crate::decide::{self, Decision};
 use crate::event::Event;
 
@@ -111,10 +110,7 @@ impl Planner<'_, '_> {
                     c.looked = true;
                     c.observed = Some(o);
                 }
-                Err(e) => self.say(
-                    kind.node,
-                    Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&c.address),
-                ),
+                Err(e) => self.say(kind.node, Diagnostic::from(e).at(kind.block.span).on(&c.address)),
             }
         }
     }
@@ -144,10 +140,7 @@ impl Planner<'_, '_> {
                 match session.preview(request).await {
                     Ok(answer) => Some(answer),
                     Err(e) => {
-                        self.say(
-                            kind.node,
-                            Diagnostic::error(code(&e), e.summary, e.detail).at(kind.block.span).on(&address),
-                        );
+                        self.say(kind.node, Diagnostic::from(e).at(kind.block.span).on(&address));
                         None
                     }
                 }

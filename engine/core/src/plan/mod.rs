@@ -43,7 +43,6 @@ pub(crate) use checks::evaluate as evaluate_check;
 pub use generate::Generated;
 pub(crate) use generate::providers as generating;
 pub use provider::ProviderState;
-pub(crate) use provider::code;
 pub(crate) use recover::either;
 pub(crate) use values::{again, check};
 pub(crate) use which::{Keyed, answers};

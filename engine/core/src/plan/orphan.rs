@@ -5,7 +5,6 @@ use mesh_model::change::Deferred;
 use mesh_model::{Action, Address, Change, Diagnostic, Instance, InstanceKey, Reason, Value};
 use mesh_sdk::{Observation, ObserveRequest, ProviderError, Session};
 
-use super::provider::code;
 use super::{Item, Mode, Planner};
 use crate::world::Repetition;
 
@@ -66,7 +65,7 @@ impl Planner<'_, '_> {
             let gone = match self.is_gone(&*session, &address, &saved).await {
                 Ok(gone) => gone,
                 Err(e) => {
-                    let error = Diagnostic::error(code(&e), e.summary, e.detail).on(&address);
+                    let error = Diagnostic::from(e).on(&address);
                     self.out.borrow_mut().diagnostics.push(error);
                     continue;
                 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mesh_lang::eval_body;
 use mesh_model::{Address, Diagnostic, Span};
-use mesh_sdk::{ErrorKind, Observation, ObserveRequest, Observed, ProviderError, Session};
+use mesh_sdk::{Observation, ObserveRequest, Observed, ProviderError, Session};
 
 use super::Planner;
 use crate::event::Event;
@@ -122,11 +122,8 @@ impl Planner<'_, '_> {
             Ok(session) => session,
             Err(e) => {
                 let path_span = e.path.as_ref().and_then(|p| body.and_then(|b| mesh_lang::attribute_span(b, p)));
-                self.say(
-                    node,
-                    Diagnostic::error(code(&e), e.summary, format!("provider {key:?}: {}", e.detail))
-                        .at_default(path_span.or(span)),
-                );
+                let error = ProviderError { detail: format!("provider {key:?}: {}", e.detail), ..e };
+                self.say(node, Diagnostic::from(error).at_default(path_span.or(span)));
                 return;
             }
         };
@@ -240,18 +237,5 @@ impl Planner<'_, '_> {
     /// Whether state knows an instance only from an operation that was cut off.
     pub(super) fn tentative(&self, address: &Address) -> bool {
         self.tentative.contains(address)
-    }
-}
-
-/// The code of a provider's error.
-pub(crate) const fn code(error: &ProviderError) -> &'static str {
-    match error.kind {
-        ErrorKind::Invalid => "provider::invalid",
-        ErrorKind::Denied => "provider::denied",
-        ErrorKind::Unreachable => "provider::unreachable",
-        ErrorKind::Conflict => "provider::conflict",
-        ErrorKind::Missing => "provider::missing",
-        ErrorKind::NotReady => "provider::not_ready",
-        ErrorKind::Other => "provider::other",
     }
 }

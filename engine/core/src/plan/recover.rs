@@ -48,11 +48,11 @@ pub(super) fn tentative(snapshot: &mut Snapshot) -> Vec<Recovered> {
                 identity: intent.identity.clone(),
                 target: None,
                 dependencies: intent.dependencies.clone(),
-                protected: false,
+                protected: intent.protected,
                 create_before_destroy: false,
                 tainted: false,
                 adopted: false,
-                kept: false,
+                kept: intent.kept,
                 private: None,
             }),
         );

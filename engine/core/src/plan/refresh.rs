@@ -6,7 +6,6 @@
 use mesh_lang::Resource;
 use mesh_model::{Action, Address, Change, Diagnostic, Reason, Type, Value};
 
-use super::provider::code;
 use super::{Item, Planner};
 use crate::world::{Expansion, Repetition, address, aggregate, expand};
 use crate::{decide, ephemeral};
@@ -61,7 +60,7 @@ impl Planner<'_, '_> {
         let observed = match self.seen(position, address) {
             Ok(observed) => observed,
             Err(e) => {
-                self.say(at, Diagnostic::error(code(&e), e.summary, e.detail).on(address));
+                self.say(at, Diagnostic::from(e).on(address));
                 return None;
             }
         };

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use mesh_lang::Resource;
 use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, ResourceAddress, Type, Value};
 
-use super::provider::code;
 use super::{Item, Planner};
 use crate::decide;
 use crate::graph::Node;
@@ -84,7 +83,7 @@ impl Planner<'_, '_> {
         let observed = match self.seen(position, address) {
             Ok(o) => o,
             Err(e) => {
-                self.say(at, Diagnostic::error(code(&e), e.summary, e.detail).on(address));
+                self.say(at, Diagnostic::from(e).on(address));
                 return saved.values.clone();
             }
         };

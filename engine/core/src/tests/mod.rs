@@ -2,7 +2,6 @@
 
 mod ephemeral;
 mod fake;
-mod keeping;
 mod memory;
 mod model;
 mod order;
