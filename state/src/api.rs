@@ -17,6 +17,7 @@ use mesh_model::{Address, Fingerprinter, Instance, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use crate::StateError;
+use crate::seal::Sealer;
 
 /// Root outputs by name.
 pub type Outputs = BTreeMap<Arc<str>, StoredOutput>;
@@ -115,6 +116,17 @@ impl fmt::Display for Summary {
     }
 }
 
+/// The keys of a lineage.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Makes fingerprints.
+    pub fingerprinter: Fingerprinter,
+    /// Seals values; `None` where no encryption is configured.
+    pub sealer: Option<Sealer>,
+    /// Whether they are kept for others than are configured: [`Backend::rekey`] is due.
+    pub stale: bool,
+}
+
 /// One serial in the history.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HistoryEntry {
@@ -189,13 +201,26 @@ pub trait Backend: Send + Sync {
     /// What it can promise.
     fn capabilities(&self) -> Capabilities;
 
-    /// The maker of fingerprints of this lineage. For a state that does not exist yet this makes the
-    /// lineage and its key (and keeps them where the backend keeps keys, which is no change of the
-    /// state), so that a plan before the first apply has the digest that the apply will find.
+    /// The keys of this lineage. For a state that does not exist yet this makes the lineage and its
+    /// keys (and keeps them where the backend keeps keys, which is no change of the state), so that a
+    /// plan before the first apply has the digest that the apply will find.
     ///
     /// # Errors
-    /// [`StateError::Key`] when the state exists and its key does not, or is another lineage's.
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError>;
+    /// [`StateError::Key`] when the state exists and its keys do not, are another lineage's, or are sealed
+    /// for others.
+    async fn keys(&self) -> Result<Keys, StateError>;
+
+    /// The maker of fingerprints of this lineage: see [`Backend::keys`].
+    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
+        self.keys().await.map(|k| k.fingerprinter)
+    }
+
+    /// Seals the keys for those who are configured now, and for nobody else. One of those for whom they are
+    /// sealed has to be among them. What is sealed once is not opened for everybody again.
+    ///
+    /// # Errors
+    /// When they cannot be opened, or not be sealed for one of them; then nothing is changed.
+    async fn rekey(&self) -> Result<(), StateError>;
 
     /// What is known now, results and open intents of a running apply included. Without a state:
     /// serial 0, no instances, and the lineage that [`Backend::fingerprinter`] made (empty before).

@@ -133,6 +133,11 @@ impl StateError {
         Self::Io { doing, path: path.to_owned(), fault, message: error.to_string() }
     }
 
+    /// A failure of a system elsewhere, in its own words.
+    pub fn remote(doing: &'static str, place: &str, message: impl fmt::Display) -> Self {
+        Self::Io { doing, path: PathBuf::from(place), fault: Fault::Other, message: message.to_string() }
+    }
+
     /// A stable code.
     pub const fn code(&self) -> &'static str {
         match self {

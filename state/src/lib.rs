@@ -15,7 +15,8 @@ pub mod error;
 mod format;
 pub mod local;
 mod replay;
+pub mod seal;
 
-pub use api::{Backend, Capabilities, HistoryEntry, LockInfo, Outputs, Record, Summary, Writer, expect_lineage};
+pub use api::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, Outputs, Record, Summary, Writer, expect_lineage};
 pub use error::{Fault, StateError};
 pub use local::{LocalBackend, Retention};

@@ -1,4 +1,4 @@
-//! The fingerprint key: made with the lineage, kept beside the state, never in it.
+//! The keys of a lineage: made with it, kept beside the state, never in it; sealed where encryption is configured.
 //!
 //! The one decision: the key may be made by the first plan, because the digest of that plan and of
 //! its apply must agree; that is no change of the state. Who has lost the key for good says so
@@ -13,33 +13,59 @@ use mesh_model::Fingerprinter;
 use zeroize::Zeroizing;
 
 use super::{Shared, files, locked};
-use crate::StateError;
+use crate::seal::{self, Encryption, Sealer, Secrets};
+use crate::{Keys, StateError};
 
 const FIRST: &str = "mesh-state-key";
 const VERSION: u64 = 1;
 
-/// The key of a lineage.
-#[derive(Clone, Debug)]
+/// The keys of a lineage.
+#[derive(Clone)]
 pub(super) struct Key {
     pub(super) lineage: Arc<str>,
-    fingerprinter: Fingerprinter,
+    secrets: Secrets,
+    /// The file, where it is sealed, and whether for others than are configured.
+    sealed: Option<(Vec<u8>, bool)>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.lineage)
+    }
 }
 
 impl Key {
-    fn generate(lineage: Option<&str>) -> Result<Self, io::Error> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
+    /// New ones.
+    fn generate(lineage: Option<&str>) -> Result<Self, StateError> {
         let lineage = lineage.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
-        Ok(Self { lineage: lineage.into(), fingerprinter: Fingerprinter::new(*bytes) })
+        Ok(Self { lineage: lineage.into(), secrets: Secrets::new(None)?, sealed: None })
     }
 
-    pub(super) fn fingerprinter(&self) -> Fingerprinter {
-        self.fingerprinter.clone()
+    /// As others see them.
+    pub(super) fn keys(&self, encrypted: bool) -> Keys {
+        Keys {
+            fingerprinter: Fingerprinter::new(*self.secrets.fingerprint),
+            sealer: self.sealed.as_ref().map(|_| Sealer::new(self.secrets.data.clone())),
+            stale: self.sealed.as_ref().map_or(encrypted, |(_, stale)| *stale),
+        }
     }
 
-    fn text(&self) -> Zeroizing<String> {
-        let key = Zeroizing::new(STANDARD.encode(self.fingerprinter.key()));
-        Zeroizing::new(format!("{FIRST} {VERSION} {} {}\n", self.lineage, *key))
+    /// The same keys for others, or for everybody who has the file.
+    pub(super) async fn sealed_for(self, place: &str, encryption: Option<&Encryption>) -> Result<Self, StateError> {
+        let sealed = match encryption {
+            Some(encryption) => Some((seal::seal(place, &self.lineage, &self.secrets, encryption).await?, false)),
+            None => None,
+        };
+        Ok(Self { sealed, ..self })
+    }
+
+    /// The file.
+    fn bytes(&self) -> Zeroizing<Vec<u8>> {
+        if let Some((sealed, _)) = &self.sealed {
+            return Zeroizing::new(sealed.clone());
+        }
+        let key = Zeroizing::new(STANDARD.encode(*self.secrets.fingerprint));
+        Zeroizing::new(format!("{FIRST} {VERSION} {} {}\n", self.lineage, *key).into_bytes())
     }
 }
 
@@ -60,7 +86,46 @@ impl Shared {
         }
     }
 
-    fn parse_key(&self, text: &str) -> Result<Parsed, StateError> {
+    /// Opens sealed keys, or makes sealed ones for a state that has none; what follows needs no recipient any more.
+    pub(super) async fn open_keys(&self) -> Result<(), StateError> {
+        let place = self.paths.key.display().to_string();
+        let bytes = files::read(&self.paths.key)?.map(Zeroizing::new);
+        let is_new = bytes.as_ref().is_none_or(|b| b.trim_ascii() == b"new");
+        match (&bytes, &self.encryption) {
+            (Some(bytes), encryption) if seal::is_sealed(bytes) => {
+                let opened = locked(&self.opened_key).clone();
+                if opened.is_some_and(|k| k.bytes().as_slice() == bytes.as_slice()) {
+                    return Ok(());
+                }
+                let opened = seal::open(&place, bytes, encryption.as_ref()).await?;
+                let sealed = Some((bytes.to_vec(), opened.stale));
+                *locked(&self.opened_key) = Some(Key { lineage: opened.lineage, secrets: opened.secrets, sealed });
+            }
+            (_, Some(encryption)) if is_new && locked(&self.unsaved_key).is_none() => {
+                let lineage = self.peek_lineage()?;
+                if bytes.is_none() && lineage.is_some() {
+                    // Missing: that is said where it is needed.
+                    return Ok(());
+                }
+                let key = Key::generate(lineage.as_deref())?.sealed_for(&place, Some(encryption)).await?;
+                *locked(&self.unsaved_key) = Some(key);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Puts other keys in the place of those that are there.
+    pub(super) fn replace_key(&self, key: &Key) -> Result<(), StateError> {
+        self.paths.replace(&self.paths.key, &[&key.bytes()], &|| Ok(())).map(drop)
+    }
+
+    fn parse_key(&self, bytes: &[u8]) -> Result<Parsed, StateError> {
+        if seal::is_sealed(bytes) {
+            let opened = locked(&self.opened_key).clone().filter(|k| k.bytes().as_slice() == bytes);
+            return opened.map(Parsed::Key).ok_or_else(|| self.key_error("it was replaced just now"));
+        }
+        let text = String::from_utf8_lossy(bytes);
         if text.trim() == "new" {
             return Ok(Parsed::New);
         }
@@ -78,7 +143,8 @@ impl Shared {
         let bytes = words.next().and_then(|k| STANDARD.decode(k).ok()).map(Zeroizing::new);
         match (lineage, bytes.and_then(|b| <[u8; 32]>::try_from(b.as_slice()).ok()), words.next()) {
             (Some(lineage), Some(bytes), None) => {
-                Ok(Parsed::Key(Key { lineage: lineage.into(), fingerprinter: Fingerprinter::new(bytes) }))
+                let secrets = Secrets::new(Some(&bytes))?;
+                Ok(Parsed::Key(Key { lineage: lineage.into(), secrets, sealed: None }))
             }
             _ => Err(self.key_error("it is damaged")),
         }
@@ -86,12 +152,16 @@ impl Shared {
 
     fn read_key(&self) -> Result<Option<Parsed>, StateError> {
         let Some(bytes) = files::read(&self.paths.key)?.map(Zeroizing::new) else { return Ok(None) };
-        self.parse_key(&String::from_utf8_lossy(&bytes)).map(Some)
+        self.parse_key(&bytes).map(Some)
     }
 
     /// The lineage of a key that is there already, for a state that is not.
     pub(super) fn key_lineage(&self) -> Result<Option<Arc<str>>, StateError> {
-        match self.read_key()? {
+        let bytes = files::read(&self.paths.key)?.map(Zeroizing::new);
+        if let Some(bytes) = bytes.as_ref().filter(|b| seal::is_sealed(b)) {
+            return Ok(seal::lineage(bytes).map(Arc::from));
+        }
+        match bytes.map(|b| self.parse_key(&b)).transpose()? {
             Some(Parsed::Key(key)) => Ok(Some(key.lineage)),
             _ => Ok(locked(&self.unsaved_key).as_ref().map(|k| k.lineage.clone())),
         }
@@ -109,9 +179,11 @@ impl Shared {
             (Some(Parsed::Key(key)), _) => Ok(key),
             (None, Some(_)) => Err(self.key_error("it is missing, but the state that it belongs to is there")),
             (Some(Parsed::New), lineage) => {
-                let io = |e: &io::Error| StateError::io("making", &self.paths.key, e);
-                let key = Key::generate(lineage.as_deref()).map_err(|e| io(&e))?;
-                self.paths.replace(&self.paths.key, &[key.text().as_bytes()], &|| Ok(()))?;
+                let unsaved =
+                    locked(&self.unsaved_key).take().filter(|k| lineage.as_deref().is_none_or(|l| *k.lineage == *l));
+                let key = unsaved.map_or_else(|| Key::generate(lineage.as_deref()), Ok)?;
+                self.replace_key(&key)?;
+                self.remember(&key);
                 Ok(key)
             }
             (None, None) => self.make_key(durable),
@@ -122,10 +194,13 @@ impl Shared {
         let mut unsaved = locked(&self.unsaved_key);
         let key = match unsaved.take() {
             Some(key) => key,
-            None => Key::generate(None).map_err(|e| StateError::io("making", &self.paths.key, &e))?,
+            None => Key::generate(None)?,
         };
         match self.save_new(&key) {
-            Ok(true) => Ok(key),
+            Ok(true) => {
+                self.remember(&key);
+                Ok(key)
+            }
             // Another process was first.
             Ok(false) => match self.read_key()? {
                 Some(Parsed::Key(key)) => Ok(key),
@@ -139,13 +214,20 @@ impl Shared {
         }
     }
 
+    /// What we have sealed ourselves needs not be opened.
+    fn remember(&self, key: &Key) {
+        if key.sealed.is_some() {
+            *locked(&self.opened_key) = Some(key.clone());
+        }
+    }
+
     /// Whether the file was made; not when one is there already.
     fn save_new(&self, key: &Key) -> Result<bool, StateError> {
         let path = &self.paths.key;
         let io = |e: &io::Error| StateError::io("writing", path, e);
         self.paths.make_folder()?;
         let mut file = self.paths.temporary()?;
-        io::Write::write_all(&mut file, key.text().as_bytes()).map_err(|e| io(&e))?;
+        io::Write::write_all(&mut file, &key.bytes()).map_err(|e| io(&e))?;
         file.as_file().sync_all().map_err(|e| io(&e))?;
         match file.persist_noclobber(path) {
             Ok(_) => files::sync_folder(&self.paths.folder).map(|()| true),

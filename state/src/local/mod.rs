@@ -22,9 +22,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use mesh_model::{Fingerprinter, Snapshot};
+use mesh_model::Snapshot;
 
-use crate::{Backend, Capabilities, HistoryEntry, LockInfo, StateError, Writer};
+use crate::seal::Encryption;
+use crate::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, StateError, Writer};
 use files::Paths;
 use load::Cached;
 use lock::{Attempt, HeldLock};
@@ -54,8 +55,11 @@ pub struct LocalBackend {
 struct Shared {
     paths: Paths,
     retention: Retention,
-    /// A key that could not be written (a read-only folder), for the life of this process.
+    encryption: Option<Encryption>,
+    /// A key that is not written (yet), for the life of this process.
     unsaved_key: Mutex<Option<key::Key>>,
+    /// Sealed keys that were opened.
+    opened_key: Mutex<Option<key::Key>>,
     /// The state file as it was last read: locking after planning does not parse it again.
     cache: Mutex<Option<Cached>>,
 }
@@ -71,13 +75,25 @@ impl LocalBackend {
 
     /// With other limits for the history.
     pub fn with_retention(path: impl Into<PathBuf>, retention: Retention) -> Self {
+        Self::open(path.into(), retention, None)
+    }
+
+    fn open(path: PathBuf, retention: Retention, encryption: Option<Encryption>) -> Self {
         let shared = Shared {
-            paths: Paths::new(path.into()),
+            paths: Paths::new(path),
             retention,
+            encryption,
             unsaved_key: Mutex::default(),
+            opened_key: Mutex::default(),
             cache: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// With keys that are sealed for these.
+    #[must_use]
+    pub fn encrypted(self, encryption: Encryption) -> Self {
+        Self::open(self.shared.paths.state.clone(), self.shared.retention, Some(encryption))
     }
 
     /// The state file.
@@ -109,8 +125,17 @@ impl Backend for LocalBackend {
         Capabilities { fencing: true, per_operation_journal: true, history: true }
     }
 
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
-        self.blocking(|shared| shared.key(false).map(|k| k.fingerprinter())).await
+    async fn keys(&self) -> Result<Keys, StateError> {
+        self.shared.open_keys().await?;
+        let key = self.blocking(|shared| shared.key(false)).await?;
+        Ok(key.keys(self.shared.encryption.is_some()))
+    }
+
+    async fn rekey(&self) -> Result<(), StateError> {
+        self.shared.open_keys().await?;
+        let key = self.blocking(|shared| shared.key(true)).await?;
+        let key = key.sealed_for(&self.shared.paths.key.display().to_string(), self.shared.encryption.as_ref()).await?;
+        self.blocking(move |shared| shared.replace_key(&key)).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
@@ -118,6 +143,9 @@ impl Backend for LocalBackend {
     }
 
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
+        // Before the first change: who cannot open the keys changes nothing, and losing those who open them later
+        // loses no result.
+        self.shared.open_keys().await?;
         let deadline = Instant::now() + wait;
         let mut patience = 3;
         loop {

@@ -272,3 +272,50 @@ async fn a_folder_that_cannot_be_written_can_be_planned_in() -> Result<(), Failu
     assert!(matches!(error, StateError::Io { fault: Fault::Permission | Fault::ReadOnly, .. }), "{error}");
     Ok(())
 }
+
+fn encryption(names: &[&str]) -> crate::seal::Encryption {
+    let recipient = |name: &&str| -> Arc<dyn crate::seal::Recipient> {
+        Arc::new(crate::seal::Passphrase::cheap(name, &format!("a passphrase of {name}")))
+    };
+    crate::seal::Encryption { recipients: names.iter().map(recipient).collect() }
+}
+
+#[tokio::test]
+async fn with_sealed_keys_every_promise_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = |name: &str| -> Arc<dyn Backend> {
+        Arc::new(LocalBackend::new(folder.path().join(name).join("mesh.state")).encrypted(encryption(&["ops"])))
+    };
+    crate::conformance::run(&open).await.expect("every promise is kept");
+}
+
+#[tokio::test]
+async fn keys_are_sealed_for_others_and_stay_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mesh.state");
+    let open = |names: &[&str]| match names {
+        [] => LocalBackend::new(&file),
+        names => LocalBackend::new(&file).encrypted(encryption(names)),
+    };
+    let plain = open(&[]).keys().await.expect("open keys");
+    assert!(plain.sealer.is_none() && !plain.stale);
+    // Configured later: due, and done.
+    let key_file = || std::fs::read(file.with_extension("state.key")).expect("a key file");
+    assert!(open(&["ops"]).keys().await.expect("keys").stale);
+    open(&["ops"]).rekey().await.expect("seals");
+    let first = open(&["ops"]).keys().await.expect("keys");
+    assert_eq!(first.fingerprinter.key(), plain.fingerprinter.key(), "fingerprints stay what they are");
+    assert!(!first.stale && !key_file().windows(32).any(|w| w == plain.fingerprinter.key()));
+    let sealed = first.sealer.expect("a sealer").seal("x", b"secret").expect("seals");
+    // Another recipient is added, and the first taken away.
+    assert!(open(&["glass"]).keys().await.is_err(), "not yet");
+    assert!(open(&["glass"]).lock(LockInfo::new("a", "b", "c"), Duration::ZERO).await.is_err(), "no lock without keys");
+    open(&["ops", "glass"]).rekey().await.expect("seals");
+    open(&["glass"]).rekey().await.expect("seals");
+    assert!(open(&["ops"]).keys().await.is_err(), "no longer");
+    let last = open(&["glass"]).keys().await.expect("keys");
+    assert_eq!(last.fingerprinter.key(), plain.fingerprinter.key());
+    assert_eq!(last.sealer.expect("a sealer").open("x", &sealed).expect("opens").as_slice(), b"secret");
+    let none = open(&[]).keys().await.expect_err("sealed").to_string();
+    assert!(none.contains("passphrase \"glass\"") && none.contains("encryption block"), "{none}");
+}

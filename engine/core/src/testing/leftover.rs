@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mesh_lang::Config;
-use mesh_model::{Fingerprinter, Instance, Snapshot};
+use mesh_model::{Instance, Snapshot};
 use mesh_sdk::async_trait;
-use mesh_state::{Backend, Capabilities, HistoryEntry, LockInfo, StateError, Writer};
+use mesh_state::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, StateError, Writer};
 
 /// A configuration in which nothing is protected.
 pub(super) fn unprotected(config: &Config) -> Config {
@@ -40,8 +40,12 @@ impl Backend for Unprotected<'_> {
         self.0.capabilities()
     }
 
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
-        self.0.fingerprinter().await
+    async fn keys(&self) -> Result<Keys, StateError> {
+        self.0.keys().await
+    }
+
+    async fn rekey(&self) -> Result<(), StateError> {
+        self.0.rekey().await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
