@@ -263,6 +263,8 @@ pub struct ProviderSchema {
     pub data: BTreeMap<&'static str, ResourceSchema>,
     /// Types of ephemeral blocks by name.
     pub ephemeral: BTreeMap<&'static str, ResourceSchema>,
+    /// What names a key of the system that can seal the keys of a state; `None` where it has none.
+    pub recipient: Option<Schema>,
     /// How many calls may run at once.
     pub concurrency: usize,
 }

@@ -13,6 +13,7 @@ mod protocol;
 mod provider;
 mod resources;
 mod worker;
+mod wrapping;
 
 pub use client::WorkerCommand;
 pub use provider::{WORKER_ARGUMENT, provider, provider_with};

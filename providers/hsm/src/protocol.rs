@@ -146,6 +146,8 @@ pub(crate) enum Call {
     Destroy { name: Name },
     /// AES-GCM with a 128-bit tag behind the data.
     Decrypt { key: Bytes, iv: Bytes, aad: Bytes, data: Bytes },
+    /// The opposite.
+    Encrypt { key: Bytes, iv: Bytes, aad: Bytes, data: SecretBytes },
     /// Sign; ECDSA signatures come back as a DER sequence.
     Sign { key: Bytes, scheme: Scheme, data: Bytes },
     /// Random bytes of the token.

@@ -11,6 +11,7 @@ use mesh_sdk::{ErrorKind, Provider, ProviderError, Registry, Rules, Services, Se
 
 use crate::client::{Client, Settings, WorkerCommand};
 use crate::protocol::Secret;
+use crate::wrapping::Kek;
 use crate::{data, resources};
 
 /// The hidden argument that turns the program into a worker.
@@ -31,7 +32,8 @@ pub fn provider_with(command: WorkerCommand) -> Arc<dyn Provider> {
         1,
         resources::all(),
         data::all(),
-    );
+    )
+    .wrapper(Box::new(Kek));
     Arc::new(Hsm { registry: Arc::new(registry), command })
 }
 

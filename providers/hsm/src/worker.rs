@@ -64,6 +64,7 @@ fn serve(holder: &mut Option<Holder>, call: Call) -> Result<Reply, Fault> {
         Call::Update { name, label, usage } => objects::update(holder, &name, label, usage).map(Reply::Objects),
         Call::Destroy { name } => objects::destroy(holder, &name).map(|()| Reply::Done),
         Call::Decrypt { key, iv, aad, data } => objects::decrypt(holder, &key, iv, &aad, &data).map(Reply::Bytes),
+        Call::Encrypt { key, iv, aad, data } => objects::encrypt(holder, &key, iv, &aad, &data).map(Reply::Bytes),
         Call::Sign { key, scheme, data } => objects::sign(holder, &key, scheme, &data).map(Reply::Bytes),
         Call::Random { size } => objects::random(holder, size).map(Reply::Bytes),
     }

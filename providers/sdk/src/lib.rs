@@ -14,6 +14,7 @@ pub mod plan;
 pub mod registry;
 pub mod resource;
 pub mod session;
+pub mod wrapping;
 
 pub use ephemeral::{EphemeralSource, Opened, Private, Renewed};
 pub use error::{ErrorKind, ProviderError};
@@ -24,5 +25,7 @@ pub use session::{
     Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PreviewRequest, PreviewResponse,
     Provider, Services, Session,
 };
+
+pub use wrapping::{KeyBytes, KeyWrapper};
 
 pub use async_trait::async_trait;

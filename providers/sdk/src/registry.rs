@@ -12,9 +12,11 @@ use mesh_model::{ProviderSchema, Schema, Value};
 
 use crate::ephemeral::no_ephemeral_type;
 use crate::marks::mark_sensitive;
+use crate::wrapping::no_wrapper;
 use crate::{
-    DataSource, EphemeralSource, ErrorKind, Observation, ObserveRequest, Opened, OperationRequest, Outcome,
-    PreviewRequest, PreviewResponse, Private, ProviderError, Renewed, Resource, Rules, Services, Session,
+    DataSource, EphemeralSource, ErrorKind, KeyBytes, KeyWrapper, Observation, ObserveRequest, Opened,
+    OperationRequest, Outcome, PreviewRequest, PreviewResponse, Private, ProviderError, Renewed, Resource, Rules,
+    Services, Session,
 };
 
 /// The types of a provider over a client `C`.
@@ -23,6 +25,7 @@ pub struct Registry<C> {
     resources: BTreeMap<&'static str, Box<dyn Resource<C>>>,
     data: BTreeMap<&'static str, Box<dyn DataSource<C>>>,
     ephemeral: BTreeMap<&'static str, Box<dyn EphemeralSource<C>>>,
+    wrapper: Option<Box<dyn KeyWrapper<C>>>,
 }
 
 impl<C: Send + Sync + 'static> Registry<C> {
@@ -44,9 +47,10 @@ impl<C: Send + Sync + 'static> Registry<C> {
             resources: resources.iter().map(|(n, r)| (*n, r.schema())).collect(),
             data: data.iter().map(|(n, d)| (*n, d.schema())).collect(),
             ephemeral: BTreeMap::new(),
+            recipient: None,
             concurrency,
         };
-        Self { schema, resources, data, ephemeral: BTreeMap::new() }
+        Self { schema, resources, data, ephemeral: BTreeMap::new(), wrapper: None }
     }
 
     /// With types of ephemeral blocks.
@@ -54,6 +58,14 @@ impl<C: Send + Sync + 'static> Registry<C> {
     pub fn ephemeral(mut self, sources: Vec<Box<dyn EphemeralSource<C>>>) -> Self {
         self.ephemeral = sources.into_iter().map(|s| (s.schema().name, s)).collect();
         self.schema.ephemeral = self.ephemeral.iter().map(|(n, s)| (*n, s.schema())).collect();
+        self
+    }
+
+    /// With a key of the system that can seal the keys of a state.
+    #[must_use]
+    pub fn wrapper(mut self, wrapper: Box<dyn KeyWrapper<C>>) -> Self {
+        self.schema.recipient = Some(wrapper.schema());
+        self.wrapper = Some(wrapper);
         self
     }
 
@@ -167,6 +179,16 @@ impl<C: Send + Sync + 'static> Session for TypedSession<C> {
             PreviewResponse::Values(v) => PreviewResponse::Values(self.marked(&request.ty, resource, &v)),
             other => other,
         })
+    }
+
+    async fn wrap(&self, settings: &Value, context: &str, key: &KeyBytes) -> Result<String, ProviderError> {
+        let wrapper = self.registry.wrapper.as_ref().ok_or_else(no_wrapper)?;
+        wrapper.wrap(&self.client, settings, context, key).await
+    }
+
+    async fn unwrap(&self, settings: &Value, context: &str, wrapped: &str) -> Result<KeyBytes, ProviderError> {
+        let wrapper = self.registry.wrapper.as_ref().ok_or_else(no_wrapper)?;
+        wrapper.unwrap(&self.client, settings, context, wrapped).await
     }
 
     async fn apply(&self, operations: Vec<OperationRequest>) -> Vec<Outcome> {

@@ -9,7 +9,8 @@ use mesh_model::snapshot::{Identity, Operation};
 use mesh_model::{Address, ProviderSchema, Value};
 
 use crate::ephemeral::no_ephemeral_type;
-use crate::{Opened, Private, ProviderError, Renewed, Rules};
+use crate::wrapping::no_wrapper;
+use crate::{KeyBytes, Opened, Private, ProviderError, Renewed, Rules};
 
 /// A provider that is not configured: what it offers, and the way to a session.
 #[async_trait]
@@ -79,6 +80,18 @@ pub trait Session: Send + Sync {
     async fn close_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<(), ProviderError> {
         let _ = (ty, private);
         Ok(())
+    }
+
+    /// A key as text that only the system can unwrap: see [`crate::KeyWrapper`].
+    async fn wrap(&self, settings: &Value, context: &str, key: &KeyBytes) -> Result<String, ProviderError> {
+        let _ = (settings, context, key);
+        Err(no_wrapper())
+    }
+
+    /// The opposite of [`Session::wrap`].
+    async fn unwrap(&self, settings: &Value, context: &str, wrapped: &str) -> Result<KeyBytes, ProviderError> {
+        let _ = (settings, context, wrapped);
+        Err(no_wrapper())
     }
 
     /// Ends the session: revokes what it made for itself.

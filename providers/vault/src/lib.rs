@@ -18,6 +18,7 @@ mod names;
 mod policy_text;
 mod resources;
 mod retry;
+mod transit;
 mod wire;
 
 #[cfg(test)]
@@ -27,8 +28,8 @@ use std::sync::Arc;
 
 use mesh_model::{ProviderSchema, Value};
 use mesh_sdk::{
-    Observation, ObserveRequest, Opened, OperationRequest, Outcome, PreviewRequest, PreviewResponse, Private, Provider,
-    ProviderError, Registry, Renewed, Rules, Services, Session, TypedSession, async_trait,
+    KeyBytes, Observation, ObserveRequest, Opened, OperationRequest, Outcome, PreviewRequest, PreviewResponse, Private,
+    Provider, ProviderError, Registry, Renewed, Rules, Services, Session, TypedSession, async_trait,
 };
 
 use crate::client::{CONCURRENCY, Client};
@@ -38,7 +39,7 @@ use crate::config::Settings;
 pub fn provider() -> Arc<dyn Provider> {
     const DOC: &str = "Manages Vault and OpenBao. It needs no root token: each type's page names the capabilities that a policy must give, and the policy `default` covers the rest.";
     let registry = Registry::new("vault", DOC, config::schema(), CONCURRENCY, resources::all(), data::all());
-    Arc::new(Vault { registry: Arc::new(registry.ephemeral(ephemeral::all())) })
+    Arc::new(Vault { registry: Arc::new(registry.ephemeral(ephemeral::all()).wrapper(Box::new(transit::Transit))) })
 }
 
 struct Vault {
@@ -97,6 +98,14 @@ impl Session for Open {
 
     async fn close_ephemeral(&self, ty: &str, private: Option<&Private>) -> Result<(), ProviderError> {
         self.0.close_ephemeral(ty, private).await
+    }
+
+    async fn wrap(&self, settings: &Value, context: &str, key: &KeyBytes) -> Result<String, ProviderError> {
+        self.0.wrap(settings, context, key).await
+    }
+
+    async fn unwrap(&self, settings: &Value, context: &str, wrapped: &str) -> Result<KeyBytes, ProviderError> {
+        self.0.unwrap(settings, context, wrapped).await
     }
 
     async fn close(&self) {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mesh_model::snapshot::{Intent, Unfinished};
 use mesh_model::{Fingerprinter, Snapshot};
 use mesh_sdk::async_trait;
-use mesh_state::{Backend, Capabilities, HistoryEntry, LockInfo, Outputs, Record, StateError, Summary, Writer};
+use mesh_state::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, Outputs, Record, StateError, Summary, Writer};
 use tokio::sync::watch;
 
 /// What happens after so many points: the sender counts what is asked for (1: stop, 2: at once).
@@ -128,8 +128,12 @@ impl Backend for Memory {
         Capabilities { fencing: true, per_operation_journal: true, history: false }
     }
 
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
-        Ok(Fingerprinter::new([7; 32]))
+    async fn keys(&self) -> Result<Keys, StateError> {
+        Ok(Keys { fingerprinter: Fingerprinter::new([7; 32]), sealer: None, stale: false })
+    }
+
+    async fn rekey(&self) -> Result<(), StateError> {
+        Ok(())
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {

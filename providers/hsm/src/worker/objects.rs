@@ -236,6 +236,22 @@ pub(super) fn decrypt(
         .map_err(|e| fault(&e))
 }
 
+pub(super) fn encrypt(
+    holder: &Holder,
+    id: &Bytes,
+    mut iv: Bytes,
+    aad: &Bytes,
+    data: &SecretBytes,
+) -> Result<SecretBytes, Fault> {
+    let session = holder.reading()?;
+    let handle = key(session, Class::SecretKey, id)?;
+    let parameters = GcmParams::new(&mut iv.0, &aad.0, 128.into()).map_err(|e| fault(&e))?;
+    session
+        .encrypt(&Mechanism::AesGcm(parameters), handle, &data.0.0)
+        .map(|sealed| SecretBytes(Bytes(sealed)))
+        .map_err(|e| fault(&e))
+}
+
 pub(super) fn sign(holder: &Holder, id: &Bytes, scheme: Scheme, data: &Bytes) -> Result<SecretBytes, Fault> {
     let session = holder.reading()?;
     let handle = key(session, Class::KeyPair, id)?;

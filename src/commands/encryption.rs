@@ -1,0 +1,167 @@
+//! The `encryption` block: who can open the keys of a state.
+//!
+//! The one decision: a recipient is a passphrase, or a provider that has a key of its own (Vault's transit, an HSM);
+//! its `connection` block is that of the provider. Settings are needed before anything is evaluated, so they
+//! refer to variables only. A recipient connects when it is asked, not before.
+
+use std::sync::Arc;
+
+use mesh_lang::{Block as Written, Body, Config, Scope, check_body, eval_body, suggestion};
+use mesh_model::{Attribute, Block, Diagnostic, Diagnostics, Nesting, Schema, Span, Type, Value};
+use mesh_sdk::{Provider, ProviderError, Services};
+use mesh_state::seal::{Encryption, Key, Passphrase, Recipient};
+use serde_json::Value as Json;
+use zeroize::Zeroizing;
+
+use crate::ui::Failure;
+
+/// The kind of a recipient that is no provider.
+const PASSPHRASE: &str = "passphrase";
+
+/// The providers that can seal.
+fn sealing() -> Vec<Arc<dyn Provider>> {
+    mesh_providers::all().into_iter().filter(|p| p.schema().recipient.is_some()).collect()
+}
+
+/// What a recipient of a kind takes.
+fn schema(kind: &str) -> Option<Schema> {
+    if kind == PASSPHRASE {
+        let doc = "At least 16 characters; give it as a variable that is sensitive or ephemeral.";
+        return Some(Schema::of([Attribute::required(PASSPHRASE, Type::String, doc).sensitive()]));
+    }
+    let provider = sealing().into_iter().find(|p| p.schema().name == kind)?;
+    let connection = Block {
+        name: "connection",
+        nesting: Nesting::Single,
+        min: 0,
+        max: 1,
+        schema: provider.schema().config.clone(),
+        doc: "How to connect: what the provider block of this name takes.",
+    };
+    provider.schema().recipient.clone().map(|s| s.block(connection))
+}
+
+fn bad(detail: String, span: Span) -> Diagnostic {
+    Diagnostic::error("cli::encryption", "Bad encryption settings", detail).at(span)
+}
+
+/// The encryption of a configuration, if it has any.
+///
+/// # Errors
+/// Everything that is wrong with the block.
+pub(crate) fn encryption(
+    config: &Config,
+    scope: &dyn Scope,
+    services: &Services,
+) -> Result<Option<Encryption>, Failure> {
+    let Some(body) = &config.root().settings.encryption else { return Ok(None) };
+    let mut found = Diagnostics::new();
+    for attribute in &body.attributes {
+        found.push(bad(format!("There is no setting {:?}; it holds recipient blocks.", &*attribute.name), attribute.name_span));
+    }
+    let mut recipients: Vec<Arc<dyn Recipient>> = Vec::new();
+    for block in &body.blocks {
+        match recipient(block, scope, services) {
+            Ok(one) if recipients.iter().any(|r| r.kind() == one.kind() && r.name() == one.name()) => {
+                found.push(bad(format!("There are two recipients {} {:?}.", one.kind(), one.name()), block.span));
+            }
+            Ok(one) => recipients.push(one),
+            Err(diagnostics) => found.extend(diagnostics),
+        }
+    }
+    if recipients.is_empty() && !found.has_errors() {
+        found.push(bad("It needs at least one recipient block: recipient \"passphrase\" \"NAME\" { ... }.".to_owned(), body.span));
+    }
+    if found.has_errors() { Err(found.into()) } else { Ok(Some(Encryption { recipients })) }
+}
+
+fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<Arc<dyn Recipient>, Diagnostics> {
+    let [kind, name] = block.labels.as_slice() else {
+        return Err(bad("A recipient is written as: recipient \"kind\" \"name\" { ... }.".to_owned(), block.span).into());
+    };
+    if &*block.name != "recipient" {
+        return Err(bad(format!("There is no block {:?}; it holds recipient blocks.", &*block.name), block.span).into());
+    }
+    let Some(schema) = schema(kind) else {
+        let providers = sealing();
+        let kinds = || std::iter::once(PASSPHRASE).chain(providers.iter().map(|p| p.schema().name));
+        let hint = suggestion(kind, kinds()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+        let list = kinds().collect::<Vec<_>>().join(", ");
+        return Err(bad(format!("There is no recipient {kind:?}.{hint} There are: {list}."), block.span).into());
+    };
+    let checked = check_body(&block.body, &schema, "this recipient");
+    if checked.has_errors() {
+        return Err(checked);
+    }
+    let values = eval_body(&block.body, &schema, scope)?;
+    known(&block.body, &values)?;
+    if &**kind == PASSPHRASE {
+        let text = values.get(PASSPHRASE).map(|v| v.reveal_deep().0);
+        let text = Zeroizing::new(text.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned());
+        let made = Passphrase::new(&**name, text).map_err(|why| bad(format!("Of {kind} {name:?}: {why}."), block.span))?;
+        return Ok(Arc::new(made));
+    }
+    let provider = sealing().into_iter().find(|p| p.schema().name == &**kind);
+    let provider = provider.ok_or_else(|| bad("It cannot seal.".to_owned(), block.span))?;
+    let connection = values.get("connection").filter(|v| !v.is_null()).map(|v| v.reveal_deep().0);
+    let connection = connection.unwrap_or_else(|| empty(&provider.schema().config));
+    Ok(Arc::new(Held { provider, name: name.to_string(), settings: values, connection, services: services.clone() }))
+}
+
+/// A block of which nothing is given, with its defaults.
+fn empty(schema: &Schema) -> Value {
+    let attributes = schema.attributes.iter().map(|a| (a.name, a.default.clone().unwrap_or_else(|| Value::null(a.ty.clone()))));
+    let blocks = schema.blocks.iter().map(|b| (b.name, Value::NULL));
+    Value::object(attributes.chain(blocks))
+}
+
+fn known(body: &Body, values: &Value) -> Result<(), Diagnostics> {
+    if values.is_wholly_known() {
+        return Ok(());
+    }
+    Err(bad("All of it must be known before anything is planned.".to_owned(), body.span).into())
+}
+
+/// A key that a system has.
+struct Held {
+    provider: Arc<dyn Provider>,
+    name: String,
+    settings: Value,
+    connection: Value,
+    services: Services,
+}
+
+fn said(error: &ProviderError) -> String {
+    format!("{}: {}", error.summary, error.detail.trim_end_matches('.'))
+}
+
+/// What a wrapped key is bound to.
+fn context(lineage: &str) -> String {
+    format!("mesh state {lineage}")
+}
+
+#[async_trait::async_trait]
+impl Recipient for Held {
+    fn kind(&self) -> &'static str {
+        self.provider.schema().name
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn wrap(&self, lineage: &str, key: &Key) -> Result<Json, String> {
+        let session = self.provider.configure(&self.connection, &self.services).await.map_err(|e| said(&e))?;
+        let wrapped = session.wrap(&self.settings, &context(lineage), key).await;
+        session.close().await;
+        wrapped.map(Json::String).map_err(|e| said(&e))
+    }
+
+    async fn unwrap(&self, lineage: &str, wrapped: &Json) -> Result<Key, String> {
+        let text = wrapped.as_str().ok_or("what is kept for it is damaged")?;
+        let session = self.provider.configure(&self.connection, &self.services).await.map_err(|e| said(&e))?;
+        let key = session.unwrap(&self.settings, &context(lineage), text).await;
+        session.close().await;
+        key.map_err(|e| said(&e))
+    }
+}
