@@ -18,6 +18,7 @@ mod onprem;
 mod order_oracle;
 mod plan_json;
 mod quickstart;
+mod sealing;
 mod show_sensitive;
 mod site;
 mod stages;

@@ -57,7 +57,10 @@ pub(crate) fn encryption(
     let Some(body) = &config.root().settings.encryption else { return Ok(None) };
     let mut found = Diagnostics::new();
     for attribute in &body.attributes {
-        found.push(bad(format!("There is no setting {:?}; it holds recipient blocks.", &*attribute.name), attribute.name_span));
+        found.push(bad(
+            format!("There is no setting {:?}; it holds recipient blocks.", &*attribute.name),
+            attribute.name_span,
+        ));
     }
     let mut recipients: Vec<Arc<dyn Recipient>> = Vec::new();
     for block in &body.blocks {
@@ -70,14 +73,19 @@ pub(crate) fn encryption(
         }
     }
     if recipients.is_empty() && !found.has_errors() {
-        found.push(bad("It needs at least one recipient block: recipient \"passphrase\" \"NAME\" { ... }.".to_owned(), body.span));
+        found.push(bad(
+            "It needs at least one recipient block: recipient \"passphrase\" \"NAME\" { ... }.".to_owned(),
+            body.span,
+        ));
     }
     if found.has_errors() { Err(found.into()) } else { Ok(Some(Encryption { recipients })) }
 }
 
 fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<Arc<dyn Recipient>, Diagnostics> {
     let [kind, name] = block.labels.as_slice() else {
-        return Err(bad("A recipient is written as: recipient \"kind\" \"name\" { ... }.".to_owned(), block.span).into());
+        return Err(
+            bad("A recipient is written as: recipient \"kind\" \"name\" { ... }.".to_owned(), block.span).into()
+        );
     };
     if &*block.name != "recipient" {
         return Err(bad(format!("There is no block {:?}; it holds recipient blocks.", &*block.name), block.span).into());
@@ -98,7 +106,8 @@ fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<
     if &**kind == PASSPHRASE {
         let text = values.get(PASSPHRASE).map(|v| v.reveal_deep().0);
         let text = Zeroizing::new(text.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned());
-        let made = Passphrase::new(&**name, text).map_err(|why| bad(format!("Of {kind} {name:?}: {why}."), block.span))?;
+        let made =
+            Passphrase::new(&**name, text).map_err(|why| bad(format!("Of {kind} {name:?}: {why}."), block.span))?;
         return Ok(Arc::new(made));
     }
     let provider = sealing().into_iter().find(|p| p.schema().name == &**kind);
@@ -110,7 +119,8 @@ fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<
 
 /// A block of which nothing is given, with its defaults.
 fn empty(schema: &Schema) -> Value {
-    let attributes = schema.attributes.iter().map(|a| (a.name, a.default.clone().unwrap_or_else(|| Value::null(a.ty.clone()))));
+    let attributes =
+        schema.attributes.iter().map(|a| (a.name, a.default.clone().unwrap_or_else(|| Value::null(a.ty.clone()))));
     let blocks = schema.blocks.iter().map(|b| (b.name, Value::NULL));
     Value::object(attributes.chain(blocks))
 }

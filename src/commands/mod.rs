@@ -8,6 +8,7 @@ pub(crate) mod completion;
 pub(crate) mod console;
 pub(crate) mod destroy;
 pub(crate) mod drift;
+mod encryption;
 pub(crate) mod explain;
 pub(crate) mod fmt;
 pub(crate) mod functions;

@@ -1,9 +1,11 @@
 //! `mesh output`: values of root outputs from state.
 
 use clap::ArgAction;
+use mesh_core::sealed_place;
 use mesh_model::snapshot::StoredOutput;
-use mesh_model::{Diagnostic, convert};
+use mesh_model::{Diagnostic, Snapshot, convert};
 use mesh_state::Backend as _;
+use mesh_state::seal::Sealer;
 use serde_json::Value as Json;
 
 use super::options::StateArgs;
@@ -37,9 +39,15 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         return Err(Diagnostic::error("cli::option", "Bad option", detail).into());
     }
     let backend = saved::backend(ui, &args.state)?;
-    let mut snapshot = runtime()?.block_on(backend.snapshot())?;
+    let runtime = runtime()?;
+    let mut snapshot = runtime.block_on(backend.snapshot())?;
     // A null output is none, as in the field.
     snapshot.outputs.retain(|_, o| !o.value.is_null());
+    // Who names one, or says so, asks for the secret itself.
+    let asked = |name: &str| args.show_sensitive || args.name.as_deref() == Some(name);
+    if snapshot.outputs.iter().any(|(name, o)| o.sealed.is_some() && asked(name)) {
+        unseal(&mut snapshot, runtime.block_on(backend.keys())?.sealer.as_ref(), &asked)?;
+    }
     let withheld = snapshot.outputs.values().any(|o| o.value.has_withheld());
     let Some(name) = &args.name else {
         if args.raw {
@@ -99,6 +107,21 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     Ok(0)
 }
 
+/// Puts the values of sealed outputs in the place of their fingerprints.
+fn unseal(snapshot: &mut Snapshot, sealer: Option<&Sealer>, asked: &dyn Fn(&str) -> bool) -> Result<(), Diagnostic> {
+    let lineage = snapshot.lineage.clone();
+    for (name, output) in snapshot.outputs.iter_mut().filter(|(name, _)| asked(name)) {
+        let (Some(sealed), Some(sealer)) = (&output.sealed, sealer) else { continue };
+        let value = sealer.open_value(&sealed_place(&lineage, name), sealed, &output.value.ty());
+        output.value = value.ok_or_else(|| {
+            let detail = format!("The sealed value of {name:?} is damaged, or belongs to another output or state.");
+            Diagnostic::error("cli::output_sealed", "A sealed value cannot be opened", detail)
+        })?;
+        output.value = output.value.reveal_deep().0;
+    }
+    Ok(())
+}
+
 /// Sensitivity, type and value. The value is written with every digit: readers of JSON may round, we do
 /// not.
 fn member(output: &StoredOutput) -> String {
@@ -111,5 +134,9 @@ fn member(output: &StoredOutput) -> String {
 }
 
 fn shown(output: &StoredOutput) -> String {
-    if output.sensitive { "<sensitive>".to_owned() } else { values::text(&output.value) }
+    if output.sensitive && (output.sealed.is_none() || output.value.has_withheld()) {
+        "<sensitive>".to_owned()
+    } else {
+        values::text(&output.value)
+    }
 }

@@ -13,6 +13,7 @@ use mesh_model::{Diagnostic, Span, Value};
 use mesh_sdk::Services;
 use mesh_state::{LocalBackend, LockInfo};
 
+use super::encryption::encryption;
 use super::modules;
 use super::options::StateArgs;
 use super::variables::Given;
@@ -111,7 +112,7 @@ impl Project {
             LoadOptions { variables: Some(&given), modules: Some(&modules), generate, ..LoadOptions::new(&root) };
         let config = configuration(ui, files, options)?;
         let inputs = given.gather(ui, &config)?;
-        let backend = backend(&config, &inputs, state)?;
+        let backend = backend(ui, &config, &inputs, state)?;
         let context = Context { files: Reader::remembering(Seen::default()), ..context(ui, timestamp()) };
         Ok(Self { context, config, inputs, backend, root })
     }
@@ -146,8 +147,12 @@ impl Project {
 
 /// The engine with all providers.
 pub(crate) fn engine(ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
-    let services = Services { root: root(), cache: mesh_sandbox::default_cache(&ui.home()), env: ui.env.clone() };
-    Engine::new(mesh_providers::all(), services, sink)
+    Engine::new(mesh_providers::all(), services(ui), sink)
+}
+
+/// What providers may use of the surroundings.
+fn services(ui: &Ui) -> Services {
+    Services { root: root(), cache: mesh_sandbox::default_cache(&ui.home()), env: ui.env.clone() }
 }
 
 /// What functions may know, for a plan made at `plan_timestamp`.
@@ -165,7 +170,16 @@ pub(crate) fn context(ui: &Ui, plan_timestamp: String) -> Context {
 ///
 /// # Errors
 /// A backend that this version does not have, a path that is not a text.
-pub(crate) fn backend(config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<LocalBackend, Failure> {
+pub(crate) fn backend(ui: &Ui, config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<LocalBackend, Failure> {
+    let encryption = encryption(config, &Variables { config, inputs }, &services(ui))?;
+    let place = place(config, inputs, state)?;
+    Ok(match encryption {
+        Some(encryption) => place.encrypted(encryption),
+        None => place,
+    })
+}
+
+fn place(config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<LocalBackend, Failure> {
     if let Some(file) = &state.state {
         return Ok(LocalBackend::new(file));
     }
@@ -196,7 +210,7 @@ pub(crate) fn backend(config: &Config, inputs: &Inputs, state: &StateArgs) -> Re
     }
 }
 
-/// What backend settings may refer to: variables only.
+/// What settings may refer to: variables only.
 struct Variables<'v> {
     config: &'v Config,
     inputs: &'v Inputs,

@@ -117,21 +117,19 @@ pub(crate) fn open(ui: &mut Ui, file: &Path, state: &StateArgs) -> Result<(Heade
 /// The backend before the plan's own configuration can be read: `-state`, or what the configuration
 /// in this folder says, or the default.
 pub(crate) fn backend(ui: &mut Ui, state: &StateArgs) -> Result<LocalBackend, Failure> {
-    if let Some(file) = &state.state {
-        return Ok(LocalBackend::new(file));
-    }
     if !has_configuration() {
-        return Ok(LocalBackend::new(STATE));
+        return Ok(LocalBackend::new(state.state.as_deref().unwrap_or(Path::new(STATE))));
     }
     let (root, given) = (project::root(), Given::read(ui, &[]));
     // Settings stand in the root module; the others may need values that nobody gives here.
     let options = LoadOptions { calls: false, ..LoadOptions::new(&root) };
     let config = project::configuration(ui, &mesh_lang::Disk, options)?;
-    let inputs = match config.root().settings.backend {
-        Some(_) => given.gather(ui, &config)?,
-        None => Inputs::new(),
+    let settings = &config.root().settings;
+    let inputs = match (&settings.backend, &settings.encryption) {
+        (None, None) => Inputs::new(),
+        _ => given.gather(ui, &config)?,
     };
-    project::backend(&config, &inputs, state)
+    project::backend(ui, &config, &inputs, state)
 }
 
 /// Whether this folder has a configuration at all.

@@ -26,18 +26,6 @@ pub fn check(engine: &Engine, config: &Config) -> Diagnostics {
             }
         }
     }
-    if let Some(encryption) = &config.root().settings.encryption {
-        // Believing that it works would be worse than not having it.
-        diagnostics.push(
-            Diagnostic::warning(
-                "plan::encryption",
-                "State is not encrypted by this version",
-                "The encryption block has no effect yet. State holds no secret in clear (sensitive values are kept as keyed fingerprints), \
-                 but what is not sensitive can be read by whoever can read the file.",
-            )
-            .at(encryption.span),
-        );
-    }
     for block in &config.root().providers {
         match engine.provider(&block.name) {
             Some(provider) => {

@@ -23,7 +23,7 @@ pub mod world;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Cancel, Report};
+pub use apply::{Cancel, Report, sealed_place};
 pub use engine::Engine;
 pub use event::{EphemeralOperation, Event, Phase, Silent, Sink};
 pub use inputs::{Input, Inputs};

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use mesh_lang::Config;
 use mesh_lang::functions::Context;
 use mesh_model::change::{Counts, Deferred, Poll, Waiting};
+use mesh_model::snapshot::StoredOutput;
 use mesh_model::{Change, Diagnostic, Diagnostics, Mode, Plan, Snapshot};
 use mesh_state::{Backend, LockInfo, Outputs, Record, StateError, Writer};
 
@@ -119,10 +120,12 @@ impl Run<'_> {
     /// State that cannot be read, errors of the configuration. Errors of the plan itself are in
     /// [`Planning::diagnostics`].
     pub async fn plan<T>(&self, then: impl FnOnce(&Planning<'_>) -> T) -> Result<T, Diagnostics> {
-        let fingerprinter = self.backend.fingerprinter().await.map_err(|e| state_diagnostics(&e))?;
+        let keys = self.backend.keys().await.map_err(|e| state_diagnostics(&e))?;
+        let fingerprinter = keys.fingerprinter;
         let snapshot = self.backend.snapshot().await.map_err(|e| state_diagnostics(&e))?;
         let graph = self.prepare(&snapshot)?;
         let mut planning = plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter, self.options)).await;
+        planning.diagnostics.0.extend(keys.stale.then(rekey_is_due));
         planning.diagnostics.extend(self.engine.close().await);
         Ok(then(&planning))
     }
@@ -168,7 +171,9 @@ impl Run<'_> {
         cancel: Cancel,
     ) -> Result<Finished, Diagnostics> {
         let command = lock.command.clone();
-        let fingerprinter = self.backend.fingerprinter().await.map_err(|e| state_diagnostics(&e))?;
+        let keys = self.backend.keys().await.map_err(|e| state_diagnostics(&e))?;
+        let (fingerprinter, sealer) = (keys.fingerprinter, keys.sealer);
+        let due = keys.stale.then(rekey_is_due);
         let mut writer: Option<Box<dyn Writer>> = None;
         let mut finished = Finished::default();
         let mut first_plan: Option<Plan> = reviewed.map(|r| r.plan.clone());
@@ -192,8 +197,9 @@ impl Run<'_> {
             let options =
                 if stage > 1 || matches!(origin, Origin::Resumed | Origin::Done) { &again } else { self.options };
             let graph = self.prepare(&snapshot)?;
-            let planning =
+            let mut planning =
                 plan::plan(self.engine, self.request(&graph, snapshot, fingerprinter.clone(), options)).await;
+            planning.sealer.clone_from(&sealer);
             if planning.diagnostics.has_errors() {
                 let mut diagnostics = planning.diagnostics.clone();
                 diagnostics.extend(self.engine.close().await);
@@ -201,11 +207,14 @@ impl Run<'_> {
                 return Err(diagnostics);
             }
             finished.warnings.extend(planning.diagnostics.clone());
+            finished.warnings.0.extend(due.clone());
             finished.waiting = planning.plan.waiting.clone();
             finished.deferred = planning.plan.deferred.clone();
             let updates = apply::state_updates(self.engine, &planning);
             let idle = planning.plan.is_empty() && planning.recovered.is_empty() && planning.restored.is_empty();
-            if idle && (stage > 1 || updates.is_empty()) {
+            let open = |o: &StoredOutput| o.sensitive && o.sealed.is_none() && !o.value.is_null();
+            let to_seal = sealer.is_some() && planning.snapshot.outputs.values().any(open);
+            if idle && (stage > 1 || updates.is_empty() && !to_seal) {
                 finished.nothing = stage == 1;
                 if stage == 1 && since.is_none() {
                     approver.approve(stage, &planning, true);
@@ -416,6 +425,15 @@ fn mark(snapshot: &Snapshot) -> Mark {
         snapshot.open.len(),
         snapshot.instances.len(),
         snapshot.unfinished.as_ref().map(|u| u.digest.clone()),
+    )
+}
+
+fn rekey_is_due() -> Diagnostic {
+    Diagnostic::warning(
+        "state::rekey",
+        "The keys of the state are not sealed as configured",
+        "The encryption block names other recipients than the keys are sealed for (or they are not sealed at all). mesh state rekey seals \
+         them for those that are configured, and for nobody else.",
     )
 }
 

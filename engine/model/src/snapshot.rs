@@ -54,6 +54,8 @@ pub struct StoredOutput {
     pub value: Value,
     /// Whether it is declared sensitive.
     pub sensitive: bool,
+    /// The value, sealed, where it is sensitive and the state has encryption.
+    pub sealed: Option<Arc<str>>,
 }
 
 /// Everything that state knows at one serial.

@@ -10,6 +10,7 @@ mod list;
 mod mv;
 mod pull;
 mod push;
+mod rekey;
 mod replace_provider;
 mod rm;
 mod rollback;
@@ -43,6 +44,7 @@ enum Command {
     Push(push::Args),
     ReplaceProvider(replace_provider::Args),
     History(history::Args),
+    Rekey(rekey::Args),
     Rollback(rollback::Args),
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         Command::Push(args) => push::run(ui, args),
         Command::ReplaceProvider(args) => replace_provider::run(ui, args),
         Command::History(args) => history::run(ui, args),
+        Command::Rekey(args) => rekey::run(ui, args),
         Command::Rollback(args) => rollback::run(ui, args),
     }
 }

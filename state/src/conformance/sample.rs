@@ -79,9 +79,13 @@ pub(crate) fn put(n: usize) -> Record {
 }
 
 pub(crate) fn outputs(n: usize) -> Outputs {
-    let output = StoredOutput { value: values(n), sensitive: false };
+    let output = StoredOutput { value: values(n), sensitive: false, sealed: None };
     let secret = Value::withheld(Type::String, Fingerprinter::new([7; 32]).bytes(b"out"));
-    [("out".into(), output), ("secret".into(), StoredOutput { value: secret, sensitive: true })].into()
+    [
+        ("out".into(), output),
+        ("secret".into(), StoredOutput { value: secret, sensitive: true, sealed: Some("c2VhbGVk".into()) }),
+    ]
+    .into()
 }
 
 pub(crate) async fn lock(backend: &dyn Backend) -> Result<Box<dyn Writer>, StateError> {

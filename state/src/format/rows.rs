@@ -49,6 +49,7 @@ pub(crate) struct OutputRow<'a> {
     name: Text<'a>,
     #[serde(default)]
     sensitive: bool,
+    sealed: Option<Text<'a>>,
     value: &'a RawValue,
 }
 
@@ -113,7 +114,8 @@ impl InstanceRow<'_> {
 
 impl OutputRow<'_> {
     pub(crate) fn build(self, reader: &Reader) -> Result<(Arc<str>, StoredOutput), String> {
-        let output = StoredOutput { value: value(reader, self.value)?, sensitive: self.sensitive };
+        let sealed = self.sealed.map(|s| Arc::from(&*s));
+        let output = StoredOutput { value: value(reader, self.value)?, sensitive: self.sensitive, sealed };
         Ok((Arc::from(&*self.name), output))
     }
 }
@@ -226,6 +228,9 @@ pub(crate) fn write_output(
     text_field(out, "name", name);
     if output.sensitive {
         out.extend_from_slice(b"\"sensitive\":true,");
+    }
+    if let Some(sealed) = &output.sealed {
+        text_field(out, "sealed", sealed);
     }
     out.extend_from_slice(b"\"value\":");
     let value = if output.sensitive { output.value.clone().sensitive() } else { output.value.clone() };

@@ -17,6 +17,7 @@ use aes_gcm::{Aes256Gcm, KeyInit};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use mesh_model::{Type, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -80,6 +81,22 @@ impl fmt::Debug for Sealer {
 impl Sealer {
     pub(crate) fn new(key: Key) -> Self {
         Self(Arc::new(key))
+    }
+
+    /// A value, whatever its marks, as text that is bound to `place`.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn seal_value(&self, place: &str, value: &Value) -> Result<String, StateError> {
+        let plain = Zeroizing::new(mesh_model::json::canonical(&value.reveal_deep().0).into_bytes());
+        self.seal(place, &plain)
+    }
+
+    /// The value that was sealed at `place`, of a type, sensitive; `None` as for [`Sealer::open`].
+    pub fn open_value(&self, place: &str, sealed: &str, ty: &Type) -> Option<Value> {
+        let plain = self.open(place, sealed)?;
+        let value = mesh_model::json::from_json(&serde_json::from_slice(&plain).ok()?);
+        mesh_model::convert::convert(&value, ty).ok().map(Value::sensitive)
     }
 
     /// `plain` as text, bound to `place`: put elsewhere it does not open.

@@ -170,7 +170,7 @@ pub async fn apply(
         () = walk.run(&operations) => {}
         () = hard.at_once() => walk.report.borrow_mut().interrupted = true,
     }
-    let outputs = walk.outputs();
+    let outputs = walk.outputs()?;
     let mut report = walk.report.into_inner();
     report.outputs = outputs;
     report.diagnostics.extend(engine.live.failures());
@@ -504,10 +504,11 @@ impl Walk<'_, '_> {
     }
 
     /// Root outputs: what could be evaluated, else what state has.
-    fn outputs(&self) -> Outputs {
+    fn outputs(&self) -> Result<Outputs, StateError> {
+        let snapshot = &self.planning.snapshot;
         if self.planning.plan.destroy {
             let partial = self.planning.plan.partial;
-            return if partial { self.planning.snapshot.outputs.clone() } else { Outputs::new() };
+            return Ok(if partial { snapshot.outputs.clone() } else { Outputs::new() });
         }
         let world = &self.planning.world;
         let mut out = Outputs::new();
@@ -516,20 +517,32 @@ impl Walk<'_, '_> {
             match node.and_then(|n| world.get(n, 0)) {
                 Some(v) if v.is_null() => {}
                 Some(v) if v.is_wholly_known() => {
-                    out.insert(
-                        output.name.clone(),
-                        StoredOutput { value: self.planning.fingerprinter.withhold(&v), sensitive: output.sensitive },
-                    );
+                    let (value, sensitive) = (self.planning.fingerprinter.withhold(&v), output.sensitive);
+                    let same = snapshot.outputs.get(&output.name).filter(|old| old.value.same(&value));
+                    let sealed = match (same.and_then(|old| old.sealed.clone()), &self.planning.sealer) {
+                        (Some(sealed), _) => Some(sealed),
+                        (None, Some(sealer)) if sensitive && !v.has_withheld() => {
+                            let place = sealed_place(&snapshot.lineage, &output.name);
+                            Some(Arc::from(sealer.seal_value(&place, &v)?))
+                        }
+                        (None, _) => None,
+                    };
+                    out.insert(output.name.clone(), StoredOutput { value, sensitive, sealed });
                 }
                 _ => {
-                    if let Some(old) = self.planning.snapshot.outputs.get(&output.name) {
+                    if let Some(old) = snapshot.outputs.get(&output.name) {
                         out.insert(output.name.clone(), old.clone());
                     }
                 }
             }
         }
-        out
+        Ok(out)
     }
+}
+
+/// What the sealed value of a root output is bound to.
+pub fn sealed_place(lineage: &str, output: &str) -> String {
+    format!("{lineage} output.{output}")
 }
 
 /// The summary that the history keeps.

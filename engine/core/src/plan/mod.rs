@@ -38,6 +38,7 @@ use mesh_model::{
     Action, Address, Change, Diagnostic, Diagnostics, Fingerprinter, InstanceKey, Plan, Selector, Snapshot, Value,
 };
 use mesh_sdk::{Observed, PreviewResponse};
+use mesh_state::seal::Sealer;
 
 pub(crate) use checks::evaluate as evaluate_check;
 pub use generate::Generated;
@@ -170,6 +171,8 @@ pub struct Planning<'c> {
     pub diagnostics: Diagnostics,
     /// Compares secrets.
     pub fingerprinter: Fingerprinter,
+    /// Seals what may be known again from state alone; set for an apply.
+    pub(crate) sealer: Option<Sealer>,
 }
 
 impl Planning<'_> {
@@ -596,6 +599,7 @@ impl<'c> Planner<'_, 'c> {
             generated: out.generated,
             diagnostics,
             fingerprinter: self.fingerprinter,
+            sealer: None,
         }
     }
 }
