@@ -12,6 +12,9 @@ use mesh_model::{
 use mesh_sdk::{Observed, PlanRequest, PlanResponse, PreviewResponse, Rules, Verdict};
 use std::sync::Arc;
 
+/// The code of the error about an object that is there and not ours.
+pub const EXISTS: &str = "plan::exists";
+
 /// What was seen of an object.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'a> {
@@ -122,7 +125,7 @@ fn existing(input: &Input<'_>, found: &Observed, mut response: PlanResponse) -> 
     if !input.rule.adopt {
         return Decision::Refuse(Box::new(
             Diagnostic::error(
-                "plan::exists",
+                EXISTS,
                 "An object with this identity exists already",
                 format!(
                     "{} would be created as {:?}, but that exists and is not in this state. Creating it would overwrite what \

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mesh_lang::Resource;
 use mesh_model::snapshot::Identity;
-use mesh_model::{Action, InstanceKey, Reason, Type, Value};
+use mesh_model::{Action, Address, Instance, InstanceKey, Reason, Type, Value};
 use mesh_sdk::{IdentityHint, PreviewResponse};
 
 use super::candidate::{Candidate, Kind, Place};
@@ -148,6 +148,21 @@ impl Planner<'_, '_> {
         }
     }
 
+    /// What to say of an object that is there where state knows it under another address.
+    fn elsewhere(&self, c: &Candidate) -> Option<String> {
+        let identity = &c.observed.as_ref()?.identity;
+        let same = |a: &Address, i: &Instance| {
+            a.ty == c.address.ty && i.provider == c.provider && i.identity.as_ref() == Some(identity)
+        };
+        let (other, _) = self.snapshot.instances.iter().find(|(a, i)| same(a, i))?;
+        Some(format!(
+            "{} would be created as {:?}, but that is the object of {other} in state. If this is the same block under another name, say so \
+             with a moved block or with mesh state mv '{other}' '{}'; if it is another one, give it another name, or take the object of \
+             {other} away first.",
+            c.address, identity.0, c.address
+        ))
+    }
+
     /// Decides, and files the decision; gives the planned value.
     fn settle(
         &self,
@@ -163,7 +178,12 @@ impl Planner<'_, '_> {
                 }
                 (*change, drift)
             }
-            Decision::Refuse(diagnostic) => {
+            Decision::Refuse(mut diagnostic) => {
+                if diagnostic.code == decide::EXISTS
+                    && let Some(detail) = self.elsewhere(&c)
+                {
+                    diagnostic.detail = detail;
+                }
                 self.say(kind.node, diagnostic.at_default(Some(kind.block.span)));
                 return None;
             }
