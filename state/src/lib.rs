@@ -14,6 +14,7 @@ pub mod document;
 pub mod error;
 mod format;
 pub mod local;
+pub mod remote;
 mod replay;
 pub mod seal;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use mesh_model::Snapshot;
 use mesh_model::snapshot::Unfinished;
 
-use crate::format::{Entry, Stored};
-use crate::{Record, StateError};
+use crate::format::{Entry, Meta, Stored};
+use crate::{Record, StateError, Summary};
 
 /// What is known, kept up to date entry by entry.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,12 @@ impl Live {
     /// The snapshot with its open intents.
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot { open: self.stored.open.values().cloned().collect(), ..self.stored.snapshot.clone() }
+    }
+
+    /// Who ends the stage that was begun, and with what.
+    pub(crate) fn finishing(&self, who: String, command: &str, summary: Summary) -> Meta {
+        let digest = self.stored.snapshot.unfinished.as_ref().map_or_else(String::new, |u| u.digest.to_string());
+        Meta::new(who, self.command.as_deref().unwrap_or(command).to_owned(), digest, summary)
     }
 
     /// Takes one entry in.

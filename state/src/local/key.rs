@@ -171,6 +171,11 @@ impl Shared {
     pub(super) fn key(&self, durable: bool) -> Result<Key, StateError> {
         // In this order: whoever makes a state has made its key before.
         let lineage = self.peek_lineage()?;
+        self.key_of(lineage, durable)
+    }
+
+    /// The same for a lineage that was looked up before.
+    pub(super) fn key_of(&self, lineage: Option<String>, durable: bool) -> Result<Key, StateError> {
         let existing = self.read_key()?;
         match (existing, lineage) {
             (Some(Parsed::Key(key)), Some(lineage)) if *key.lineage != *lineage => {

@@ -40,7 +40,7 @@ pub(super) struct Tail {
 
 impl Live {
     /// The snapshot with its open intents, without a copy.
-    pub(super) fn into_snapshot(self) -> Snapshot {
+    pub(crate) fn into_snapshot(self) -> Snapshot {
         Snapshot { open: self.stored.open.into_values().collect(), ..self.stored.snapshot }
     }
 }

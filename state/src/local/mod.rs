@@ -101,6 +101,21 @@ impl LocalBackend {
         &self.shared.paths.state
     }
 
+    /// The key of a lineage that is kept elsewhere, with the lineage: a new one where there is none.
+    pub(crate) async fn key_of(
+        &self,
+        lineage: Option<String>,
+        durable: bool,
+    ) -> Result<(Arc<str>, Fingerprinter), StateError> {
+        let key = self.blocking(move |shared| shared.key_of(lineage, durable)).await?;
+        Ok((key.lineage.clone(), key.fingerprinter()))
+    }
+
+    /// The lineage of the key, if there is one.
+    pub(crate) async fn key_lineage(&self) -> Result<Option<Arc<str>>, StateError> {
+        self.blocking(Shared::key_lineage).await
+    }
+
     /// Runs blocking work off the async threads.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -189,6 +204,6 @@ impl Backend for LocalBackend {
 }
 
 /// The value in a mutex, also after a panic elsewhere: what it guards is always whole.
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -142,13 +142,7 @@ impl Writer for LocalWriter {
     }
 
     async fn finish(&self, outputs: Outputs, summary: Summary) -> Result<Snapshot, StateError> {
-        let meta = {
-            let live = locked(&self.live);
-            let unfinished = live.stored.snapshot.unfinished.as_ref();
-            let digest = unfinished.map_or_else(String::new, |u| u.digest.to_string());
-            let command = live.command.as_deref().unwrap_or(&self.info.command).to_owned();
-            Meta::new(self.who(), command, digest, summary)
-        };
+        let meta = locked(&self.live).finishing(self.who(), &self.info.command, summary);
         self.append(Entry::Finish { outputs, meta }).await?;
         self.ask(|reply| Job::Compact { reply }).await
     }

@@ -1,0 +1,462 @@
+//! The writer of a remote state: one task that owns the lease, the journal and the live snapshot.
+//!
+//! The one decision: a batch of entries is one segment, written only where no segment is. Entries that
+//! arrive while a segment is on its way form the next one. Whoever takes the lock over writes a segment first, so
+//! an old holder finds its next place taken and stops, however late it is.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use mesh_model::Snapshot;
+use mesh_model::snapshot::Intent;
+use tokio::sync::{mpsc, oneshot};
+
+use super::head::{self, AT_ONCE, HEAD, Head, JOURNAL, Kept, STATES};
+use super::lease::Lease;
+use super::store::{Expected, Store, Version};
+use crate::format::{self, Chain, Entry, JournalHeader, Meta, hex};
+use crate::local::{Retention, locked};
+use crate::replay::{Live, check_all};
+use crate::{LockInfo, Outputs, Record, StateError, Summary, Writer};
+
+/// Entries in one segment at most.
+const BATCH: usize = 1024;
+/// Bytes of a segment at most, as long as it has more than one entry.
+const SEGMENT: usize = 512 << 10;
+/// Pauses before a request that failed is tried again.
+const RETRIES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
+
+type Reply<T> = oneshot::Sender<Result<T, StateError>>;
+
+/// What the task is asked to do.
+enum Job {
+    Append(Append),
+    Compact { reply: Reply<Snapshot> },
+    Release { reply: Reply<()> },
+}
+
+/// An entry, encoded already.
+struct Append {
+    entry: Box<Entry>,
+    body: Vec<u8>,
+    reply: Reply<u64>,
+}
+
+/// Holds the lease.
+pub(super) struct RemoteWriter {
+    jobs: mpsc::UnboundedSender<Job>,
+    live: Arc<Mutex<Live>>,
+    lost: Arc<AtomicBool>,
+    info: LockInfo,
+    taken_over: Option<LockInfo>,
+    place: String,
+}
+
+/// The task's side.
+struct Task {
+    store: Arc<dyn Store>,
+    retention: Retention,
+    lease: Lease,
+    live: Arc<Mutex<Live>>,
+    lost: Arc<AtomicBool>,
+    head: Option<(Head, Version)>,
+    generation: String,
+    /// The number of the next segment.
+    next: usize,
+    chain: Chain,
+    /// Why nothing more can be written.
+    broken: Option<StateError>,
+}
+
+/// Takes the next place in the journal, so that an earlier holder can write no more.
+pub(super) async fn fence(store: &dyn Store, token: u64, why: &str) -> Result<(), StateError> {
+    loop {
+        let (serial, seq) = head::head(store).await?.map_or((0, 0), |(h, _)| (h.serial, h.seq));
+        let generation = head::generation(serial, seq);
+        let next = store.list(&generation).await?.len();
+        // Without a segment there is no header either: the next holder writes it, conditionally as well.
+        if next == 0 {
+            return Ok(());
+        }
+        if store
+            .put(&head::segment(&generation, next), head::signed(token, why, &[]), Expected::Absent)
+            .await?
+            .is_some()
+        {
+            return Ok(());
+        }
+    }
+}
+
+impl RemoteWriter {
+    /// Fences off earlier holders, reads what is there, ends what they left half way, and starts the task.
+    pub(super) async fn start(
+        store: Arc<dyn Store>,
+        lease: Lease,
+        lineage: Arc<str>,
+        retention: Retention,
+    ) -> Result<Self, StateError> {
+        match Task::prepare(&*store, lease.info.token, lineage).await {
+            Ok((live, head, generation, next, chain)) => {
+                let (info, taken_over) = (lease.info.clone(), lease.taken_over.clone());
+                let place = store.place();
+                let (live, lost) = (Arc::new(Mutex::new(live)), Arc::default());
+                let mut task =
+                    Task { store, retention, lease, live, lost, head, generation, next, chain, broken: None };
+                if locked(&task.live).finished
+                    && let Err(error) = task.compact().await
+                {
+                    // The first error is the one to tell.
+                    let _ = task.lease.release().await;
+                    return Err(error);
+                }
+                let (jobs, queue) = mpsc::unbounded_channel();
+                let (live, lost) = (task.live.clone(), task.lost.clone());
+                tokio::spawn(task.run(queue));
+                Ok(Self { jobs, live, lost, info, taken_over, place })
+            }
+            Err(error) => {
+                let _ = lease.release().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StateError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || StateError::LockLost { place: self.place.clone() };
+        self.jobs.send(job(reply)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    fn who(&self) -> String {
+        format!("{}@{}", self.info.user, self.info.host)
+    }
+
+    async fn append(&self, entry: Entry) -> Result<u64, StateError> {
+        let body = entry.encode()?;
+        self.ask(|reply| Job::Append(Append { entry: Box::new(entry), body, reply })).await
+    }
+}
+
+#[async_trait]
+impl Writer for RemoteWriter {
+    fn lock_info(&self) -> &LockInfo {
+        &self.info
+    }
+
+    fn taken_over(&self) -> Option<&LockInfo> {
+        self.taken_over.as_ref()
+    }
+
+    fn lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StateError> {
+        Ok(locked(&self.live).snapshot())
+    }
+
+    async fn open(&self) -> Result<Vec<(u64, Intent)>, StateError> {
+        Ok(locked(&self.live).stored.open.iter().map(|(n, i)| (*n, i.clone())).collect())
+    }
+
+    async fn begin(&self, plan_digest: &str, command: &str) -> Result<(), StateError> {
+        self.append(Entry::Begin { digest: plan_digest.into(), command: command.into() }).await.map(drop)
+    }
+
+    async fn intend(&self, intent: Intent) -> Result<u64, StateError> {
+        self.append(Entry::Intend(intent)).await
+    }
+
+    async fn record(&self, seq: Option<u64>, result: Record) -> Result<(), StateError> {
+        locked(&self.live).check(seq, &result)?;
+        self.append(Entry::Result { closes: seq, record: result }).await.map(drop)
+    }
+
+    async fn finish(&self, outputs: Outputs, summary: Summary) -> Result<Snapshot, StateError> {
+        let meta = locked(&self.live).finishing(self.who(), &self.info.command, summary);
+        self.append(Entry::Finish { outputs, meta }).await?;
+        self.ask(|reply| Job::Compact { reply }).await
+    }
+
+    async fn edit(&self, changes: Vec<Record>, at_least: u64, summary: Summary) -> Result<Snapshot, StateError> {
+        let serial = {
+            let live = locked(&self.live);
+            check_all(&live, &changes)?;
+            at_least.max(live.stored.snapshot.serial + 1)
+        };
+        let meta = Meta::new(self.who(), self.info.command.clone(), String::new(), summary);
+        self.append(Entry::Edit { changes, serial, meta }).await?;
+        self.ask(|reply| Job::Compact { reply }).await
+    }
+
+    async fn release(self: Box<Self>) -> Result<(), StateError> {
+        self.ask(|reply| Job::Release { reply }).await
+    }
+}
+
+/// What a task begins with: the snapshot, the head, the folder of segments, the next one's number, the chain.
+type Prepared = (Live, Option<(Head, Version)>, String, usize, Chain);
+
+impl Task {
+    async fn prepare(store: &dyn Store, token: u64, lineage: Arc<str>) -> Result<Prepared, StateError> {
+        loop {
+            fence(store, token, "begins").await?;
+            let loaded = head::load(store, None, Some(lineage.clone())).await?;
+            let snapshot = &loaded.live.stored.snapshot;
+            if *snapshot.lineage != *lineage {
+                return Err(StateError::Lineage {
+                    place: store.place(),
+                    expected: lineage.to_string(),
+                    found: snapshot.lineage.to_string(),
+                });
+            }
+            if let Some((head, _)) = &loaded.head {
+                // What a holder that died while it compacted has left.
+                let mut names = store.list(JOURNAL).await?;
+                names.extend(store.list(STATES).await?);
+                sweep(store, head::garbage(head, names)).await?;
+            }
+            if let Some(chain) = loaded.chain {
+                return Ok((loaded.live, loaded.head, loaded.generation, loaded.segments, chain));
+            }
+            let header = JournalHeader::after(snapshot, &loaded.sum, loaded.live.stored.seq);
+            let (line, chain) = format::header_line(&header);
+            let bytes = head::signed(token, "begins", &line);
+            let first = head::segment(&loaded.generation, 0);
+            if store.put(&first, bytes, Expected::Absent).await?.is_some() {
+                return Ok((loaded.live, loaded.head, loaded.generation, 1, chain));
+            }
+        }
+    }
+
+    async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
+        let mut waiting: VecDeque<Job> = VecDeque::new();
+        loop {
+            let job = match waiting.pop_front() {
+                Some(job) => job,
+                None => {
+                    let beat = tokio::time::sleep(self.lease.pause());
+                    tokio::select! {
+                        job = queue.recv() => match job {
+                            Some(job) => job,
+                            None => break,
+                        },
+                        () = beat => {
+                            self.beat().await;
+                            continue;
+                        }
+                    }
+                }
+            };
+            match job {
+                Job::Append(first) => {
+                    let (mut bytes, mut batch) = (first.body.len(), vec![first]);
+                    while batch.len() < BATCH && bytes < SEGMENT {
+                        match queue.try_recv() {
+                            Ok(Job::Append(more)) => {
+                                bytes += more.body.len();
+                                batch.push(more);
+                            }
+                            Ok(other) => {
+                                waiting.push_back(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    self.append(batch).await;
+                }
+                Job::Compact { reply } => {
+                    let result = self.compact().await;
+                    let _ = reply.send(result.map(|()| locked(&self.live).snapshot()));
+                }
+                Job::Release { reply } => {
+                    let _ = reply.send(self.lease.release().await);
+                    return;
+                }
+            }
+            self.beat().await;
+        }
+        // Dropped without release: nobody is there to hear of an error, and the lease ends by itself.
+        let _ = self.lease.release().await;
+    }
+
+    /// Prolongs the lease when it is time to.
+    async fn beat(&mut self) {
+        if self.broken.is_some() || !self.lease.is_due() {
+            return;
+        }
+        match self.lease.renew().await {
+            Ok(true) => {}
+            Ok(false) => drop(self.stop(StateError::LockLost { place: self.store.place() })),
+            // Tried again with the next beat, as long as it holds.
+            Err(_) if !self.lease.is_over() => {}
+            Err(_) => drop(self.stop(StateError::LockLost { place: self.store.place() })),
+        }
+    }
+
+    /// Nothing more is written from now on.
+    fn stop(&mut self, error: StateError) -> StateError {
+        if matches!(error, StateError::LockLost { .. }) {
+            self.lost.store(true, Ordering::Release);
+        }
+        self.broken = Some(error.clone());
+        error
+    }
+
+    async fn append(&mut self, batch: Vec<Append>) {
+        let first = locked(&self.live).stored.seq + 1;
+        let (mut lines, mut chain) = (Vec::new(), self.chain);
+        for (seq, a) in (first..).zip(&batch) {
+            chain = format::frame(&mut lines, chain, seq, &a.body);
+        }
+        let segment = head::signed(self.lease.info.token, "writes", &lines);
+        match self.write(segment, chain).await {
+            Ok(()) => {
+                let mut live = locked(&self.live);
+                let mut replies = Vec::with_capacity(batch.len());
+                for (seq, Append { entry, reply, .. }) in (first..).zip(batch) {
+                    live.apply(seq, *entry);
+                    replies.push((seq, reply));
+                }
+                drop(live);
+                for (seq, reply) in replies {
+                    // Who asked may have been cancelled; what was written stays.
+                    let _ = reply.send(Ok(seq));
+                }
+            }
+            Err(error) => {
+                for Append { reply, .. } in batch {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// One segment, whose last line has this hash.
+    async fn write(&mut self, bytes: Vec<u8>, chain: Chain) -> Result<(), StateError> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        let name = head::segment(&self.generation, self.next);
+        self.put_once(&name, bytes).await.map_err(|e| self.stop(e))?;
+        self.next += 1;
+        self.chain = chain;
+        Ok(())
+    }
+
+    /// Writes a blob that nobody else writes; an answer that was lost is found by looking. When it fails for
+    /// good nobody knows what is there: nothing more is written, and the next process reads what is.
+    async fn put_once(&self, name: &str, bytes: Vec<u8>) -> Result<(), StateError> {
+        let mut pauses = RETRIES.iter();
+        loop {
+            match self.store.put(name, bytes.clone(), Expected::Absent).await {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => {
+                    let there = self.store.get(name).await?;
+                    if there.is_some_and(|b| b.bytes == bytes) {
+                        return Ok(());
+                    }
+                    return Err(StateError::LockLost { place: self.store.place() });
+                }
+                Err(error) => match pauses.next() {
+                    Some(pause) if !self.lease.is_over() => tokio::time::sleep(*pause).await,
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Writes the state whole, names it in the head, and removes the segments. What a crash leaves between two
+    /// steps: a state that nothing names; then segments that nothing reads any more.
+    async fn compact(&mut self) -> Result<(), StateError> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        let result = self.replace_state().await;
+        result.map_err(|e| self.stop(e))
+    }
+
+    async fn replace_state(&mut self) -> Result<(), StateError> {
+        let (encoded, lineage, serial, seq, meta) = {
+            let live = locked(&self.live);
+            let stored = &live.stored;
+            let encoded = format::encode_state(stored, &hex(&self.chain))?;
+            (encoded, stored.snapshot.lineage.clone(), stored.snapshot.serial, stored.seq, stored.meta.clone())
+        };
+        let bytes = [encoded.head, encoded.body].concat();
+        let size = bytes.len() as u64;
+        // Holders that compact the same operations write the same bytes.
+        let name = format!("{STATES}{serial:010}-{}", &encoded.sum[..16.min(encoded.sum.len())]);
+        self.put_once(&name, bytes).await?;
+        let kept = Kept { serial, name, bytes: size, meta };
+        let mut history = self.head.as_ref().map_or_else(Vec::new, |(h, _)| h.history.clone());
+        history.push(kept);
+        let head = Head::new(&lineage, serial, seq, prune(history, self.retention));
+        let expected = self.head.as_ref().map_or(Expected::Absent, |(_, v)| Expected::Is(v.clone()));
+        let json = serde_json::to_vec(&head).map_err(|e| StateError::remote("writing", &self.store.place(), e))?;
+        let version = match self.put_head(json.clone(), expected).await? {
+            Some(version) => version,
+            // An answer was lost, or another holder has compacted the same.
+            None => match self.store.get(HEAD).await? {
+                Some(blob) if blob.bytes == json => blob.version,
+                _ => return Err(StateError::LockLost { place: self.store.place() }),
+            },
+        };
+        let old = std::mem::replace(&mut self.generation, head::generation(serial, seq));
+        let dropped = self.head.replace((head, version)).map_or_else(Vec::new, |(h, _)| h.history);
+        let current = self.head.as_ref().map_or(&[][..], |(h, _)| &h.history);
+        let mut names: Vec<String> = (0..self.next).rev().map(|n| head::segment(&old, n)).collect();
+        names.extend(dropped.into_iter().filter(|k| !current.iter().any(|c| c.name == k.name)).map(|k| k.name));
+        let header = {
+            let mut live = locked(&self.live);
+            live.finished = false;
+            JournalHeader::after(&live.stored.snapshot, &encoded.sum, live.stored.seq)
+        };
+        let (line, chain) = format::header_line(&header);
+        let first = head::signed(self.lease.info.token, "goes on", &line);
+        self.put_once(&head::segment(&self.generation, 0), first).await?;
+        (self.next, self.chain) = (1, chain);
+        sweep(&*self.store, names).await
+    }
+
+    async fn put_head(&self, bytes: Vec<u8>, expected: Expected) -> Result<Option<Version>, StateError> {
+        let mut pauses = RETRIES.iter();
+        loop {
+            match (self.store.put(HEAD, bytes.clone(), expected.clone()).await, pauses.next()) {
+                (Err(_), Some(pause)) if !self.lease.is_over() => tokio::time::sleep(*pause).await,
+                (result, _) => return result,
+            }
+        }
+    }
+}
+
+/// What is kept of a history; the two newest always are.
+fn prune(mut history: Vec<Kept>, retention: Retention) -> Vec<Kept> {
+    let mut bytes = 0;
+    let mut keep = 0;
+    for (age, kept) in history.iter().rev().enumerate() {
+        bytes += kept.bytes;
+        if age >= 2 && (age >= retention.entries || bytes > retention.bytes) {
+            break;
+        }
+        keep = age + 1;
+    }
+    history.split_off(history.len() - keep)
+}
+
+async fn sweep(store: &dyn Store, names: Vec<String>) -> Result<(), StateError> {
+    let removals = futures::stream::iter(names).map(async |name| store.remove(&name).await);
+    let mut removed = std::pin::pin!(removals.buffer_unordered(AT_ONCE));
+    while let Some(result) = removed.next().await {
+        result?;
+    }
+    Ok(())
+}
