@@ -6,6 +6,7 @@
 //! most of `import`.
 
 mod approval;
+mod backends;
 mod bad_input;
 mod commands;
 mod ephemeral;

@@ -40,6 +40,7 @@ mod gateway;
 mod http;
 mod kubeconfig;
 mod kubernetes;
+mod minio;
 mod needs;
 mod options;
 mod process;
@@ -57,6 +58,7 @@ pub use background::{Down, ServerState, State, Status, Up, down, env, status, su
 pub use error::{Error, Result};
 pub use gateway::Gateway;
 pub use kubernetes::{Kubernetes, Node, READY_ANNOTATION};
+pub use minio::Minio;
 pub use needs::{Missing, install_command, missing};
 pub use options::{Options, Part, default_cache};
 pub use progress::{Event, Progress};

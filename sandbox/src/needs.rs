@@ -77,8 +77,8 @@ pub fn missing(options: &Options) -> Vec<Missing> {
     if options.temporary {
         program("flock", "util-linux", "removes a temporary folder after its owner's death");
     }
-    if options.parts.contains(&Part::Kubernetes) {
-        program("openssl", "openssl", "makes the cluster's certificates");
+    if [Part::Kubernetes, Part::Minio].iter().any(|part| options.parts.contains(part)) {
+        program("openssl", "openssl", "makes the servers' certificates");
     }
     if options.parts.contains(&Part::Gateway) {
         program("haproxy", "haproxy", "the load balancer");

@@ -24,10 +24,12 @@ pub enum Part {
     Gateway,
     /// conftest, which reads plans with policies. Nothing of it runs in a sandbox.
     Conftest,
+    /// MinIO, a store that speaks S3. Only for tests of what lies in buckets.
+    Minio,
 }
 
 impl Part {
-    /// All that run in a sandbox.
+    /// All that run in a usual sandbox.
     pub const ALL: [Self; 4] = [Self::Kubernetes, Self::Vault, Self::Hsm, Self::Gateway];
 
     /// The word on the command line and in messages.
@@ -39,6 +41,7 @@ impl Part {
             Self::Hsm => "hsm",
             Self::Gateway => "gateway",
             Self::Conftest => "conftest",
+            Self::Minio => "minio",
         }
     }
 }

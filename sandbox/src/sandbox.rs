@@ -12,6 +12,7 @@ use crate::folder::Folder;
 use crate::gateway::Gateway;
 use crate::http::outside_async;
 use crate::kubernetes::{Kubernetes, Parts};
+use crate::minio::Minio;
 use crate::needs::{missing, required};
 use crate::options::{Options, Part};
 use crate::process::{Launcher, Server};
@@ -32,6 +33,7 @@ pub struct Sandbox {
     vault: Option<Vault>,
     token: Option<SoftToken>,
     gateway: Option<Gateway>,
+    minio: Option<Minio>,
     vip: Ipv4Addr,
     options: Options,
     programs: Programs,
@@ -71,8 +73,8 @@ impl Sandbox {
         }
         .all();
         match started {
-            Ok((kubernetes, vault, gateway, token)) => {
-                Ok(Self { kubernetes, vault, token, gateway, vip, options, programs, launcher, slot, folder })
+            Ok((kubernetes, vault, gateway, token, minio)) => {
+                Ok(Self { kubernetes, vault, token, gateway, minio, vip, options, programs, launcher, slot, folder })
             }
             Err(error) => {
                 if matches!(error, Error::Server { .. }) {
@@ -150,6 +152,14 @@ impl Sandbox {
     /// haproxy is not installed or does not start.
     pub fn extra_gateway(&self) -> Result<Gateway> {
         self.starter(&|_: &Event| {}).gateway(&format!("haproxy-{}", word()))
+    }
+
+    /// The MinIO that everybody shares: use [`Minio::bucket`] for a bucket of one's own.
+    ///
+    /// # Errors
+    /// Started without the part.
+    pub fn minio(&self) -> Result<&Minio> {
+        self.minio.as_ref().ok_or_else(|| without(Part::Minio))
     }
 
     /// A folder of its own below the sandbox's, private, removed with it.
@@ -238,7 +248,8 @@ impl Sandbox {
     pub(crate) fn servers(&self) -> Vec<&Server> {
         let cluster = self.kubernetes.iter().flat_map(|cluster| cluster.servers().iter().rev());
         let gateway = self.gateway.iter().map(Gateway::server);
-        cluster.chain(self.vault.iter().map(Vault::server)).chain(gateway).collect()
+        let minio = self.minio.iter().map(Minio::server);
+        cluster.chain(self.vault.iter().map(Vault::server)).chain(gateway).chain(minio).collect()
     }
 
     fn starter<'a>(&'a self, progress: &'a dyn Progress) -> Starter<'a> {
@@ -279,20 +290,22 @@ struct Starter<'a> {
     progress: &'a dyn Progress,
 }
 
-type Started = (Option<Kubernetes>, Option<Vault>, Option<Gateway>, Option<SoftToken>);
+type Started = (Option<Kubernetes>, Option<Vault>, Option<Gateway>, Option<SoftToken>, Option<Minio>);
 
 impl Starter<'_> {
     /// All chosen parts, side by side; when one fails, the others are stopped.
     fn all(&self) -> Result<Started> {
         let wanted = |part| self.options.parts.contains(&part);
-        let (kubernetes, vault, gateway, token) = std::thread::scope(|scope| {
+        let (kubernetes, vault, gateway, token, minio) = std::thread::scope(|scope| {
             let kubernetes = wanted(Part::Kubernetes).then(|| scope.spawn(|| self.kubernetes()));
             let vault = wanted(Part::Vault).then(|| scope.spawn(|| self.vault("vault")));
             let gateway = wanted(Part::Gateway).then(|| self.gateway("haproxy"));
             let token = wanted(Part::Hsm).then(|| self.token(TOKEN_LABEL, &secret()[..12]));
-            (kubernetes.map(joined), vault.map(joined), gateway, token)
+            let minio = wanted(Part::Minio).then(|| self.minio());
+            (kubernetes.map(joined), vault.map(joined), gateway, token, minio)
         });
-        Ok((kubernetes.transpose()?, vault.transpose()?, gateway.transpose()?, token.transpose()?))
+        let (gateway, token, minio) = (gateway.transpose()?, token.transpose()?, minio.transpose()?);
+        Ok((kubernetes.transpose()?, vault.transpose()?, gateway, token, minio))
     }
 
     fn kubernetes(&self) -> Result<Kubernetes> {
@@ -325,6 +338,15 @@ impl Starter<'_> {
         let gateway = self.again(name, |folder| Gateway::start(name, &haproxy, self.launcher, folder))?;
         self.ready(gateway.server(), "");
         Ok(gateway)
+    }
+
+    fn minio(&self) -> Result<Minio> {
+        let program = self.programs.get("minio").ok_or_else(|| Error::NotThere("minio was not built".to_owned()))?;
+        let openssl = required(self.options, "openssl")?;
+        self.progress.event(&Event::Starting { server: "minio".to_owned() });
+        let minio = self.again("minio", |folder| Minio::start(program, &openssl, self.launcher, folder))?;
+        self.ready(minio.server(), &minio.address);
+        Ok(minio)
     }
 
     fn token(&self, label: &str, pin: &str) -> Result<SoftToken> {

@@ -89,6 +89,15 @@ pub(crate) const SERVERS: &[Server] = &[
         programs: &[("conftest", "github.com/open-policy-agent/conftest")],
         usually: Duration::from_secs(200),
     },
+    Server {
+        name: "minio",
+        part: Part::Minio,
+        files: module_files!("minio": "go.mod", "go.sum"),
+        tags: "",
+        ldflags: "-s -w",
+        programs: &[("minio", "github.com/minio/minio")],
+        usually: Duration::from_secs(240),
+    },
 ];
 
 /// The servers of the chosen parts, in the order of the table.

@@ -61,7 +61,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         let detail = "A saved plan is applied as it is: give -destroy, -replace, -target and their like to mesh plan.";
         return Err(Diagnostic::error("cli::option", "Option has no meaning here", detail).into());
     }
-    let (header, content, backend) = saved::open(ui, file, &args.plan.state)?;
+    let (header, content, backend) = saved::open(ui, file, &args.plan.state, vars)?;
     saved::same_version(&content)?;
     options = content.options(options.parallelism)?;
     let reviewed = planfile::reviewed(&header, &content)?;
@@ -117,7 +117,7 @@ pub(crate) fn apply(
     let engine = project.engine(ui, reporter.sink(ui));
     let run = project.run(&engine, options);
     let runtime = runtime()?;
-    let (cancel, interrupted) = interrupts(&runtime, true)?;
+    let (cancel, interrupted) = interrupts(runtime, true)?;
     let mut approver = Person {
         ui,
         reporter: reporter.clone(),
@@ -135,8 +135,6 @@ pub(crate) fn apply(
     let finished = runtime.block_on(run.apply(&mut approver, reviewed, lock, wait, cancel));
     reporter.clear();
     let (beyond, lost, protected) = (approver.beyond, approver.lost.take(), std::mem::take(&mut approver.protected));
-    // What an abandoned call still does must not keep the process.
-    runtime.shutdown_background();
     let mut finished = finished?;
     if let Some((fingerprinter, known)) = &approver.known {
         let sight = ui.sight(fingerprinter);

@@ -105,6 +105,18 @@ fn find<'n>(engine: &Engine, name: &'n str) -> Result<(Page, Vec<&'n str>), Fail
         };
         return Ok((page, rest.to_vec()));
     }
+    if let ["backend", name, rest @ ..] = parts.as_slice()
+        && let Some(kind) = mesh_backends::all().into_iter().find(|k| k.name == *name)
+    {
+        let page = Page {
+            facts: vec![("KIND", "backend".to_owned()), ("NAME", kind.name.to_owned())],
+            doc: kind.doc.to_owned(),
+            example: kind.example.to_owned(),
+            content: Content::Schema(kind.settings),
+            more: "Settings refer to variables only.".to_owned(),
+        };
+        return Ok((page, rest.to_vec()));
+    }
     let (modes, ty, rest): (&[Mode], &str, &[&str]) = match parts.as_slice() {
         ["data", ty, rest @ ..] => (&[Mode::Data], ty, rest),
         ["ephemeral", ty, rest @ ..] => (&[Mode::Ephemeral], ty, rest),
@@ -138,10 +150,11 @@ fn find<'n>(engine: &Engine, name: &'n str) -> Result<(Page, Vec<&'n str>), Fail
 
 fn unknown(engine: &Engine, parts: &[&str]) -> Failure {
     let word = match parts {
-        ["data" | "ephemeral" | "resource" | "provider", word, ..] | [word, ..] => *word,
+        ["backend" | "data" | "ephemeral" | "resource" | "provider", word, ..] | [word, ..] => *word,
         [] => "",
     };
     let candidates: Vec<&str> = match parts {
+        ["backend", ..] => mesh_backends::all().iter().map(|k| k.name).collect(),
         ["provider", ..] => engine.provider_names(),
         ["data", _, ..] => engine.type_names(Mode::Data).collect(),
         ["ephemeral", _, ..] => engine.type_names(Mode::Ephemeral).collect(),
@@ -268,6 +281,9 @@ fn overview(engine: &Engine) -> String {
     }
     let rows: Vec<_> = language::blocks().iter().map(|b| row("", b)).collect();
     text.push_str(&explain::list("Blocks of the language", &rows, width));
+    let rows: Vec<_> =
+        mesh_backends::all().iter().map(|k| (format!("backend.{}", k.name), sentence(k.doc).to_owned())).collect();
+    text.push_str(&explain::list("Backends of state", &rows, width));
     let more = "One of them: mesh explain NAME; an attribute of it: mesh explain NAME.ATTRIBUTE.";
     push!(text, "\n{}", paragraphs(more, 0, width));
     text.trim_start().to_owned()
@@ -293,7 +309,9 @@ fn overview_json(engine: &Engine) -> Json {
     let providers: Vec<Json> = engine.providers().iter().map(|p| provider_json(p.schema())).collect();
     let blocks: Map<String, Json> =
         language::blocks().iter().map(|b| (b.name.to_owned(), json!({ "description": b.doc }))).collect();
-    json!({ "providers": providers, "blocks": blocks })
+    let backends: Map<String, Json> =
+        mesh_backends::all().iter().map(|k| (k.name.to_owned(), json!({ "description": k.doc }))).collect();
+    json!({ "providers": providers, "blocks": blocks, "backends": backends })
 }
 
 #[cfg(test)]
@@ -360,6 +378,7 @@ mod tests {
             ("lifecycle", "block"),
             ("resource", "block"),
             ("provider.alias", "block"),
+            ("backend.s3", "backend"),
         ] {
             assert_eq!(fact(name, "KIND"), kind, "{name}");
         }
@@ -368,6 +387,8 @@ mod tests {
         let wrong = |name: &str| page(name).err().unwrap_or_default();
         assert!(wrong("vault_polcy").contains("Did you mean \"vault_policy\"?"));
         assert!(wrong("provider.valt").contains("Did you mean \"vault\"?"));
+        assert!(wrong("backend.s4").contains("Did you mean \"s3\"?"));
+        assert_eq!(fact("backend.kubernetes.namespace", "FLAGS"), "required");
         assert!(wrong("data.local_fil").contains("Did you mean \"local_file\"?"));
         assert!(wrong("vault_policy.nam").contains("in vault_policy. Did you mean \"name\"?"));
         assert!(wrong("vault_policy.name.x").contains("in vault_policy.name. It has no parts."));

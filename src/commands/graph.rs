@@ -10,11 +10,11 @@ use mesh_core::graph::Node;
 use mesh_core::{Inputs, Options, Run, Silent};
 use mesh_lang::{Disk, LoadOptions};
 use mesh_model::Snapshot;
-use mesh_state::LocalBackend;
+use mesh_state::{LocalBackend, STATE};
 
 use super::modules;
 use super::options::VarArgs;
-use super::project::{STATE, configuration, context, engine, root};
+use super::project::{configuration, context, engine, root};
 use super::variables::Given;
 use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui};

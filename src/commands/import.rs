@@ -12,7 +12,7 @@ use mesh_core::apply::imported;
 use mesh_core::{Options, Planning};
 use mesh_lang::{Disk, Files};
 use mesh_model::{Address, Diagnostic, Diagnostics, Instance, Mode, Selector, Snapshot, render};
-use mesh_state::{Backend as _, Record};
+use mesh_state::Record;
 
 use super::options::{EditArgs, VarArgs};
 use super::project::{self, Project};
@@ -59,7 +59,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         let instance = instance.clone();
         Ok(Edit::new(vec![Record::Put { address: address.clone(), deposed: None, instance }], 1))
     };
-    edit_at(ui, &project.backend, wait, &named("import", &[&args.address]), work, |_, _, _| Ok(true))?;
+    edit_at(ui, &*project.backend, wait, &named("import", &[&args.address]), work, |_, _, _| Ok(true))?;
     let object = instance.identity.as_ref().map_or_else(|| args.id.clone(), ToString::to_string);
     out(&format!(
         "Imported {object} as {address}. The object was not changed; mesh plan shows what the configuration wants different.\n"

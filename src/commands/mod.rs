@@ -4,6 +4,7 @@
 //! or diagnostics; what several of them need is in `project`, `options` and `running`.
 
 pub(crate) mod apply;
+mod backend;
 pub(crate) mod completion;
 pub(crate) mod console;
 pub(crate) mod destroy;

@@ -4,7 +4,6 @@ use clap::ArgAction;
 use mesh_core::sealed_place;
 use mesh_model::snapshot::StoredOutput;
 use mesh_model::{Diagnostic, Snapshot, convert};
-use mesh_state::Backend as _;
 use mesh_state::seal::Sealer;
 use serde_json::Value as Json;
 
@@ -38,7 +37,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         let detail = "-raw and -json are two forms: give one of them.";
         return Err(Diagnostic::error("cli::option", "Bad option", detail).into());
     }
-    let backend = saved::backend(ui, &args.state)?;
+    let backend = saved::backend(ui, &args.state, &[])?;
     let runtime = runtime()?;
     let mut snapshot = runtime.block_on(backend.snapshot())?;
     // A null output is none, as in the field.

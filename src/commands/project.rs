@@ -8,20 +8,17 @@ use std::sync::Arc;
 
 use mesh_core::{Engine, Inputs, Run, Sink};
 use mesh_lang::functions::{Context, Reader, Seen};
-use mesh_lang::{Config, Disk, Files, LoadOptions, Scope, Subject};
-use mesh_model::{Diagnostic, Span, Value};
+use mesh_lang::{Config, Disk, Files, LoadOptions};
+use mesh_model::Diagnostic;
 use mesh_sdk::Services;
-use mesh_state::{LocalBackend, LockInfo};
+use mesh_state::{Backend, LockInfo};
 
-use super::encryption::encryption;
+use super::backend::backend;
 use super::modules;
 use super::options::StateArgs;
 use super::variables::Given;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui, timestamp};
-
-/// The state file where the configuration names none.
-pub(crate) const STATE: &str = "mesh.state";
 
 /// What a command works on.
 pub(crate) struct Project {
@@ -30,7 +27,7 @@ pub(crate) struct Project {
     /// Values of root variables.
     pub(crate) inputs: Inputs,
     /// Where state is.
-    pub(crate) backend: LocalBackend,
+    pub(crate) backend: Arc<dyn Backend>,
     /// What functions know.
     pub(crate) context: Context,
     /// The root folder, absolute.
@@ -138,7 +135,7 @@ impl Project {
             engine,
             config: &self.config,
             inputs: &self.inputs,
-            backend: &self.backend,
+            backend: &*self.backend,
             options,
             context: &self.context,
         }
@@ -151,7 +148,7 @@ pub(crate) fn engine(ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
 }
 
 /// What providers may use of the surroundings.
-fn services(ui: &Ui) -> Services {
+pub(crate) fn services(ui: &Ui) -> Services {
     Services { root: root(), cache: mesh_sandbox::default_cache(&ui.home()), env: ui.env.clone() }
 }
 
@@ -163,77 +160,6 @@ pub(crate) fn context(ui: &Ui, plan_timestamp: String) -> Context {
         plan_timestamp,
         template: Some(mesh_lang::render_template),
         ..Context::new(".")
-    }
-}
-
-/// The backend of a configuration: `-state`, the `mesh` block, or the file in the root folder.
-///
-/// # Errors
-/// A backend that this version does not have, a path that is not a text.
-pub(crate) fn backend(ui: &Ui, config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<LocalBackend, Failure> {
-    let encryption = encryption(config, &Variables { config, inputs }, &services(ui))?;
-    let place = place(config, inputs, state)?;
-    Ok(match encryption {
-        Some(encryption) => place.encrypted(encryption),
-        None => place,
-    })
-}
-
-fn place(config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<LocalBackend, Failure> {
-    if let Some(file) = &state.state {
-        return Ok(LocalBackend::new(file));
-    }
-    let settings = &config.root().settings;
-    let Some((kind, body)) = &settings.backend else { return Ok(LocalBackend::new(STATE)) };
-    let bad = |detail: String, span: Option<Span>| {
-        Failure::from(
-            Diagnostic::error("cli::backend", "Bad state backend", detail).at_default(span).at_default(settings.span),
-        )
-    };
-    if kind != "local" {
-        return Err(bad(
-            format!("There is no backend {kind:?}. This version has \"local\": a file on this machine."),
-            None,
-        ));
-    }
-    if let Some(other) = body.attributes.iter().find(|a| &*a.name != "path") {
-        return Err(bad(
-            format!("The backend \"local\" takes only path, not {:?}.", &*other.name),
-            Some(other.name_span),
-        ));
-    }
-    let Some(path) = body.attribute("path") else { return Ok(LocalBackend::new(STATE)) };
-    let value = path.expr.eval(&Variables { config, inputs })?;
-    match value.as_str() {
-        Some(text) if value.marks().is_empty() && !text.is_empty() => Ok(LocalBackend::new(text)),
-        _ => Err(bad("path must be a text that is not secret.".to_owned(), Some(path.expr.span()))),
-    }
-}
-
-/// What settings may refer to: variables only.
-struct Variables<'v> {
-    config: &'v Config,
-    inputs: &'v Inputs,
-}
-
-impl Scope for Variables<'_> {
-    fn resolve(&self, subject: &Subject, span: Span) -> Result<Value, Diagnostic> {
-        if let Subject::Variable(name) = subject
-            && let Some(variable) = self.config.root().variable(name)
-        {
-            return mesh_core::inputs::value(variable, self.inputs.get(&**name)).map_err(|found| {
-                found.into_iter().next().unwrap_or_else(|| {
-                    Diagnostic::error("cli::backend", "Bad state backend", "A variable has no value.")
-                })
-            });
-        }
-        let detail = "Settings of the backend are needed before anything else, so they may refer to variables only.";
-        Err(Diagnostic::error("cli::backend", "Bad state backend", detail).at(span))
-    }
-
-    fn functions(&self) -> &Context {
-        static NONE: std::sync::OnceLock<Context> = std::sync::OnceLock::new();
-        NONE.get_or_init(|| Context::new("."))
     }
 }
 

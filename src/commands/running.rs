@@ -4,7 +4,7 @@
 //! provider is installed with it, so that nothing else pays for them.
 
 use std::io::{self, IsTerminal};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mesh_core::{Cancel, Engine, Event, Sink};
 use mesh_model::change::Counts;
@@ -17,17 +17,22 @@ use crate::view::progress::Progress;
 use crate::view::stream::Stream;
 use crate::view::style::talk;
 
-/// The runtime.
+/// The runtime; one for the process, since connections that a backend keeps live on it.
 ///
 /// # Errors
 /// When the system gives no threads.
-pub(crate) fn runtime() -> Result<Runtime, Failure> {
+pub(crate) fn runtime() -> Result<&'static Runtime, Failure> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
     // A second installation in one process is refused, and the first one is ours.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
-        Diagnostic::error("cli::runtime", "The program could not start its threads", format!("The system says: {e}."))
-            .into()
-    })
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| {
+        let detail = format!("The system says: {e}.");
+        Diagnostic::error("cli::runtime", "The program could not start its threads", detail)
+    })?;
+    Ok(RUNTIME.get_or_init(|| runtime))
 }
 
 /// Where events go.
@@ -121,7 +126,7 @@ impl Sink for Logged {
 /// What the run gives, or that it was interrupted.
 pub(crate) fn wait<T>(engine: &Engine, run: impl Future<Output = Result<T, Diagnostics>>) -> Result<T, Failure> {
     let runtime = runtime()?;
-    let (_cancel, mut interrupted) = interrupts(&runtime, false)?;
+    let (_cancel, mut interrupted) = interrupts(runtime, false)?;
     let result = runtime.block_on(async {
         tokio::select! {
             result = run => return result,
@@ -131,8 +136,6 @@ pub(crate) fn wait<T>(engine: &Engine, run: impl Future<Output = Result<T, Diagn
         found.push(Diagnostic::error("cli::interrupted", "Interrupted", "The run was stopped; nothing was changed."));
         Err(found)
     });
-    // What an abandoned call still does must not keep the process.
-    runtime.shutdown_background();
     Ok(result?)
 }
 

@@ -224,7 +224,7 @@ fn once(ui: &Ui, choice: &Choice, command: &[OsString]) -> Outcome {
     let Some((program, rest)) = command.split_first() else { return Ok(0) };
     // Ctrl-C is the command's affair; caught here, it does not end us before the sandbox is stopped.
     let runtime = super::running::runtime()?;
-    let _interrupts = super::running::interrupts(&runtime, false)?;
+    let _interrupts = super::running::interrupts(runtime, false)?;
     let result = Process::new(program).args(rest).envs(sandbox.env()).status();
     sandbox.stop();
     let status = result.map_err(|e| {

@@ -8,18 +8,20 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mesh_core::planfile::{self, Content, Header, SavedReads};
 use mesh_core::{Input, Inputs, Mode, Options, Planning};
 use mesh_lang::functions::{Context, Reader};
 use mesh_lang::{Config, Files, LoadOptions};
 use mesh_model::{Diagnostic, Diagnostics, json};
-use mesh_state::{Backend as _, LocalBackend};
+use mesh_state::Backend;
 use serde_json::{Value as Json, json};
 
+use super::backend;
 use super::modules::{self, LOCK};
 use super::options::StateArgs;
-use super::project::{self, Project, STATE};
+use super::project::{self, Project};
 use super::running::runtime;
 use super::variables::Given;
 use crate::cli::VarSource;
@@ -103,12 +105,17 @@ fn decode(text: &str) -> Option<Input> {
 ///
 /// # Errors
 /// No plan file, damaged, another state's.
-pub(crate) fn open(ui: &mut Ui, file: &Path, state: &StateArgs) -> Result<(Header, Content, LocalBackend), Failure> {
+pub(crate) fn open(
+    ui: &mut Ui,
+    file: &Path,
+    state: &StateArgs,
+    vars: &[VarSource],
+) -> Result<(Header, Content, Arc<dyn Backend>), Failure> {
     let bytes = std::fs::read(file).map_err(|e| {
         Diagnostic::error("cli::plan_file", "Plan file not readable", format!("{}: {e}.", file.display()))
     })?;
     planfile::header(&bytes)?;
-    let backend = backend(ui, state)?;
+    let backend = backend(ui, state, vars)?;
     let fingerprinter = runtime()?.block_on(backend.fingerprinter())?;
     let (header, content) = planfile::open(&fingerprinter, &bytes)?;
     Ok((header, content, backend))
@@ -116,11 +123,11 @@ pub(crate) fn open(ui: &mut Ui, file: &Path, state: &StateArgs) -> Result<(Heade
 
 /// The backend before the plan's own configuration can be read: `-state`, or what the configuration
 /// in this folder says, or the default.
-pub(crate) fn backend(ui: &mut Ui, state: &StateArgs) -> Result<LocalBackend, Failure> {
+pub(crate) fn backend(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Arc<dyn Backend>, Failure> {
     if !has_configuration() {
-        return Ok(LocalBackend::new(state.state.as_deref().unwrap_or(Path::new(STATE))));
+        return Ok(backend::file(state));
     }
-    let (root, given) = (project::root(), Given::read(ui, &[]));
+    let (root, given) = (project::root(), Given::read(ui, vars));
     // Settings stand in the root module; the others may need values that nobody gives here.
     let options = LoadOptions { calls: false, ..LoadOptions::new(&root) };
     let config = project::configuration(ui, &mesh_lang::Disk, options)?;
@@ -129,7 +136,7 @@ pub(crate) fn backend(ui: &mut Ui, state: &StateArgs) -> Result<LocalBackend, Fa
         (None, None) => Inputs::new(),
         _ => given.gather(ui, &config)?,
     };
-    project::backend(ui, &config, &inputs, state)
+    backend::backend(ui, &config, &inputs, state)
 }
 
 /// Whether this folder has a configuration at all.
@@ -149,7 +156,7 @@ fn is_configuration(name: &str) -> bool {
 pub(crate) fn project(
     ui: &mut Ui,
     content: &Content,
-    backend: LocalBackend,
+    backend: Arc<dyn Backend>,
     vars: &[VarSource],
 ) -> Result<Project, Failure> {
     let mut inputs = Inputs::new();

@@ -180,7 +180,7 @@ fn run_all(
         stream.tests_found(&all.iter().map(|l| l.file.clone()).collect::<Vec<_>>());
     }
     let runtime = runtime()?;
-    let (cancel, _interrupted) = interrupts(&runtime, false)?;
+    let (cancel, _interrupted) = interrupts(runtime, false)?;
     let (mut outcomes, mut started) = (Vec::new(), Vec::new());
     for Loaded { file, found, modules } in all {
         started.push(timestamp());
@@ -209,7 +209,6 @@ fn run_all(
         teller.over(&outcome);
         outcomes.push(outcome);
     }
-    runtime.shutdown_background();
     Ok((outcomes, started))
 }
 

@@ -5,7 +5,6 @@
 
 use clap::ArgAction;
 use mesh_model::Diagnostic;
-use mesh_state::Backend as _;
 
 use super::options::StateArgs;
 use super::running::runtime;
@@ -26,7 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let backend = saved::backend(ui, &args.state)?;
+    let backend = saved::backend(ui, &args.state, &[])?;
     let runtime = runtime()?;
     // Another lock, or none, is said by the attempt itself.
     let holder = runtime.block_on(backend.lock_info())?.filter(|h| h.id == args.id);

@@ -5,11 +5,11 @@ use mesh_core::{Inputs, Options, Run, Silent};
 use mesh_lang::{Config, Disk, LoadOptions};
 use mesh_model::{Diagnostics, Snapshot};
 use mesh_modules::Store;
-use mesh_state::LocalBackend;
+use mesh_state::{LocalBackend, STATE};
 
 use super::modules;
 use super::options::VarArgs;
-use super::project::{STATE, context, engine, from_root, root};
+use super::project::{context, engine, from_root, root};
 use super::test;
 use super::variables::Given;
 use crate::cli::VarSource;

@@ -103,6 +103,15 @@ pub enum StateError {
         /// The oldest and the newest that are there.
         range: Option<(u64, u64)>,
     },
+    /// The system that the state lies in does not serve us, and trying again does not change that.
+    Unusable {
+        /// The state.
+        place: String,
+        /// What the system said.
+        why: String,
+        /// What to do.
+        way_out: String,
+    },
     /// What was handed over must not or cannot be stored; nothing was written.
     Refused {
         /// What and why; without values.
@@ -150,6 +159,7 @@ impl StateError {
             Self::Missing { .. } => "state::missing",
             Self::Key { .. } => "state::key",
             Self::NoSuchSerial { .. } => "state::no_such_serial",
+            Self::Unusable { .. } => "state::unusable",
             Self::Refused { .. } => "state::refused",
             Self::Io { .. } => "state::io",
         }
@@ -167,6 +177,7 @@ impl StateError {
             Self::Missing { .. } => "The state is missing",
             Self::Key { .. } => "The fingerprint key of the state cannot be used",
             Self::NoSuchSerial { .. } => "The history has no such serial",
+            Self::Unusable { .. } => "The state backend cannot be used",
             Self::Refused { .. } => "A value cannot be stored",
             Self::Io { fault: Fault::Permission, .. } => "No permission for the state",
             Self::Io { fault: Fault::DiskFull, .. } => "No space left for the state",
@@ -178,12 +189,18 @@ impl StateError {
     /// What, why and the way out.
     pub fn detail(&self) -> String {
         match self {
-            Self::Locked { place, holder } => format!(
-                "{place} is in use: {holder}, lock id {}. Wait until it ends, or give a longer -lock-timeout. If that \
-                 run is stuck for good, stop it, or break its lock with `mesh unlock {}`; nothing that it recorded \
-                 is lost.",
-                holder.id, holder.id
-            ),
+            Self::Locked { place, holder } => {
+                let ends = holder.expires.map_or_else(String::new, |at| {
+                    let at = at.round(jiff::Unit::Second).unwrap_or(at);
+                    format!(" Without a sign of life from it the lock ends at {at}.")
+                });
+                format!(
+                    "{place} is in use: {holder}, lock id {}. Wait until it ends, or give a longer -lock-timeout.{ends} \
+                     If that run is stuck for good, stop it, or break its lock with `mesh unlock {}`; nothing that it \
+                     recorded is lost.",
+                    holder.id, holder.id
+                )
+            }
             Self::LockLost { place } => format!(
                 "The lock on {place} was broken or removed while this run held it, so nothing more is written. What \
                  was recorded is kept, what was in flight is open and will be looked up. Run the same command again."
@@ -209,7 +226,9 @@ impl StateError {
                 let at = line.map_or_else(String::new, |n| format!(", line {n}"));
                 format!("{place}{at}: {why}. Nothing was changed. {way_out}")
             }
-            Self::Missing { place, why, way_out } | Self::Key { place, why, way_out } => {
+            Self::Missing { place, why, way_out }
+            | Self::Key { place, why, way_out }
+            | Self::Unusable { place, why, way_out } => {
                 format!("{place}: {why}. {way_out}")
             }
             Self::NoSuchSerial { place, serial, range } => match range {

@@ -13,11 +13,16 @@ pub mod conformance;
 pub mod document;
 pub mod error;
 mod format;
+mod kind;
 pub mod local;
 pub mod remote;
 mod replay;
 pub mod seal;
 
+/// The state file where nothing says another; beside it are the keys of states elsewhere.
+pub const STATE: &str = "mesh.state";
+
 pub use api::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, Outputs, Record, Summary, Writer, expect_lineage};
 pub use error::{Fault, StateError};
+pub use kind::{BackendKind, BadSetting, Settings};
 pub use local::{LocalBackend, Retention};

@@ -106,8 +106,9 @@ fn all() -> Vec<ResourceSchema> {
             .block(nested(
                 "backend",
                 Nesting::Map,
-                "Where state is; the label is its type. By default the file mesh.state.",
-                Schema::of([Attribute::optional("path", Type::String, "For `local`: the file.")]),
+                "Where state is; the label is its type. By default the file mesh.state. What each takes: mesh explain \
+                 backend.NAME; which there are: mesh explain.",
+                Schema::default(),
             ))
             .block(nested(
                 "encryption",
@@ -355,6 +356,10 @@ mod tests {
 
     #[test]
     fn every_example_is_valid() {
+        for kind in mesh_backends::all() {
+            let found = errors(kind.example);
+            assert!(!found.has_errors(), "{}: {found:?}", kind.name);
+        }
         for block in blocks() {
             let found = errors(block.example);
             assert!(!found.has_errors(), "{}: {found:?}", block.name);

@@ -45,8 +45,8 @@ pub(crate) fn edit(
     go: impl FnOnce(&Ui, &Snapshot, &Edit) -> Result<bool, Failure>,
 ) -> Result<Option<u64>, Failure> {
     let wait = args.lock_wait()?;
-    let backend = saved::backend(ui, &args.state)?;
-    edit_at(ui, &backend, wait, command, work, go)
+    let backend = saved::backend(ui, &args.state, &[])?;
+    edit_at(ui, &*backend, wait, command, work, go)
 }
 
 /// Edits state: `work` says how, `go` sees that and says whether to do it. Gives the new serial; `None` where

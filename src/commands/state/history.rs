@@ -1,7 +1,7 @@
 //! `mesh state history`: who made which serial, when, and how.
 
 use clap::ArgAction;
-use mesh_state::{Backend as _, HistoryEntry};
+use mesh_state::HistoryEntry;
 use serde_json::json;
 
 use crate::commands::options::StateArgs;
@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let backend = saved::backend(ui, &args.state)?;
+    let backend = saved::backend(ui, &args.state, &[])?;
     let runtime = runtime()?;
     let now = runtime.block_on(backend.snapshot())?.serial;
     let entries = runtime.block_on(backend.history())?;

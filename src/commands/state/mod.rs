@@ -18,7 +18,6 @@ pub(crate) mod select;
 mod show;
 
 use mesh_model::{Diagnostic, Snapshot};
-use mesh_state::Backend as _;
 
 pub(crate) use show::block;
 
@@ -68,7 +67,7 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
 /// # Errors
 /// State that cannot be read.
 pub(crate) fn snapshot(ui: &mut Ui, state: &StateArgs) -> Result<Snapshot, Failure> {
-    let backend = saved::backend(ui, state)?;
+    let backend = saved::backend(ui, state, &[])?;
     Ok(runtime()?.block_on(backend.snapshot())?)
 }
 

@@ -3,8 +3,6 @@
 //! The one decision: the keys themselves stay, since fingerprints would tell nothing otherwise; so whoever
 //! could open them once and kept them still can open what he has a copy of.
 
-use mesh_state::Backend as _;
-
 use crate::commands::options::StateArgs;
 use crate::commands::running::runtime;
 use crate::commands::saved;
@@ -19,7 +17,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let backend = saved::backend(ui, &args.state)?;
+    let backend = saved::backend(ui, &args.state, &[])?;
     let runtime = runtime()?;
     runtime.block_on(backend.rekey())?;
     let sealed = runtime.block_on(backend.keys())?.sealer.is_some();

@@ -5,7 +5,7 @@
 
 use clap::ArgAction;
 use mesh_model::{Instance, Snapshot};
-use mesh_state::{Backend as _, document};
+use mesh_state::document;
 
 use super::edit::{Edit, consent, edit};
 use crate::commands::options::EditArgs;
@@ -27,7 +27,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let backend = saved::backend(ui, &args.edit.state)?;
+    let backend = saved::backend(ui, &args.edit.state, &[])?;
     let then = runtime()?.block_on(backend.at(args.serial))?;
     let work = |now: &Snapshot| {
         if now.lineage != then.lineage {

@@ -87,7 +87,11 @@ impl Shared {
     }
 
     /// Opens sealed keys, or makes sealed ones for a state that has none; what follows needs no recipient any more.
-    pub(super) async fn open_keys(&self) -> Result<(), StateError> {
+    /// `lineage` looks up that of the state.
+    pub(super) async fn open_keys(
+        &self,
+        lineage: impl FnOnce() -> Result<Option<String>, StateError> + Send,
+    ) -> Result<(), StateError> {
         let place = self.paths.key.display().to_string();
         let bytes = files::read(&self.paths.key)?.map(Zeroizing::new);
         let is_new = bytes.as_ref().is_none_or(|b| b.trim_ascii() == b"new");
@@ -102,7 +106,7 @@ impl Shared {
                 *locked(&self.opened_key) = Some(Key { lineage: opened.lineage, secrets: opened.secrets, sealed });
             }
             (_, Some(encryption)) if is_new && locked(&self.unsaved_key).is_none() => {
-                let lineage = self.peek_lineage()?;
+                let lineage = lineage()?;
                 if bytes.is_none() && lineage.is_some() {
                     // Missing: that is said where it is needed.
                     return Ok(());

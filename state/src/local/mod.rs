@@ -10,6 +10,7 @@ mod files;
 mod history;
 mod journal;
 mod key;
+mod kind;
 mod load;
 mod lock;
 
@@ -27,6 +28,7 @@ use mesh_model::Snapshot;
 use crate::seal::Encryption;
 use crate::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, StateError, Writer};
 use files::Paths;
+pub use kind::kind;
 use load::Cached;
 use lock::{Attempt, HeldLock};
 
@@ -101,14 +103,23 @@ impl LocalBackend {
         &self.shared.paths.state
     }
 
-    /// The key of a lineage that is kept elsewhere, with the lineage: a new one where there is none.
-    pub(crate) async fn key_of(
-        &self,
-        lineage: Option<String>,
-        durable: bool,
-    ) -> Result<(Arc<str>, Fingerprinter), StateError> {
-        let key = self.blocking(move |shared| shared.key_of(lineage, durable)).await?;
-        Ok((key.lineage.clone(), key.fingerprinter()))
+    /// The keys of a lineage that is kept elsewhere, with the lineage: new ones where there is none.
+    pub(crate) async fn keys_of(&self, lineage: Option<String>, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
+        let key = self.key_of(lineage, durable).await?;
+        Ok((key.lineage.clone(), key.keys(self.shared.encryption.is_some())))
+    }
+
+    /// [`Backend::rekey`] for a lineage that is kept elsewhere.
+    pub(crate) async fn rekey_of(&self, lineage: Option<String>) -> Result<(), StateError> {
+        let key = self.key_of(lineage, true).await?;
+        let key = key.sealed_for(&self.shared.paths.key.display().to_string(), self.shared.encryption.as_ref()).await?;
+        self.blocking(move |shared| shared.replace_key(&key)).await
+    }
+
+    async fn key_of(&self, lineage: Option<String>, durable: bool) -> Result<key::Key, StateError> {
+        let known = lineage.clone();
+        self.shared.open_keys(|| Ok(known)).await?;
+        self.blocking(move |shared| shared.key_of(lineage, durable)).await
     }
 
     /// The lineage of the key, if there is one.
@@ -141,13 +152,13 @@ impl Backend for LocalBackend {
     }
 
     async fn keys(&self) -> Result<Keys, StateError> {
-        self.shared.open_keys().await?;
+        self.shared.open_keys(|| self.shared.peek_lineage()).await?;
         let key = self.blocking(|shared| shared.key(false)).await?;
         Ok(key.keys(self.shared.encryption.is_some()))
     }
 
     async fn rekey(&self) -> Result<(), StateError> {
-        self.shared.open_keys().await?;
+        self.shared.open_keys(|| self.shared.peek_lineage()).await?;
         let key = self.blocking(|shared| shared.key(true)).await?;
         let key = key.sealed_for(&self.shared.paths.key.display().to_string(), self.shared.encryption.as_ref()).await?;
         self.blocking(move |shared| shared.replace_key(&key)).await
@@ -160,7 +171,7 @@ impl Backend for LocalBackend {
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
         // Before the first change: who cannot open the keys changes nothing, and losing those who open them later
         // loses no result.
-        self.shared.open_keys().await?;
+        self.shared.open_keys(|| self.shared.peek_lineage()).await?;
         let deadline = Instant::now() + wait;
         let mut patience = 3;
         loop {

@@ -14,7 +14,7 @@ use super::store::{Expected, Store, Version};
 use crate::{LockInfo, StateError};
 
 /// The name of the lock.
-pub(super) const LOCK: &str = "lock";
+pub const LOCK: &str = "lock";
 
 #[derive(Default, Serialize, Deserialize)]
 struct Content {

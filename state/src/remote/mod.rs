@@ -15,13 +15,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use mesh_model::{Fingerprinter, Snapshot};
+use mesh_model::Snapshot;
 
+pub use lease::LOCK;
 pub use store::{Blob, Expected, Store, Version};
 
 use crate::format::Stored;
 use crate::local::{LocalBackend, Retention, locked};
-use crate::{Backend, Capabilities, HistoryEntry, LockInfo, StateError, Writer};
+use crate::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, STATE, Settings, StateError, Writer};
 use lease::{Attempt, Lease};
 
 /// How long a lease holds without a heartbeat.
@@ -46,15 +47,36 @@ impl RemoteBackend {
         Self { store, keys, retention: Retention::default(), lease: LEASE, cache: Mutex::default() }
     }
 
+    /// State in `store`, as the settings of a configuration open it: with the keys in the root folder.
+    pub fn open(store: impl Store, settings: &Settings<'_>) -> Arc<dyn Backend> {
+        Arc::new(Self::new(Arc::new(store), settings.local(STATE)))
+    }
+
     /// With another time that a lease holds without a heartbeat.
     #[must_use]
     pub fn with_lease(self, lease: Duration) -> Self {
         Self { lease, ..self }
     }
 
-    async fn key(&self, durable: bool) -> Result<(Arc<str>, Fingerprinter), StateError> {
+    async fn key(&self, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
         let lineage = head::lineage(&*self.store).await?;
-        self.keys.key_of(lineage, durable).await
+        self.keys.keys_of(lineage, durable).await.map_err(|e| self.elsewhere(e))
+    }
+
+    /// An error about the keys, for a state that is on many machines.
+    fn elsewhere(&self, error: StateError) -> StateError {
+        match error {
+            StateError::Key { place, why, .. } => StateError::Key {
+                why: format!("{why}: it belongs to {}", self.store.place()),
+                way_out: format!(
+                    "The key is a file beside the configuration and does not lie in the store: copy {place} from a \
+                     machine that has it, over a safe way. If it is lost for good, put the single word `new` into it: \
+                     a new key is made, and every secret shows as changed once, since it can no longer be compared."
+                ),
+                place,
+            },
+            other => other,
+        }
     }
 
     async fn load(&self) -> Result<head::Loaded, StateError> {
@@ -78,8 +100,13 @@ impl Backend for RemoteBackend {
         Capabilities { fencing: true, per_operation_journal: true, history: true }
     }
 
-    async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
-        self.key(false).await.map(|(_, fingerprinter)| fingerprinter)
+    async fn keys(&self) -> Result<Keys, StateError> {
+        self.key(false).await.map(|(_, keys)| keys)
+    }
+
+    async fn rekey(&self) -> Result<(), StateError> {
+        let lineage = head::lineage(&*self.store).await?;
+        self.keys.rekey_of(lineage).await.map_err(|e| self.elsewhere(e))
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {

@@ -1,0 +1,83 @@
+//! What a backend says of itself before there is one: its name, its settings, and how they open it.
+//!
+//! The one decision: settings arrive as one converted object, and what they miss is taken from an environment that is
+//! plain data. So a backend reads no configuration, and its settings are documented like any other schema.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mesh_model::{Schema, Value};
+
+use crate::seal::Encryption;
+use crate::{Backend, LocalBackend};
+
+/// A type of backend: a row of the table of backends.
+pub struct BackendKind {
+    /// The label of its block: `mesh { backend "local" { ... } }`.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub doc: &'static str,
+    /// A `mesh` block with it.
+    pub example: &'static str,
+    /// Its settings.
+    pub settings: Schema,
+    /// Opens a state; touches nothing.
+    pub open: fn(&Settings<'_>) -> Result<Arc<dyn Backend>, BadSetting>,
+}
+
+/// The settings of one backend.
+pub struct Settings<'s> {
+    /// An object with all settings of the schema, converted; null where one is not given.
+    pub values: &'s Value,
+    /// The environment of the program.
+    pub env: &'s BTreeMap<String, String>,
+    /// For whom the keys of the state are sealed.
+    pub encryption: Option<&'s Encryption>,
+}
+
+impl<'s> Settings<'s> {
+    /// A text that is given and not empty.
+    pub fn text(&self, name: &str) -> Option<&'s str> {
+        self.values.get_str(name).filter(|text| !text.is_empty())
+    }
+
+    /// A flag that is given.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.values.get(name).and_then(Value::as_bool)
+    }
+
+    /// The files of a state, its keys sealed as configured.
+    pub fn local(&self, path: impl Into<PathBuf>) -> LocalBackend {
+        match self.encryption {
+            Some(encryption) => LocalBackend::new(path).encrypted(encryption.clone()),
+            None => LocalBackend::new(path),
+        }
+    }
+
+    /// A variable of the environment that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&'s str> {
+        self.env.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+}
+
+/// Why settings open nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadSetting {
+    /// Which one, where it is one.
+    pub setting: Option<&'static str>,
+    /// What is wrong and what to write; without secrets.
+    pub why: String,
+}
+
+impl BadSetting {
+    /// About one setting.
+    pub fn of(setting: &'static str, why: impl Into<String>) -> Self {
+        Self { setting: Some(setting), why: why.into() }
+    }
+
+    /// About all of them.
+    pub fn all(why: impl Into<String>) -> Self {
+        Self { setting: None, why: why.into() }
+    }
+}

@@ -1,0 +1,339 @@
+//! State elsewhere, from the command line to the real servers: the same scenes for each backend.
+
+mod proxy;
+mod settings;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use mesh_sandbox::{Part, Sandbox};
+
+use crate::site::{Output, command, mesh, sandbox};
+use proxy::Proxy;
+
+/// The servers of all scenes; the kernel ends them with the process.
+fn servers() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX.get_or_init(|| sandbox(&[Part::Kubernetes, Part::Minio]))
+}
+
+/// A backend with a state of its own, and a network to it.
+struct Place {
+    /// The `mesh` block; the address is a variable.
+    block: String,
+    /// What reaches it directly.
+    direct: BTreeMap<String, String>,
+    /// What reaches it through the network.
+    through: BTreeMap<String, String>,
+    network: Proxy,
+    /// What messages call it.
+    called: String,
+    _folder: tempfile::TempDir,
+}
+
+fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+fn port_of(address: &str) -> u16 {
+    address.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port")
+}
+
+fn s3() -> Place {
+    let (minio, folder) = (servers().minio().expect("minio"), tempfile::tempdir().expect("a folder"));
+    let bucket = minio.bucket("state").expect("a bucket");
+    let network = Proxy::new(port_of(&minio.address));
+    let block = format!(
+        "mesh {{\n  backend \"s3\" {{\n    bucket       = \"{bucket}\"\n    prefix       = \"team/prod\"\n    endpoint     = var.endpoint\n    ca_cert_file = \"{}\"\n  }}\n}}\nvariable \"endpoint\" {{}}\n",
+        minio.ca_file.display()
+    );
+    let env = |address: &str| {
+        variables(&[
+            ("MESH_VAR_endpoint", address),
+            ("AWS_ACCESS_KEY_ID", &minio.access_key),
+            ("AWS_SECRET_ACCESS_KEY", minio.secret_key()),
+        ])
+    };
+    let through = env(&format!("https://127.0.0.1:{}", network.port));
+    let called = format!("s3 bucket {bucket}, prefix team/prod");
+    Place { block, direct: env(&minio.address), through, network, called, _folder: folder }
+}
+
+fn kubernetes() -> Place {
+    let (cluster, folder) = (servers().kubernetes().expect("a cluster"), tempfile::tempdir().expect("a folder"));
+    let namespace = servers().namespace("state");
+    let made = std::process::Command::new("curl")
+        .args(["-sf", "--cacert"])
+        .arg(&cluster.ca_file)
+        .args([
+            "-H",
+            &format!("Authorization: Bearer {}", token("admin")),
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+        ])
+        .arg(format!("{{\"metadata\":{{\"name\":\"{namespace}\"}}}}"))
+        .arg(format!("{}/api/v1/namespaces", cluster.url))
+        .output()
+        .expect("curl runs");
+    assert!(made.status.success(), "{made:?}");
+    let network = Proxy::new(port_of(&cluster.url));
+    let direct = cluster.kubeconfig("admin").expect("a kubeconfig");
+    let text = std::fs::read_to_string(direct).expect("reads");
+    let through = folder.path().join("through");
+    let moved = text.replace(&cluster.url, &format!("https://127.0.0.1:{}", network.port));
+    std::fs::write(&through, moved).expect("writes");
+    let block = format!(
+        "mesh {{\n  backend \"kubernetes\" {{\n    namespace  = \"{namespace}\"\n    name       = \"prod\"\n    kubeconfig = var.kubeconfig\n  }}\n}}\nvariable \"kubeconfig\" {{}}\n"
+    );
+    let env = |file: &Path| variables(&[("MESH_VAR_kubeconfig", &file.display().to_string())]);
+    let called = format!("kubernetes namespace {namespace}, state prod");
+    Place { block, direct: env(direct), through: env(&through), network, called, _folder: folder }
+}
+
+/// The token of a user of the cluster.
+fn token(user: &str) -> String {
+    let file = servers().kubernetes().expect("a cluster").kubeconfig(user).expect("a kubeconfig");
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(file).expect("reads")).expect("it is written as JSON");
+    json["users"][0]["user"]["token"].as_str().expect("a token").to_owned()
+}
+
+/// A folder with a configuration whose state is at a place.
+struct Stack<'p> {
+    place: &'p Place,
+    folder: tempfile::TempDir,
+}
+
+impl<'p> Stack<'p> {
+    fn new(place: &'p Place, hcl: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("main.mesh.hcl"), format!("{}{hcl}", place.block)).expect("writes");
+        Self { place, folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        mesh(self.path(), arguments, &self.place.direct)
+    }
+
+    fn start(&self, arguments: &[&str], env: &BTreeMap<String, String>) -> Child {
+        command(self.path(), arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+    }
+
+    /// The id of the lock and who holds it, as a wrong id tells.
+    fn lock(&self) -> Option<(String, String)> {
+        let text = self.run(&["unlock", "-force", "nonsense"]).text();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+        let (_, rest) = text.split_once("under another id than nonsense: ")?;
+        let (holder, id) = rest.split_once(", lock id ")?;
+        Some((id.split('.').next().expect("an id").to_owned(), holder.to_owned()))
+    }
+
+    /// Waits until somebody holds the lock.
+    fn locked(&self) -> (String, String) {
+        let started = Instant::now();
+        loop {
+            if let Some(lock) = self.lock() {
+                return lock;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "nobody takes the lock");
+        }
+    }
+
+    fn break_lock(&self) {
+        if let Some((id, _)) = self.lock() {
+            self.run(&["unlock", "-force", &id]).expect(0, "unlock");
+        }
+    }
+
+    /// Files that were made.
+    fn files(&self) -> BTreeSet<String> {
+        let there = std::fs::read_dir(self.path().join("out")).into_iter().flatten().flatten();
+        there.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    fn ends(child: Child) -> Output {
+        let output = child.wait_with_output().expect("ends");
+        Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+const MANY: &str = r#"
+variable "v" {}
+variable "n" {}
+resource "local_file" "f" {
+  count    = var.n
+  filename = "out/f${count.index}.txt"
+  content  = "v=${var.v}"
+}
+resource "terraform_data" "t" {
+  count            = var.n
+  input            = local_file.f[count.index].filename
+  triggers_replace = var.v
+}
+"#;
+
+/// `apply` of [`MANY`].
+fn apply<'a>(v: &'a str, n: &'a str) -> Vec<&'a str> {
+    vec!["apply", "-auto-approve", "-input=false", "-var", v, "-var", n]
+}
+
+fn complete(stack: &Stack<'_>, v: &str, n: &str) {
+    stack.run(&["plan", "-detailed-exitcode", "-var", v, "-var", n]).expect(0, "the second plan is empty");
+    let count: usize = n[2..].parse().expect("a number");
+    let want: BTreeSet<String> = (0..count).map(|i| format!("f{i}.txt")).collect();
+    assert_eq!(stack.files(), want, "no orphan, nothing missing");
+    let known = stack.run(&["state", "list"]).expect(0, "state list").stdout;
+    assert_eq!(known.lines().count(), count * 2, "{known}");
+    assert!(stack.lock().is_none(), "the lock is given back");
+}
+
+fn killed_again_and_again(place: &Place) {
+    let stack = Stack::new(place, MANY);
+    for (round, (v, n)) in [("v=1", "n=60"), ("v=2", "n=60"), ("v=3", "n=20"), ("v=4", "n=0")].into_iter().enumerate() {
+        let arguments = apply(v, n);
+        for attempt in 0..4_u64 {
+            let mut child = stack.start(&arguments, &place.direct);
+            std::thread::sleep(Duration::from_millis(90 + 110 * attempt + 23 * round as u64));
+            let _ = child.kill();
+            child.wait().expect("ends");
+            stack.break_lock();
+        }
+        stack.run(&arguments).expect(0, "the same command finishes");
+        complete(&stack, v, n);
+    }
+    // Nobody breaks the lock of a process that was killed while it held it: its lease ends by itself.
+    let arguments = apply("v=5", "n=150");
+    let mut child = stack.start(&arguments, &place.through);
+    stack.locked();
+    place.network.stall();
+    let _ = child.kill();
+    child.wait().expect("ends");
+    place.network.mend();
+    let busy = stack.run(&arguments).expect(1, "the lease still holds").text();
+    assert!(busy.contains("is in use") && busy.contains("sign of life"), "{busy}");
+    let waiting = [&arguments[..], &["-lock-timeout=90s"]].concat();
+    stack.run(&waiting).expect(0, "the lease ends, and the same command finishes");
+    complete(&stack, "v=5", "n=150");
+}
+
+#[test]
+fn killed_again_and_again_the_same_command_finishes_in_kubernetes() {
+    killed_again_and_again(&kubernetes());
+}
+
+#[test]
+fn killed_again_and_again_the_same_command_finishes_in_s3() {
+    killed_again_and_again(&s3());
+}
+
+fn one_at_a_time(place: &Place) {
+    let stack = Stack::new(place, MANY);
+    let arguments = apply("v=1", "n=300");
+    let first = stack.start(&arguments, &place.through);
+    let (id, holder) = stack.locked();
+    place.network.stall();
+    assert!(holder.contains("\"mesh apply\"") && holder.contains(&format!("(process {})", first.id())), "{holder}");
+    let second = stack.run(&arguments).expect(1, "somebody else applies").text();
+    let second = second.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+    assert!(second.contains("The state is locked") && second.contains(&holder), "{second}");
+    assert!(second.contains(&place.called), "{second}");
+    stack.run(&["plan", "-var=v=1", "-var=n=300"]).expect(0, "a plan needs no lock");
+    stack.run(&["state", "list"]).expect(0, "nor does a look into state");
+    stack.run(&["unlock", "-force", &id]).expect(0, "unlock");
+    stack.run(&arguments).expect(0, "the same command finishes");
+    complete(&stack, "v=1", "n=300");
+    place.network.mend();
+    let first = Stack::ends(first);
+    let text = first.text();
+    assert!(first.code == 1 && text.contains("The state lock was lost"), "{text}");
+    complete(&stack, "v=1", "n=300");
+}
+
+#[test]
+fn one_run_at_a_time_in_kubernetes() {
+    one_at_a_time(&kubernetes());
+}
+
+#[test]
+fn one_run_at_a_time_in_s3() {
+    one_at_a_time(&s3());
+}
+
+fn a_cut_network(place: &Place) {
+    let stack = Stack::new(place, MANY);
+    let arguments = apply("v=1", "n=300");
+    for round in 0..2 {
+        let run = stack.start(&arguments, &place.through);
+        stack.locked();
+        std::thread::sleep(Duration::from_millis(60 * round));
+        place.network.cut();
+        let run = Stack::ends(run);
+        let text = run.text().split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+        assert!(run.code == 1 && text.contains("The state could not be read or written"), "{text}");
+        assert!(text.contains(&place.called) && text.contains("run the same command again"), "{text}");
+        place.network.mend();
+        stack.break_lock();
+    }
+    stack.run(&arguments).expect(0, "the same command goes on");
+    complete(&stack, "v=1", "n=300");
+}
+
+#[test]
+fn a_network_that_is_cut_loses_nothing_in_kubernetes() {
+    a_cut_network(&kubernetes());
+}
+
+#[test]
+fn a_network_that_is_cut_loses_nothing_in_s3() {
+    a_cut_network(&s3());
+}
+
+fn a_life(place: &Place) {
+    let stack = Stack::new(place, MANY);
+    stack.run(&["plan", "-var=v=1", "-var=n=3", "-out=p"]).expect(0, "a saved plan");
+    assert!(!stack.path().join("mesh.state").exists(), "state is elsewhere");
+    stack.run(&["apply", "p"]).expect(0, "applies it");
+    complete(&stack, "v=1", "n=3");
+    stack.run(&apply("v=2", "n=5")).expect(0, "applies");
+    let history = stack.run(&["state", "history"]).expect(0, "history").stdout;
+    assert!(history.contains("mesh apply") && history.lines().count() >= 2, "{history}");
+    stack.run(&["state", "mv", "terraform_data.t[4]", "terraform_data.t[9]"]).expect(0, "moves");
+    assert!(stack.run(&["state", "list"]).stdout.contains("terraform_data.t[9]"));
+    stack.run(&["state", "rollback", "-auto-approve", "2"]).expect(0, "goes back");
+    complete(&stack, "v=2", "n=5");
+    let pulled = stack.run(&["state", "pull"]).expect(0, "all of it").stdout;
+    assert!(pulled.contains("\"serial\": 4"), "{pulled}");
+
+    // Another machine, with the configuration and what it made, but without the key.
+    let key = stack.path().join("mesh.state.key");
+    let kept = stack.path().join("kept");
+    std::fs::rename(&key, &kept).expect("moves");
+    let error = stack.run(&["plan", "-var=v=2", "-var=n=5"]).expect(1, "without the key").text();
+    let error = error.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+    assert!(error.contains("copy mesh.state.key from a machine that has it"), "{error}");
+    std::fs::rename(&kept, &key).expect("moves");
+    stack.run(&["destroy", "-auto-approve", "-var=v=2", "-var=n=5"]).expect(0, "destroys");
+    assert!(stack.files().is_empty() && stack.run(&["state", "list"]).expect(0, "list").stdout.is_empty());
+}
+
+#[test]
+fn a_life_in_kubernetes() {
+    a_life(&kubernetes());
+}
+
+#[test]
+fn a_life_in_s3() {
+    a_life(&s3());
+}
