@@ -5,7 +5,7 @@ mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -123,8 +123,11 @@ impl<'p> Stack<'p> {
         mesh(self.path(), arguments, &self.place.direct)
     }
 
+    /// Starts a command; what it says goes to a file, since a pipe that nobody reads would stop it.
     fn start(&self, arguments: &[&str], env: &BTreeMap<String, String>) -> Child {
-        command(self.path(), arguments, env).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+        let said = std::fs::File::create(self.path().join("said")).expect("a file");
+        let errors = said.try_clone().expect("a copy");
+        command(self.path(), arguments, env).stdout(said).stderr(errors).spawn().expect("starts")
     }
 
     /// The id of the lock and who holds it, as a wrong id tells.
@@ -143,7 +146,11 @@ impl<'p> Stack<'p> {
             if let Some(lock) = self.lock() {
                 return lock;
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "nobody takes the lock");
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "nobody takes the lock: {}",
+                self.run(&["unlock", "-force", "nonsense"]).text()
+            );
         }
     }
 
@@ -159,13 +166,11 @@ impl<'p> Stack<'p> {
         there.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
     }
 
-    fn ends(child: Child) -> Output {
-        let output = child.wait_with_output().expect("ends");
-        Output {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+    /// Waits for what [`Stack::start`] has started.
+    fn ends(&self, mut child: Child) -> Output {
+        let code = child.wait().expect("ends").code().unwrap_or(-1);
+        let said = std::fs::read_to_string(self.path().join("said")).expect("reads");
+        Output { code, stdout: said, stderr: String::new() }
     }
 }
 
@@ -255,7 +260,7 @@ fn one_at_a_time(place: &Place) {
     stack.run(&arguments).expect(0, "the same command finishes");
     complete(&stack, "v=1", "n=300");
     place.network.mend();
-    let first = Stack::ends(first);
+    let first = stack.ends(first);
     let text = first.text();
     assert!(first.code == 1 && text.contains("The state lock was lost"), "{text}");
     complete(&stack, "v=1", "n=300");
@@ -279,7 +284,7 @@ fn a_cut_network(place: &Place) {
         stack.locked();
         std::thread::sleep(Duration::from_millis(60 * round));
         place.network.cut();
-        let run = Stack::ends(run);
+        let run = stack.ends(run);
         let text = run.text().split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
         assert!(run.code == 1 && text.contains("The state could not be read or written"), "{text}");
         assert!(text.contains(&place.called) && text.contains("run the same command again"), "{text}");
@@ -314,7 +319,7 @@ fn a_life(place: &Place) {
     stack.run(&["state", "rollback", "-auto-approve", "2"]).expect(0, "goes back");
     complete(&stack, "v=2", "n=5");
     let pulled = stack.run(&["state", "pull"]).expect(0, "all of it").stdout;
-    assert!(pulled.contains("\"serial\": 4"), "{pulled}");
+    assert!(pulled.contains("\"serial\":4"), "{pulled}");
 
     // Another machine, with the configuration and what it made, but without the key.
     let key = stack.path().join("mesh.state.key");

@@ -208,6 +208,22 @@ async fn a_holder_that_slept_through_its_lease_writes_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_holder_that_was_overtaken_by_a_whole_stage_writes_nothing_more() {
+    let bed = Bed::new();
+    let old = sample::lock(&bed.open("s")).await.expect("the lease");
+    old.begin("d", "mesh apply").await.expect("begins");
+    bed.open("s").unlock(&old.lock_info().id).await.expect("breaks it");
+    let new = sample::lock(&bed.open("s")).await.expect("takes over");
+    new.record(None, sample::put(1)).await.expect("records");
+    new.finish(sample::outputs(1), Summary::default()).await.expect("ends, and removes the old segments");
+    new.release().await.expect("releases");
+    let stale = old.intend(sample::intent(2)).await;
+    assert!(matches!(stale, Err(StateError::LockLost { .. })) && old.lost(), "{stale:?}");
+    let seen = bed.open("s").snapshot().await.expect("reads");
+    assert_eq!((seen.serial, seen.instances.len(), seen.open.len()), (1, 1, 0));
+}
+
+#[tokio::test]
 async fn damage_is_an_error_and_never_a_silent_loss() {
     let bed = Bed::new();
     let writer = sample::lock(&bed.open("s")).await.expect("a lease");

@@ -347,6 +347,11 @@ impl Task {
         }
         let name = head::segment(&self.generation, self.next);
         self.put_once(&name, bytes).await.map_err(|e| self.stop(e))?;
+        // Whoever took over may have compacted and removed what barred this place: then nobody reads it.
+        let head = self.store.version(HEAD).await.map_err(|e| self.stop(e))?;
+        if head.as_ref() != self.head.as_ref().map(|(_, version)| version) {
+            return Err(self.stop(StateError::LockLost { place: self.store.place() }));
+        }
         self.next += 1;
         self.chain = chain;
         Ok(())
