@@ -154,6 +154,13 @@ impl<'p> Stack<'p> {
         }
     }
 
+    /// Waits until a run has done something under the lock.
+    fn working(&self) -> (String, String) {
+        let lock = self.locked();
+        while self.run(&["state", "list"]).expect(0, "state list").stdout.is_empty() {}
+        lock
+    }
+
     fn break_lock(&self) {
         if let Some((id, _)) = self.lock() {
             self.run(&["unlock", "-force", &id]).expect(0, "unlock");
@@ -247,7 +254,7 @@ fn one_at_a_time(place: &Place) {
     let stack = Stack::new(place, MANY);
     let arguments = apply("v=1", "n=300");
     let first = stack.start(&arguments, &place.through);
-    let (id, holder) = stack.locked();
+    let (id, holder) = stack.working();
     place.network.stall();
     assert!(holder.contains("\"mesh apply\"") && holder.contains(&format!("(process {})", first.id())), "{holder}");
     let second = stack.run(&arguments).expect(1, "somebody else applies").text();
@@ -281,8 +288,11 @@ fn a_cut_network(place: &Place) {
     let arguments = apply("v=1", "n=300");
     for round in 0..2 {
         let run = stack.start(&arguments, &place.through);
-        stack.locked();
-        std::thread::sleep(Duration::from_millis(60 * round));
+        if round == 0 {
+            stack.locked()
+        } else {
+            stack.working()
+        };
         place.network.cut();
         let run = stack.ends(run);
         let text = run.text().split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");

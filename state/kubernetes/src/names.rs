@@ -82,17 +82,12 @@ impl StateName {
 
     /// What finds all blobs whose names begin like this, and few others.
     pub(crate) fn selector(&self, prefix: &str) -> String {
-        let mut folders = prefix.split('/');
-        let last = folders.next_back();
-        let mut selector = format!("{STATE_LABEL}={}", self.0);
-        match (folders.next(), last) {
-            (Some(kind), Some(_)) => selector.push_str(&format!(",{KIND_LABEL}={kind}")),
-            _ => selector.push_str(&format!(",{KIND_LABEL}!={PART_KIND}")),
-        }
-        if let Some(stage) = folders.next() {
-            selector.push_str(&format!(",{STAGE_LABEL}={stage}"));
-        }
-        selector
+        // What comes after the last slash is the beginning of a name, and no folder.
+        let mut folders = prefix.rsplit_once('/').map_or("", |(folders, _)| folders).split('/');
+        let kind = folders.next().filter(|kind| !kind.is_empty());
+        let kind = kind.map_or_else(|| format!("{KIND_LABEL}!={PART_KIND}"), |kind| format!("{KIND_LABEL}={kind}"));
+        let stage = folders.next().map(|stage| format!(",{STAGE_LABEL}={stage}")).unwrap_or_default();
+        format!("{STATE_LABEL}={},{kind}{stage}", self.0)
     }
 
     /// What finds blobs and parts alike.

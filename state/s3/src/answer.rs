@@ -49,13 +49,12 @@ impl Answer {
     /// For people.
     pub(crate) fn error(&self, doing: &'static str, place: &str) -> StateError {
         let code = self.code();
-        let mut said = match self.element("Message") {
-            Some(message) => format!("{} {code}: {}", self.status.as_u16(), message.trim_end_matches('.')),
-            None => self.status.to_string(),
+        let region = self.header("x-amz-bucket-region").filter(|_| self.status.is_redirection());
+        let region = region.map(|r| format!(" (the bucket is in {r})")).unwrap_or_default();
+        let said = match self.element("Message") {
+            Some(message) => format!("{} {code}: {}{region}", self.status.as_u16(), message.trim_end_matches('.')),
+            None => format!("{}{region}", self.status),
         };
-        if let Some(region) = self.header("x-amz-bucket-region").filter(|_| self.status.is_redirection()) {
-            said.push_str(&format!(" (the bucket is in {region})"));
-        }
         let unusable = |way_out: &str| StateError::Unusable {
             place: place.to_owned(),
             why: format!("{doing} it was refused; the store said: {said}"),
