@@ -343,6 +343,42 @@ fn a_life(place: &Place) {
     assert!(stack.files().is_empty() && stack.run(&["state", "list"]).expect(0, "list").stdout.is_empty());
 }
 
+/// Keys that are sealed may lie beside the configuration for everybody.
+fn sealed_keys(place: &Place) {
+    let sealed =
+        "output \"o\" {\n  value     = var.phrase\n  sensitive = true\n}\nvariable \"phrase\" { sensitive = true }\n";
+    let stack = Stack::new(place, sealed);
+    let file = stack.path().join("main.mesh.hcl");
+    let recipient =
+        "  encryption {\n    recipient \"passphrase\" \"p\" {\n      passphrase = var.phrase\n    }\n  }\n}\nvariable";
+    let text = std::fs::read_to_string(&file).expect("reads");
+    std::fs::write(&file, text.replacen("}\nvariable", recipient, 1)).expect("writes");
+    let run = |phrase: &str, arguments: &[&str]| {
+        let mut env = place.direct.clone();
+        env.insert("MESH_VAR_phrase".into(), phrase.into());
+        mesh(stack.path(), arguments, &env)
+    };
+    let phrase = "canary canary canary";
+    run(phrase, &["apply", "-auto-approve"]).expect(0, "applies");
+    assert_eq!(run(phrase, &["output", "-raw", "o"]).expect(0, "gives it back").stdout, phrase);
+    let key = std::fs::read_to_string(stack.path().join("mesh.state.key")).expect("a key");
+    assert!(key.contains("passphrase") && !key.contains("canary"), "{key}");
+    let wrong = run("another canary phrase", &["plan"]).expect(1, "another passphrase").text();
+    assert!(!wrong.contains("copy mesh.state.key") && !wrong.contains("canary"), "{wrong}");
+    run(phrase, &["state", "rekey"]).expect(0, "seals them again");
+    run(phrase, &["plan", "-detailed-exitcode"]).expect(0, "the second plan is empty");
+}
+
+#[test]
+fn sealed_keys_in_kubernetes() {
+    sealed_keys(&kubernetes());
+}
+
+#[test]
+fn sealed_keys_in_s3() {
+    sealed_keys(&s3());
+}
+
 #[test]
 fn a_life_in_kubernetes() {
     a_life(&kubernetes());

@@ -103,23 +103,28 @@ impl LocalBackend {
         &self.shared.paths.state
     }
 
+    /// Opens the keys of a lineage that is kept elsewhere, before anything below asks for them.
+    pub(crate) async fn open_keys_of(&self, lineage: Option<String>) -> Result<(), StateError> {
+        self.shared.open_keys(|| Ok(lineage)).await
+    }
+
     /// The keys of a lineage that is kept elsewhere, with the lineage: new ones where there is none.
     pub(crate) async fn keys_of(&self, lineage: Option<String>, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
-        let key = self.key_of(lineage, durable).await?;
+        let key = self.blocking(move |shared| shared.key_of(lineage, durable)).await?;
         Ok((key.lineage.clone(), key.keys(self.shared.encryption.is_some())))
     }
 
     /// [`Backend::rekey`] for a lineage that is kept elsewhere.
     pub(crate) async fn rekey_of(&self, lineage: Option<String>) -> Result<(), StateError> {
-        let key = self.key_of(lineage, true).await?;
-        let key = key.sealed_for(&self.shared.paths.key.display().to_string(), self.shared.encryption.as_ref()).await?;
-        self.blocking(move |shared| shared.replace_key(&key)).await
+        let key = self.blocking(move |shared| shared.key_of(lineage, true)).await?;
+        self.seal(key).await
     }
 
-    async fn key_of(&self, lineage: Option<String>, durable: bool) -> Result<key::Key, StateError> {
-        let known = lineage.clone();
-        self.shared.open_keys(|| Ok(known)).await?;
-        self.blocking(move |shared| shared.key_of(lineage, durable)).await
+    /// Keeps a key for those who are configured.
+    async fn seal(&self, key: key::Key) -> Result<(), StateError> {
+        let place = self.shared.paths.key.display().to_string();
+        let key = key.sealed_for(&place, self.shared.encryption.as_ref()).await?;
+        self.blocking(move |shared| shared.replace_key(&key)).await
     }
 
     /// The lineage of the key, if there is one.
@@ -160,8 +165,7 @@ impl Backend for LocalBackend {
     async fn rekey(&self) -> Result<(), StateError> {
         self.shared.open_keys(|| self.shared.peek_lineage()).await?;
         let key = self.blocking(|shared| shared.key(true)).await?;
-        let key = key.sealed_for(&self.shared.paths.key.display().to_string(), self.shared.encryption.as_ref()).await?;
-        self.blocking(move |shared| shared.replace_key(&key)).await
+        self.seal(key).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {

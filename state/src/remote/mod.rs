@@ -60,10 +60,11 @@ impl RemoteBackend {
 
     async fn key(&self, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
         let lineage = head::lineage(&*self.store).await?;
+        self.keys.open_keys_of(lineage.clone()).await?;
         self.keys.keys_of(lineage, durable).await.map_err(|e| self.elsewhere(e))
     }
 
-    /// An error about the keys, for a state that is on many machines.
+    /// An error about a key that does not fit, for a state that many machines see.
     fn elsewhere(&self, error: StateError) -> StateError {
         match error {
             StateError::Key { place, why, .. } => StateError::Key {
@@ -106,7 +107,8 @@ impl Backend for RemoteBackend {
 
     async fn rekey(&self) -> Result<(), StateError> {
         let lineage = head::lineage(&*self.store).await?;
-        self.keys.rekey_of(lineage).await.map_err(|e| self.elsewhere(e))
+        self.keys.open_keys_of(lineage.clone()).await?;
+        self.keys.rekey_of(lineage).await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
