@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use mesh_model::Value;
 use mesh_sandbox::{Minio, Options, Part, Sandbox};
@@ -82,14 +81,7 @@ async fn the_suite() {
         let keys = LocalBackend::new(folder.path().join(name));
         Arc::new(RemoteBackend::new(Arc::new(Given::new(&bucket, &format!("team/{name}")).store()), keys))
     };
-    let started = Instant::now();
     conformance::run(&open).await.expect("every promise is kept");
-    println_of(&format!("the suite took {:?}", started.elapsed()));
-}
-
-#[expect(clippy::print_stderr, reason = "numbers of a test run")]
-fn println_of(text: &str) {
-    eprintln!("{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,14 +97,9 @@ async fn blobs_are_written_over_what_was_seen_and_listed_beyond_a_page() {
     let blob = store.get("head").await.expect("reads").expect("is there");
     assert_eq!((blob.bytes, blob.version.clone()), (b"2".to_vec(), second));
     assert_eq!(store.version("head").await.expect("reads"), Some(blob.version));
-    for from in (0..1050).step_by(50) {
-        let puts = (from..from + 50).map(|n| {
-            let store = &store;
-            async move { store.put(&format!("journal/{n:08}"), Vec::new(), Expected::Absent).await }
-        });
-        for put in futures_of(puts).await {
-            put.expect("writes").expect("was absent");
-        }
+    for n in 0..1050 {
+        let put = store.put(&format!("journal/{n:08}"), Vec::new(), Expected::Absent).await;
+        put.expect("writes").expect("was absent");
     }
     let names = store.list("journal/").await.expect("lists");
     assert!(
@@ -123,15 +110,6 @@ async fn blobs_are_written_over_what_was_seen_and_listed_beyond_a_page() {
     store.remove("head").await.expect("removes");
     store.remove("head").await.expect("is gone");
     assert!(store.get("head").await.expect("asks").is_none());
-}
-
-/// Waits for all.
-async fn futures_of<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut out = Vec::new();
-    for one in all {
-        out.push(one.await);
-    }
-    out
 }
 
 #[tokio::test(flavor = "multi_thread")]
