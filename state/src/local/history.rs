@@ -70,6 +70,11 @@ pub(super) fn list(paths: &Paths) -> Result<Vec<HistoryEntry>, StateError> {
     Ok(entries)
 }
 
+/// The file of a serial, if it is kept.
+pub(super) fn bytes(paths: &Paths, serial: u64) -> Result<Option<Vec<u8>>, StateError> {
+    files::read(&file(paths, serial))
+}
+
 /// The snapshot of a serial.
 pub(super) fn read(paths: &Paths, serial: u64) -> Result<Snapshot, StateError> {
     let path = file(paths, serial);

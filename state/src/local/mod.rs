@@ -7,6 +7,7 @@
 //! nobody reads any more.
 
 mod files;
+mod follow;
 mod history;
 mod journal;
 mod key;
@@ -28,6 +29,7 @@ use mesh_model::Snapshot;
 use crate::seal::Encryption;
 use crate::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, StateError, Writer};
 use files::Paths;
+pub use follow::Followed;
 pub use kind::kind;
 use load::Cached;
 use lock::{Attempt, HeldLock};
@@ -81,8 +83,12 @@ impl LocalBackend {
     }
 
     fn open(path: PathBuf, retention: Retention, encryption: Option<Encryption>) -> Self {
+        Self::at(Paths::new(path), retention, encryption)
+    }
+
+    fn at(paths: Paths, retention: Retention, encryption: Option<Encryption>) -> Self {
         let shared = Shared {
-            paths: Paths::new(path),
+            paths,
             retention,
             encryption,
             unsaved_key: Mutex::default(),
@@ -95,7 +101,7 @@ impl LocalBackend {
     /// With keys that are sealed for these.
     #[must_use]
     pub fn encrypted(self, encryption: Encryption) -> Self {
-        Self::open(self.shared.paths.state.clone(), self.shared.retention, Some(encryption))
+        Self::at(self.shared.paths.clone(), self.shared.retention, Some(encryption))
     }
 
     /// The state file.

@@ -1,0 +1,152 @@
+//! The suite over the tests' own small server, which follows the protocol as it is documented; the real
+//! `terraform`, where it is there, uses the same server.
+
+mod server;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mesh_model::Value;
+use mesh_state::{Backend, LockInfo, Settings, StateError, Summary, conformance};
+use server::Server;
+
+use super::*;
+
+fn backend(server: &Server, folder: &std::path::Path, name: &str) -> HttpBackend {
+    let address = Value::string(format!("{}/{name}", server.address));
+    let values = Value::object([
+        ("address", address.clone()),
+        ("lock_address", address),
+        ("lock_method", Value::string("LOCK")),
+        ("unlock_method", Value::string("UNLOCK")),
+        ("update_method", Value::string("POST")),
+        ("username", Value::string("ada")),
+        ("password", Value::string("pw")),
+    ]);
+    let settings = Settings { values: &values, env: &BTreeMap::new(), encryption: None };
+    HttpBackend::beside(&settings, folder.join(name)).expect("settings")
+}
+
+fn info() -> LockInfo {
+    LockInfo::new("mesh apply", "ada", "host7")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suite() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let open = |name: &str| -> Arc<dyn Backend> { Arc::new(backend(&server, folder.path(), name)) };
+    conformance::run(&open).await.expect("every promise is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_sees_whole_stages_and_waits_for_the_lock() {
+    let server = Server::start();
+    let (one, two) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (a, b) = (backend(&server, one.path(), "s"), backend(&server, two.path(), "s"));
+    a.keys().await.expect("keys");
+    std::fs::create_dir_all(two.path().join("s")).expect("a folder");
+    std::fs::copy(one.path().join("s/mesh.state.key"), two.path().join("s/mesh.state.key"))
+        .expect("the key is brought along");
+    let writer = a.lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    match b.lock(info(), std::time::Duration::ZERO).await {
+        Err(StateError::Locked { holder, .. }) => assert_eq!((&*holder.user, &*holder.host), ("ada", "host7")),
+        _ => panic!("two hold the lock"),
+    }
+    writer.begin("d", "mesh apply").await.expect("begins");
+    assert_eq!(b.snapshot().await.expect("reads").serial, 0, "nothing is handed over yet");
+    writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect("ends");
+    writer.release().await.expect("releases");
+    assert_eq!(b.snapshot().await.expect("reads").serial, 1);
+    let writer = b.lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect("ends");
+    writer.release().await.expect("releases");
+    assert_eq!(a.snapshot().await.expect("reads").serial, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_handed_over_is_by_the_next_lock() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let open = || backend(&server, folder.path(), "s");
+    let writer = open().lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    server.refuse_writes(true);
+    let failed = writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect_err("the server refuses");
+    assert!(failed.to_string().contains("507"), "{failed}");
+    writer.release().await.expect("releases");
+    assert_eq!(server.content("/s"), None);
+    assert_eq!(open().snapshot().await.expect("reads").serial, 1, "this machine knows it");
+    server.refuse_writes(false);
+    open().lock(info(), std::time::Duration::ZERO).await.expect("locks").release().await.expect("releases");
+    assert!(server.content("/s").is_some_and(|c| String::from_utf8_lossy(&c).contains("\"serial\":1")));
+    // A state that was put in its place by somebody else is not overwritten by what is older here.
+    let writer = open().lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    server.refuse_writes(true);
+    writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect_err("the server refuses");
+    writer.release().await.expect("releases");
+    server.refuse_writes(false);
+    let other = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(other.path().join("s")).expect("a folder");
+    std::fs::copy(folder.path().join("s/mesh.state.key"), other.path().join("s/mesh.state.key")).expect("the key");
+    let theirs = backend(&server, other.path(), "s").lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    for _ in 0..2 {
+        theirs.finish(mesh_state::Outputs::new(), Summary::default()).await.expect("ends");
+    }
+    theirs.release().await.expect("releases");
+    let apart = open().lock(info(), std::time::Duration::ZERO).await;
+    let _ = apart.map(drop).map_err(|e| assert!(matches!(e, StateError::Corrupt { .. }), "{e}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_said_in_the_servers_words() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let values = Value::object([
+        ("address", Value::string(format!("{}/s?token=canary", server.address))),
+        ("username", Value::string("eve")),
+        ("password", Value::string("canary")),
+        ("update_method", Value::string("POST")),
+    ]);
+    let settings = Settings { values: &values, env: &BTreeMap::new(), encryption: None };
+    let eve = HttpBackend::beside(&settings, folder.path().to_owned()).expect("settings");
+    let error = eve.snapshot().await.expect_err("eve may not").to_string();
+    assert!(error.contains("401") && error.contains("username") && !error.contains("canary"), "{error}");
+    assert!(!eve.describe().contains("canary"));
+    let bad = Value::object([("address", Value::string("ftp://x/y"))]);
+    let settings = Settings { values: &bad, env: &BTreeMap::new(), encryption: None };
+    assert!(HttpBackend::new(&settings).is_err());
+}
+
+#[test]
+fn terraform_takes_the_server_for_what_it_is() {
+    #[expect(clippy::disallowed_methods, reason = "terraform is found as a user's shell does")]
+    let path = std::env::var("PATH").unwrap_or_default();
+    let Some(terraform) = std::env::split_paths(&path).map(|p| p.join("terraform")).find(|p| p.is_file()) else {
+        #[expect(clippy::print_stderr, reason = "a test that was not done says so")]
+        {
+            eprintln!("skipped: no terraform on PATH");
+        }
+        return;
+    };
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let address = format!("{}/tf", server.address);
+    let text = format!(
+        "terraform {{\n  backend \"http\" {{\n    address = {address:?}\n    lock_address = {address:?}\n    unlock_address = {address:?}\n    \
+         username = \"ada\"\n    password = \"pw\"\n  }}\n}}\nresource \"terraform_data\" \"a\" {{ input = 1 }}\n"
+    );
+    std::fs::write(folder.path().join("main.tf"), text).expect("writes");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(&terraform).args(arguments).current_dir(folder.path()).output();
+        let output = output.expect("terraform runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for command in [&["init", "-input=false"][..], &["apply", "-auto-approve", "-input=false"]] {
+        let (done, said) = run(command);
+        assert!(done, "{said}");
+    }
+    assert!(server.content("/tf").is_some_and(|c| String::from_utf8_lossy(&c).contains("terraform_data")));
+    server.hold("/tf", "{\"ID\":\"4711\",\"Who\":\"bob@host8\",\"Operation\":\"OperationTypeApply\"}");
+    let (done, said) = run(&["apply", "-auto-approve", "-input=false"]);
+    assert!(!done && said.contains("already locked: ID=4711"), "{said}");
+    let log = server.log();
+    for line in ["LOCK /tf", "GET /tf", "POST /tf?ID=", "UNLOCK /tf"] {
+        assert!(log.iter().any(|l| l.starts_with(line)), "{line} is not in {log:?}");
+    }
+}

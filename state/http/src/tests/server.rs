@@ -1,0 +1,127 @@
+//! A server of Terraform's http protocol, in memory, on loopback.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+#[derive(Default)]
+struct Kept {
+    states: HashMap<String, Vec<u8>>,
+    locks: HashMap<String, String>,
+    log: Vec<String>,
+    refuses: bool,
+}
+
+pub(super) struct Server {
+    pub(super) address: String,
+    kept: Arc<Mutex<Kept>>,
+}
+
+fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Server {
+    pub(super) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let shared = kept.clone();
+        // Ends with the process of the tests.
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = shared.clone();
+                std::thread::spawn(move || serve(&stream, &shared));
+            }
+        });
+        Self { address, kept }
+    }
+
+    pub(super) fn content(&self, path: &str) -> Option<Vec<u8>> {
+        locked(&self.kept).states.get(path).cloned()
+    }
+
+    pub(super) fn hold(&self, path: &str, lock: &str) {
+        locked(&self.kept).locks.insert(path.to_owned(), lock.to_owned());
+    }
+
+    pub(super) fn refuse_writes(&self, refuses: bool) {
+        locked(&self.kept).refuses = refuses;
+    }
+
+    pub(super) fn log(&self) -> Vec<String> {
+        locked(&self.kept).log.clone()
+    }
+}
+
+fn serve(stream: &TcpStream, kept: &Mutex<Kept>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut line, mut length, mut user) = (String::new(), 0, String::new());
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let mut header = String::new();
+        while reader.read_line(&mut header).is_ok_and(|n| n > 2) {
+            let (name, value) = header.split_once(':').unwrap_or_default();
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.trim().parse().unwrap_or(0),
+                "authorization" => value.trim().clone_into(&mut user),
+                _ => {}
+            }
+            header.clear();
+        }
+        let mut body = vec![0; length];
+        if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        let mut words = line.split(' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (status, answer) = answer(&mut locked(kept), method, target, &user, body);
+        let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n", answer.len());
+        let mut stream = stream;
+        if stream.write_all(&[head.into_bytes(), answer].concat()).is_err() {
+            return;
+        }
+    }
+}
+
+/// `ada:pw`.
+const USER: &str = "Basic YWRhOnB3";
+
+fn answer(kept: &mut Kept, method: &str, target: &str, user: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
+    kept.log.push(format!("{method} {target}"));
+    if user != USER {
+        return (401, b"who are you?".to_vec());
+    }
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let id = |text: &str| {
+        let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        json["ID"].as_str().unwrap_or_default().to_owned()
+    };
+    let held = kept.locks.get(path).cloned();
+    match (method, held) {
+        ("GET", _) => kept.states.get(path).map_or((404, Vec::new()), |bytes| (200, bytes.clone())),
+        ("LOCK", Some(lock)) => (423, lock.into_bytes()),
+        ("LOCK", None) => {
+            kept.locks.insert(path.to_owned(), String::from_utf8_lossy(&body).into_owned());
+            (200, Vec::new())
+        }
+        ("UNLOCK", held) => {
+            let asked = id(&String::from_utf8_lossy(&body));
+            if held.is_some_and(|lock| id(&lock) != asked && !asked.is_empty()) {
+                return (409, b"another lock".to_vec());
+            }
+            kept.locks.remove(path);
+            (200, Vec::new())
+        }
+        ("POST", _) if kept.refuses => (507, b"no space".to_vec()),
+        ("POST", Some(lock)) if query != format!("ID={}", id(&lock)) => (423, lock.into_bytes()),
+        ("POST", _) => {
+            kept.states.insert(path.to_owned(), body);
+            (200, Vec::new())
+        }
+        _ => (405, Vec::new()),
+    }
+}
