@@ -14,6 +14,7 @@ use mesh_model::{Address, Diagnostic, Diagnostics, Fingerprinter, Value};
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::backend::weaker;
 use super::options::PlanArgs;
 use super::project::{Project, lock_info};
 use super::running::{Reporter, interrupts, runtime};
@@ -21,7 +22,7 @@ use super::{plans, saved};
 use crate::cli::VarSource;
 use crate::ui::{Outcome, Ui, ask};
 use crate::view::sight::clear;
-use crate::view::style::{BOLD, out, paint, plain};
+use crate::view::style::{BOLD, out, paint, plain, talk};
 use crate::view::{plan as text, summary, values};
 
 /// The exit code of an apply that has to go on later.
@@ -112,6 +113,9 @@ pub(crate) fn apply(
     reviewed: Option<&Reviewed>,
 ) -> Outcome {
     let wait = args.lock_wait()?;
+    if let Some(note) = weaker(&*project.backend).filter(|_| ui.stream.is_none()) {
+        talk(&note);
+    }
     let destroy = options.mode == mesh_core::Mode::Destroy;
     let reporter = Reporter::new(ui);
     let engine = project.engine(ui, reporter.sink(ui));

@@ -50,6 +50,21 @@ pub(crate) fn backend(
     })
 }
 
+/// What a backend cannot promise, in words; `None` for one that keeps all promises.
+pub(crate) fn weaker(backend: &dyn Backend) -> Option<String> {
+    let has = backend.capabilities();
+    let missing = [
+        (
+            has.per_operation_journal,
+            "the journal of this run is on this machine until its stage ends: after a crash, go on from here",
+        ),
+        (has.fencing, "a run whose lock was broken can still write"),
+        (has.history, "earlier serials cannot be read from it"),
+    ];
+    let words: Vec<&str> = missing.iter().filter(|(has, _)| !has).map(|(_, words)| *words).collect();
+    (!words.is_empty()).then(|| format!("Note: of the {}: {}.\n", backend.describe(), words.join("; ")))
+}
+
 /// The state file where there is no configuration.
 pub(crate) fn file(state: &StateArgs) -> Arc<dyn Backend> {
     Arc::new(LocalBackend::new(path(state)))
@@ -103,5 +118,26 @@ impl Scope for Variables<'_> {
     fn functions(&self) -> &Context {
         static NONE: OnceLock<Context> = OnceLock::new();
         NONE.get_or_init(|| Context::new("."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_backend_cannot_promise_is_said() {
+        assert_eq!(weaker(&LocalBackend::new("x")), None);
+        let values = Value::object([
+            ("address", Value::string("http://127.0.0.1:9/s")),
+            ("update_method", Value::string("POST")),
+        ]);
+        let http = mesh_backends::all().into_iter().find(|k| k.name == "http").expect("a row");
+        let settings = Settings { values: &values, env: &std::collections::BTreeMap::new(), encryption: None };
+        let backend = (http.open)(&settings).expect("settings");
+        let said = weaker(&*backend).expect("it promises less");
+        for part in ["state behind http://127.0.0.1:9/s", "on this machine", "lock was broken", "earlier serials"] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }
