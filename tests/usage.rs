@@ -36,6 +36,17 @@ fn a_saved_plan_keeps_its_configuration_and_values_and_is_not_replayed() {
 }
 
 #[test]
+fn a_plan_of_another_state_is_refused_and_makes_nothing() {
+    let folder = Folder::new(VERSIONED);
+    folder.run(&["plan", "-var", "v=1", "-out", "p1"]).expect(0, "a saved plan");
+    let other = tempfile::tempdir().expect("a folder");
+    std::fs::copy(folder.path().join("p1"), other.path().join("p1")).expect("copies");
+    let refused = crate::site::mesh(other.path(), &["apply", "p1"], &std::collections::BTreeMap::new());
+    assert!(refused.code == 1 && refused.text().contains("belongs to another state"), "{}", refused.text());
+    assert_eq!(std::fs::read_dir(other.path()).expect("a folder").count(), 1, "no key, no state");
+}
+
+#[test]
 fn a_saved_plan_brings_the_files_along_that_functions_read() {
     let folder = Folder::new(
         "resource \"local_file\" \"f\" {\n  filename = \"out.txt\"\n  content  = join(\" \", concat([file(\"in.txt\"), templatefile(\"t.tpl\", { a = 1 }), \

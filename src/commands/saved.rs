@@ -114,8 +114,23 @@ pub(crate) fn open(
     let bytes = std::fs::read(file).map_err(|e| {
         Diagnostic::error("cli::plan_file", "Plan file not readable", format!("{}: {e}.", file.display()))
     })?;
-    planfile::header(&bytes)?;
+    let (header, _) = planfile::header(&bytes)?;
     let backend = backend(ui, state, vars)?;
+    // Asking for keys where there is no state would make some.
+    let lineage = runtime()?.block_on(backend.snapshot())?.lineage;
+    if *lineage != header.lineage {
+        let there = if lineage.is_empty() {
+            "there is no state and no key".to_owned()
+        } else {
+            format!("the lineage is {lineage}")
+        };
+        let detail = format!(
+            "It was made for the state of lineage {}; in the {} {there}. Apply it where its state is, and bring the state's key file along.",
+            header.lineage,
+            backend.describe()
+        );
+        return Err(Diagnostic::error("cli::plan_state", "The plan belongs to another state", detail).into());
+    }
     let fingerprinter = runtime()?.block_on(backend.fingerprinter())?;
     let (header, content) = planfile::open(&fingerprinter, &bytes)?;
     Ok((header, content, backend))
