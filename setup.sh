@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the sandbox and the tests use. Rust and Go must be there.
 set -euo pipefail
-packages=(softhsm2 opensc haproxy openssl util-linux curl ca-certificates git docker-registry)
+packages=(softhsm2 opensc haproxy openssl util-linux curl ca-certificates git docker-registry postgresql)
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q "install ok installed" || missing+=("$p")

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::options::{Options, Part};
-use crate::{servers, token};
+use crate::{postgres, servers, token};
 
 /// The Go that the module files were written with, from Go's own download page.
 const INSTALL_GO: &str = "curl -fsSL https://go.dev/dl/go1.26.8.linux-amd64.tar.gz | tar -C /usr/local -xz";
@@ -77,11 +77,14 @@ pub fn missing(options: &Options) -> Vec<Missing> {
     if options.temporary {
         program("flock", "util-linux", "removes a temporary folder after its owner's death");
     }
-    if [Part::Kubernetes, Part::Minio].iter().any(|part| options.parts.contains(part)) {
+    if [Part::Kubernetes, Part::Minio, Part::Postgres].iter().any(|part| options.parts.contains(part)) {
         program("openssl", "openssl", "makes the servers' certificates");
     }
     if options.parts.contains(&Part::Gateway) {
         program("haproxy", "haproxy", "the load balancer");
+    }
+    if options.parts.contains(&Part::Postgres) && postgres::programs(options).is_none() {
+        program("postgres", "postgresql", "the database, with initdb beside it");
     }
     if options.parts.contains(&Part::Hsm) {
         program("softhsm2-util", "softhsm2", "makes the PKCS#11 token");

@@ -26,6 +26,8 @@ pub enum Part {
     Conftest,
     /// MinIO, a store that speaks S3. Only for tests of what lies in buckets.
     Minio,
+    /// PostgreSQL over TLS, from Debian's package. Only for tests of what lies in a database.
+    Postgres,
 }
 
 impl Part {
@@ -42,6 +44,7 @@ impl Part {
             Self::Gateway => "gateway",
             Self::Conftest => "conftest",
             Self::Minio => "minio",
+            Self::Postgres => "postgres",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::kubernetes::{Kubernetes, Parts};
 use crate::minio::Minio;
 use crate::needs::{missing, required};
 use crate::options::{Options, Part};
+use crate::postgres::{self, Postgres};
 use crate::process::{Launcher, Server};
 use crate::progress::{Event, Progress};
 use crate::token::{self, SoftToken};
@@ -34,6 +35,7 @@ pub struct Sandbox {
     token: Option<SoftToken>,
     gateway: Option<Gateway>,
     minio: Option<Minio>,
+    postgres: Option<Postgres>,
     vip: Ipv4Addr,
     options: Options,
     programs: Programs,
@@ -73,9 +75,20 @@ impl Sandbox {
         }
         .all();
         match started {
-            Ok((kubernetes, vault, gateway, token, minio)) => {
-                Ok(Self { kubernetes, vault, token, gateway, minio, vip, options, programs, launcher, slot, folder })
-            }
+            Ok((kubernetes, vault, gateway, token, minio, postgres)) => Ok(Self {
+                kubernetes,
+                vault,
+                token,
+                gateway,
+                minio,
+                postgres,
+                vip,
+                options,
+                programs,
+                launcher,
+                slot,
+                folder,
+            }),
             Err(error) => {
                 if matches!(error, Error::Server { .. }) {
                     folder.keep();
@@ -160,6 +173,22 @@ impl Sandbox {
     /// Started without the part.
     pub fn minio(&self) -> Result<&Minio> {
         self.minio.as_ref().ok_or_else(|| without(Part::Minio))
+    }
+
+    /// The PostgreSQL that everybody shares.
+    ///
+    /// # Errors
+    /// Started without the part.
+    pub fn postgres(&self) -> Result<&Postgres> {
+        self.postgres.as_ref().ok_or_else(|| without(Part::Postgres))
+    }
+
+    /// Another PostgreSQL, for a test that stops it.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn extra_postgres(&self) -> Result<Postgres> {
+        self.starter(&|_: &Event| {}).postgres(&format!("postgres-{}", word()))
     }
 
     /// A folder of its own below the sandbox's, private, removed with it.
@@ -290,22 +319,23 @@ struct Starter<'a> {
     progress: &'a dyn Progress,
 }
 
-type Started = (Option<Kubernetes>, Option<Vault>, Option<Gateway>, Option<SoftToken>, Option<Minio>);
+type Started = (Option<Kubernetes>, Option<Vault>, Option<Gateway>, Option<SoftToken>, Option<Minio>, Option<Postgres>);
 
 impl Starter<'_> {
     /// All chosen parts, side by side; when one fails, the others are stopped.
     fn all(&self) -> Result<Started> {
         let wanted = |part| self.options.parts.contains(&part);
-        let (kubernetes, vault, gateway, token, minio) = std::thread::scope(|scope| {
+        let (kubernetes, vault, gateway, token, minio, postgres) = std::thread::scope(|scope| {
             let kubernetes = wanted(Part::Kubernetes).then(|| scope.spawn(|| self.kubernetes()));
             let vault = wanted(Part::Vault).then(|| scope.spawn(|| self.vault("vault")));
             let gateway = wanted(Part::Gateway).then(|| self.gateway("haproxy"));
             let token = wanted(Part::Hsm).then(|| self.token(TOKEN_LABEL, &secret()[..12]));
             let minio = wanted(Part::Minio).then(|| self.minio());
-            (kubernetes.map(joined), vault.map(joined), gateway, token, minio)
+            let postgres = wanted(Part::Postgres).then(|| self.postgres("postgres"));
+            (kubernetes.map(joined), vault.map(joined), gateway, token, minio, postgres)
         });
         let (gateway, token, minio) = (gateway.transpose()?, token.transpose()?, minio.transpose()?);
-        Ok((kubernetes.transpose()?, vault.transpose()?, gateway, token, minio))
+        Ok((kubernetes.transpose()?, vault.transpose()?, gateway, token, minio, postgres.transpose()?))
     }
 
     fn kubernetes(&self) -> Result<Kubernetes> {
@@ -347,6 +377,18 @@ impl Starter<'_> {
         let minio = self.again("minio", |folder| Minio::start(program, &openssl, self.launcher, folder))?;
         self.ready(minio.server(), &minio.address);
         Ok(minio)
+    }
+
+    fn postgres(&self, name: &str) -> Result<Postgres> {
+        let programs = postgres::programs(self.options).ok_or_else(|| Error::Missing(missing(self.options)))?;
+        let (setpriv, openssl) = (required(self.options, "setpriv")?, required(self.options, "openssl")?);
+        self.progress.event(&Event::Starting { server: name.to_owned() });
+        let begun = std::time::Instant::now();
+        let started =
+            self.again(name, |folder| Postgres::start(&programs, &setpriv, &openssl, self.launcher, folder))?;
+        let (address, elapsed) = (format!("127.0.0.1:{}", started.port), begun.elapsed());
+        self.progress.event(&Event::Ready { server: name.to_owned(), address, elapsed });
+        Ok(started)
     }
 
     fn token(&self, label: &str, pin: &str) -> Result<SoftToken> {

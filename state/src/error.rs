@@ -147,6 +147,19 @@ impl StateError {
         Self::Io { doing, path: PathBuf::from(place), fault: Fault::Other, message: message.to_string() }
     }
 
+    /// An error about keys beside the configuration, of a state that lies elsewhere, at `place`.
+    #[must_use]
+    pub fn about_keys_of(self, state: &str) -> Self {
+        let Self::Key { place, why, .. } = self else { return self };
+        let why = format!("{why}: it belongs to {state}");
+        let way_out = format!(
+            "The key is a file beside the configuration and does not lie in the store: copy {place} from a machine that \
+             has it, over a safe way. If it is lost for good, put the single word `new` into it: a new key is made, and \
+             every secret shows as changed once, since it can no longer be compared."
+        );
+        Self::Key { place, why, way_out }
+    }
+
     /// A stable code.
     pub const fn code(&self) -> &'static str {
         match self {

@@ -17,6 +17,7 @@ mod kind;
 pub mod local;
 pub mod remote;
 mod replay;
+pub mod rows;
 pub mod seal;
 
 /// The state file where nothing says another; beside it are the keys of states elsewhere.

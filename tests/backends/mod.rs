@@ -62,6 +62,25 @@ fn s3() -> Place {
     Place { block, direct: env(&minio.address), through, network, called, _folder: folder }
 }
 
+fn postgres() -> Place {
+    // A sandbox of its own: the others take longer to start.
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    let sandbox = SANDBOX.get_or_init(|| sandbox(&[Part::Postgres]));
+    let (server, folder) = (sandbox.postgres().expect("a database"), tempfile::tempdir().expect("a folder"));
+    let schema = sandbox.namespace("state").replace('-', "_");
+    let network = Proxy::new(server.port);
+    let block = format!(
+        "mesh {{\n  backend \"postgres\" {{\n    connection   = var.connection\n    ca_cert_file = \"{}\"\n    schema       = \"{schema}\"\n    name         = \"prod\"\n  }}\n}}\nvariable \"connection\" {{}}\n",
+        server.ca_file.display()
+    );
+    let env = |port: u16| {
+        let connection = format!("postgresql://{}@127.0.0.1:{port}/postgres?sslmode=verify-full", server.user);
+        variables(&[("MESH_VAR_connection", &connection), ("PGPASSWORD", server.password())])
+    };
+    let (direct, through, called) = (env(server.port), env(network.port), format!("state {schema}.prod"));
+    Place { block, direct, through, network, called, _folder: folder }
+}
+
 fn kubernetes() -> Place {
     let (cluster, folder) = (servers().kubernetes().expect("a cluster"), tempfile::tempdir().expect("a folder"));
     let namespace = servers().namespace("state");
@@ -211,8 +230,9 @@ fn complete(stack: &Stack<'_>, v: &str, n: &str) {
     assert!(stack.lock().is_none(), "the lock is given back");
 }
 
-fn killed_again_and_again(place: &Place) {
-    let stack = Stack::new(place, MANY);
+/// Kills the same command at many moments. A lock that is a lease is broken then, another one is free.
+fn kills(stack: &Stack<'_>, leased: bool) {
+    let place = stack.place;
     for (round, (v, n)) in [("v=1", "n=60"), ("v=2", "n=60"), ("v=3", "n=20"), ("v=4", "n=0")].into_iter().enumerate() {
         let arguments = apply(v, n);
         for attempt in 0..4_u64 {
@@ -220,11 +240,18 @@ fn killed_again_and_again(place: &Place) {
             std::thread::sleep(Duration::from_millis(90 + 110 * attempt + 23 * round as u64));
             let _ = child.kill();
             child.wait().expect("ends");
-            stack.break_lock();
+            if leased {
+                stack.break_lock();
+            }
         }
         stack.run(&arguments).expect(0, "the same command finishes");
-        complete(&stack, v, n);
+        complete(stack, v, n);
     }
+}
+
+fn killed_again_and_again(place: &Place) {
+    let stack = Stack::new(place, MANY);
+    kills(&stack, true);
     // Nobody breaks the lock of a process that was killed while it held it: its lease ends by itself.
     let arguments = apply("v=5", "n=150");
     let mut child = stack.start(&arguments, &place.through);
@@ -248,6 +275,12 @@ fn killed_again_and_again_the_same_command_finishes_in_kubernetes() {
 #[test]
 fn killed_again_and_again_the_same_command_finishes_in_s3() {
     killed_again_and_again(&s3());
+}
+
+#[test]
+fn killed_again_and_again_the_same_command_finishes_in_postgres() {
+    let place = postgres();
+    kills(&Stack::new(&place, MANY), false);
 }
 
 fn one_at_a_time(place: &Place) {
@@ -283,6 +316,11 @@ fn one_run_at_a_time_in_s3() {
     one_at_a_time(&s3());
 }
 
+#[test]
+fn one_run_at_a_time_in_postgres() {
+    one_at_a_time(&postgres());
+}
+
 fn a_cut_network(place: &Place) {
     let stack = Stack::new(place, MANY);
     let arguments = apply("v=1", "n=300");
@@ -313,6 +351,11 @@ fn a_network_that_is_cut_loses_nothing_in_kubernetes() {
 #[test]
 fn a_network_that_is_cut_loses_nothing_in_s3() {
     a_cut_network(&s3());
+}
+
+#[test]
+fn a_network_that_is_cut_loses_nothing_in_postgres() {
+    a_cut_network(&postgres());
 }
 
 fn a_life(place: &Place) {
@@ -377,6 +420,16 @@ fn sealed_keys_in_kubernetes() {
 #[test]
 fn sealed_keys_in_s3() {
     sealed_keys(&s3());
+}
+
+#[test]
+fn sealed_keys_in_postgres() {
+    sealed_keys(&postgres());
+}
+
+#[test]
+fn a_life_in_postgres() {
+    a_life(&postgres());
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn flat(text: &str) -> String {
 fn wrong_settings_are_said_with_their_lines() {
     let folder = Folder::new("");
     for (block, words) in [
-        ("backend \"s4\" {}", &["Did you mean \"s3\"", "kubernetes, local, s3", "main.mesh.hcl:2"][..]),
+        ("backend \"s4\" {}", &["Did you mean \"s3\"", "kubernetes, local, postgres, s3", "main.mesh.hcl:2"][..]),
         (
             "backend \"local\" {\n  paht = \"x\"\n}",
             &["not expected in backend \"local\"", "Did you mean \"path\"", "main.mesh.hcl:3"],
@@ -19,6 +19,11 @@ fn wrong_settings_are_said_with_their_lines() {
         ("backend \"local\" {\n  path = [1]\n}", &["path", "main.mesh.hcl:3"]),
         ("backend \"local\" {\n  path = var.s\n}", &["must be neither sensitive nor ephemeral", "main.mesh.hcl:3"]),
         ("backend \"local\" {\n  path = terraform_data.x.id\n}", &["variables only", "main.mesh.hcl:3"]),
+        ("backend \"postgres\" {}", &["DATABASE_URL", "main.mesh.hcl:2"]),
+        (
+            "backend \"postgres\" {\n  connection = \"postgresql://u@h/d?sslmode=verify-ca\"\n}",
+            &["verify-full", "main.mesh.hcl:3"],
+        ),
         ("backend \"s3\" {\n  region = \"x\"\n}", &["\"bucket\"", "main.mesh.hcl:2"]),
         ("backend \"s3\" {\n  bucket = \"bucket\"\n}", &["AWS_ACCESS_KEY_ID", "main.mesh.hcl:2"]),
         ("backend \"s3\" {\n  bucket = \"bucket\"\n  x {}\n}", &["not expected in backend \"s3\"", "main.mesh.hcl:4"]),

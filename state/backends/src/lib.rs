@@ -6,7 +6,13 @@ use mesh_state::BackendKind;
 
 /// All backends.
 pub fn all() -> Vec<BackendKind> {
-    vec![mesh_state_http::kind(), mesh_state_kubernetes::kind(), mesh_state::local::kind(), mesh_state_s3::kind()]
+    vec![
+        mesh_state_http::kind(),
+        mesh_state_kubernetes::kind(),
+        mesh_state::local::kind(),
+        mesh_state_postgres::kind(),
+        mesh_state_s3::kind(),
+    ]
 }
 
 #[cfg(test)]

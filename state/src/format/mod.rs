@@ -17,7 +17,10 @@ mod write;
 
 pub(crate) use entry::{Entry, Meta};
 pub(crate) use journal::{Chain, JournalHeader, ReadJournal, frame, header_line, read_journal};
+pub(crate) use read::Reader;
+pub(crate) use rows::{InstanceRow, IntentRow, OutputRow, write_instance, write_intent, write_output};
 pub(crate) use state::{Stored, encode_state, peek_header, read_state};
+pub(crate) use write::ValueWriter;
 
 /// The newest version of both formats.
 pub(crate) const VERSION: u64 = 1;

@@ -110,18 +110,21 @@ impl LocalBackend {
     }
 
     /// Opens the keys of a lineage that is kept elsewhere, before anything below asks for them.
-    pub(crate) async fn open_keys_of(&self, lineage: Option<String>) -> Result<(), StateError> {
+    ///
+    /// # Errors
+    /// As [`Backend::keys`]; so for the next three.
+    pub async fn open_keys_of(&self, lineage: Option<String>) -> Result<(), StateError> {
         self.shared.open_keys(|| Ok(lineage)).await
     }
 
     /// The keys of a lineage that is kept elsewhere, with the lineage: new ones where there is none.
-    pub(crate) async fn keys_of(&self, lineage: Option<String>, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
+    pub async fn keys_of(&self, lineage: Option<String>, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
         let key = self.blocking(move |shared| shared.key_of(lineage, durable)).await?;
         Ok((key.lineage.clone(), key.keys(self.shared.encryption.is_some())))
     }
 
     /// [`Backend::rekey`] for a lineage that is kept elsewhere.
-    pub(crate) async fn rekey_of(&self, lineage: Option<String>) -> Result<(), StateError> {
+    pub async fn rekey_of(&self, lineage: Option<String>) -> Result<(), StateError> {
         let key = self.blocking(move |shared| shared.key_of(lineage, true)).await?;
         self.seal(key).await
     }
@@ -134,7 +137,7 @@ impl LocalBackend {
     }
 
     /// The lineage of the key, if there is one.
-    pub(crate) async fn key_lineage(&self) -> Result<Option<Arc<str>>, StateError> {
+    pub async fn key_lineage(&self) -> Result<Option<Arc<str>>, StateError> {
         self.blocking(Shared::key_lineage).await
     }
 

@@ -61,23 +61,7 @@ impl RemoteBackend {
     async fn key(&self, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
         let lineage = head::lineage(&*self.store).await?;
         self.keys.open_keys_of(lineage.clone()).await?;
-        self.keys.keys_of(lineage, durable).await.map_err(|e| self.elsewhere(e))
-    }
-
-    /// An error about a key that does not fit, for a state that many machines see.
-    fn elsewhere(&self, error: StateError) -> StateError {
-        match error {
-            StateError::Key { place, why, .. } => StateError::Key {
-                why: format!("{why}: it belongs to {}", self.store.place()),
-                way_out: format!(
-                    "The key is a file beside the configuration and does not lie in the store: copy {place} from a \
-                     machine that has it, over a safe way. If it is lost for good, put the single word `new` into it: \
-                     a new key is made, and every secret shows as changed once, since it can no longer be compared."
-                ),
-                place,
-            },
-            other => other,
-        }
+        self.keys.keys_of(lineage, durable).await.map_err(|e| e.about_keys_of(&self.store.place()))
     }
 
     async fn load(&self) -> Result<head::Loaded, StateError> {

@@ -1,0 +1,268 @@
+//! The backend: reading, and taking the lock.
+//!
+//! The one decision: everything that is read is read in one transaction that sees one moment, over one session that is
+//! kept for readers; a writer has a session of its own, which is its lock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use mesh_model::Snapshot;
+use mesh_state::rows::{self, Header, Ledger, Stock};
+use mesh_state::{
+    Backend, BadSetting, Capabilities, HistoryEntry, Keys, LocalBackend, LockInfo, Retention, STATE, Settings,
+    StateError, Writer,
+};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
+
+use crate::error::failure;
+use crate::lock::Attempt;
+use crate::settings::{Target, target};
+use crate::writer::PostgresWriter;
+
+/// How often a lock is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// State in a PostgreSQL database.
+pub struct PostgresBackend {
+    target: Arc<Target>,
+    keys: LocalBackend,
+    retention: Retention,
+    reader: Mutex<Option<Client>>,
+}
+
+impl PostgresBackend {
+    /// As the settings of a configuration say, with the keys in the root folder. Touches nothing.
+    ///
+    /// # Errors
+    /// The setting that cannot be used.
+    pub fn open(settings: &Settings<'_>) -> Result<Self, BadSetting> {
+        let (target, keys) = (Arc::new(target(settings)?), settings.local(STATE));
+        Ok(Self { target, keys, retention: Retention::default(), reader: Mutex::default() })
+    }
+
+    /// With the keys of another file.
+    #[must_use]
+    pub fn with_keys(self, keys: LocalBackend) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// With other limits for the history.
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The session for readers.
+    async fn reader(&self) -> Result<Reader<'_>, StateError> {
+        let mut client = self.reader.lock().await;
+        if client.as_ref().is_none_or(Client::is_closed) {
+            *client = Some(self.target.connect().await?);
+        }
+        Ok(Reader(client))
+    }
+
+    async fn lineage(&self) -> Result<Option<String>, StateError> {
+        let mut reader = self.reader().await?;
+        let view = reader.view(&self.target).await?;
+        Ok(self.target.header(&view).await?.map(|h| h.lineage).filter(|l| !l.is_empty()))
+    }
+
+    async fn keys_of(&self, lineage: Option<String>, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
+        self.keys.open_keys_of(lineage.clone()).await?;
+        self.keys.keys_of(lineage, durable).await.map_err(|e| e.about_keys_of(&self.target.place))
+    }
+}
+
+/// The session for readers, for one reader.
+struct Reader<'a>(MutexGuard<'a, Option<Client>>);
+
+impl Reader<'_> {
+    fn client(&mut self, target: &Target) -> Result<&mut Client, StateError> {
+        self.0.as_mut().ok_or_else(|| StateError::remote("reading", &target.place, "there is no connection"))
+    }
+
+    /// A transaction that sees one moment.
+    async fn view(&mut self, target: &Target) -> Result<Transaction<'_>, StateError> {
+        let client = self.client(target)?;
+        let builder = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+        builder.start().await.map_err(|e| failure("reading", &target.place, &e))
+    }
+}
+
+impl Target {
+    /// What is no row of its own; `None` where nothing is.
+    async fn header(&self, client: &(impl GenericClient + Sync)) -> Result<Option<Header>, StateError> {
+        if self.version(client).await? == 0 {
+            return Ok(None);
+        }
+        let failed = |e| failure("reading", &self.place, &e);
+        let text = "SELECT lineage, serial, seq, unfinished, command, meta FROM @.state WHERE name = $1";
+        let Some(row) = client.query_opt(&self.sql(text), &[&self.name]).await.map_err(failed)? else {
+            return Ok(None);
+        };
+        let number = |i| row.try_get::<_, i64>(i).map(|n| u64::try_from(n).unwrap_or_default()).map_err(failed);
+        let text = |i| row.try_get::<_, Option<String>>(i).map_err(failed);
+        Ok(Some(Header {
+            lineage: text(0)?.unwrap_or_default(),
+            serial: number(1)?,
+            seq: number(2)?,
+            unfinished: text(3)?,
+            command: text(4)?,
+            meta: text(5)?,
+        }))
+    }
+
+    /// The rows of a state.
+    pub(crate) async fn ledger(
+        &self,
+        client: &(impl GenericClient + Sync),
+        header: &Header,
+    ) -> Result<Ledger, StateError> {
+        let failed = |e| failure("reading", &self.place, &e);
+        let of = |text: &str| self.sql(text);
+        let (objects, outputs, intents) = (
+            of("SELECT row FROM @.instance WHERE state = $1"),
+            of("SELECT row FROM @.output WHERE state = $1"),
+            of("SELECT row, seq FROM @.intent WHERE state = $1 ORDER BY seq"),
+        );
+        let objects = client.query(&objects, &[&self.name]).await.map_err(failed)?;
+        let outputs = client.query(&outputs, &[&self.name]).await.map_err(failed)?;
+        let intents = client.query(&intents, &[&self.name]).await.map_err(failed)?;
+        let number = |n: i64| u64::try_from(n).unwrap_or_default();
+        let stock = Stock {
+            objects: objects.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>().map_err(failed)?,
+            outputs: outputs.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>().map_err(failed)?,
+            intents: intents
+                .iter()
+                .map(|r| Ok((number(r.try_get(1)?), r.try_get(0)?)))
+                .collect::<Result<_, _>>()
+                .map_err(failed)?,
+        };
+        Ledger::read(&self.place, header, &stock)
+    }
+}
+
+#[async_trait]
+impl Backend for PostgresBackend {
+    fn describe(&self) -> String {
+        self.target.place.clone()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { fencing: true, per_operation_journal: true, history: true }
+    }
+
+    async fn keys(&self) -> Result<Keys, StateError> {
+        let lineage = self.lineage().await?;
+        self.keys_of(lineage, false).await.map(|(_, keys)| keys)
+    }
+
+    async fn rekey(&self) -> Result<(), StateError> {
+        let lineage = self.lineage().await?;
+        self.keys.open_keys_of(lineage.clone()).await?;
+        self.keys.rekey_of(lineage).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StateError> {
+        let mut reader = self.reader().await?;
+        let view = reader.view(&self.target).await?;
+        match self.target.header(&view).await? {
+            Some(header) if !header.lineage.is_empty() => Ok(self.target.ledger(&view, &header).await?.into_snapshot()),
+            _ => {
+                let lineage = self.keys.key_lineage().await?.unwrap_or_default();
+                Ok(Snapshot { lineage, ..Snapshot::default() })
+            }
+        }
+    }
+
+    async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
+        // Before the first change: who cannot open the keys changes nothing.
+        let (lineage, _) = self.keys_of(self.lineage().await?, true).await?;
+        let mut client = self.target.connect().await?;
+        self.target.migrate(&mut client).await?;
+        let deadline = Instant::now() + wait;
+        let (info, taken_over) = loop {
+            match self.target.try_take(&mut client, &info).await? {
+                Attempt::Taken { info, taken_over } => break (*info, taken_over),
+                Attempt::Held(holder) if Instant::now() >= deadline => {
+                    return Err(StateError::Locked { place: self.target.place.clone(), holder });
+                }
+                Attempt::Held(_) => tokio::time::sleep(RETRY).await,
+            }
+        };
+        let ready = async {
+            let mut header = self.target.header(&client).await?.unwrap_or_default();
+            if header.lineage.is_empty() {
+                header.lineage = lineage.to_string();
+            } else if *header.lineage != *lineage {
+                // Made by another machine while we waited.
+                self.keys_of(Some(header.lineage.clone()), true).await?;
+            }
+            self.target.ledger(&client, &header).await
+        };
+        match ready.await {
+            Ok(ledger) => {
+                let target = self.target.clone();
+                Ok(Box::new(PostgresWriter::start(target, client, ledger, info, taken_over, self.retention).await?))
+            }
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = self.target.give_back(&client, i64::try_from(info.token).unwrap_or_default()).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn lock_info(&self) -> Result<Option<LockInfo>, StateError> {
+        let mut reader = self.reader().await?;
+        let view = reader.view(&self.target).await?;
+        self.target.lock_info(&view).await
+    }
+
+    async fn unlock(&self, id: &str) -> Result<(), StateError> {
+        let mut reader = self.reader().await?;
+        self.target.break_lock(reader.client(&self.target)?, id).await
+    }
+
+    async fn history(&self) -> Result<Vec<HistoryEntry>, StateError> {
+        let (mut reader, target) = (self.reader().await?, &self.target);
+        let view = reader.view(target).await?;
+        if target.version(&view).await? == 0 {
+            return Ok(Vec::new());
+        }
+        let failed = |e| failure("reading the history of", &target.place, &e);
+        let text = target.sql("SELECT serial, meta FROM @.history WHERE state = $1 ORDER BY serial");
+        let rows = view.query(&text, &[&target.name]).await.map_err(failed)?;
+        let entry = |row: &tokio_postgres::Row| {
+            let serial = u64::try_from(row.try_get::<_, i64>(0).map_err(failed)?).unwrap_or_default();
+            rows::history_entry(&target.place, serial, row.try_get(1).map_err(failed)?)
+        };
+        rows.iter().map(entry).collect()
+    }
+
+    async fn at(&self, serial: u64) -> Result<Snapshot, StateError> {
+        let (mut reader, target) = (self.reader().await?, &self.target);
+        let view = reader.view(target).await?;
+        let none = |range| StateError::NoSuchSerial { place: target.place.clone(), serial, range };
+        if target.version(&view).await? == 0 {
+            return Err(none(None));
+        }
+        let failed = |e| failure("reading the history of", &target.place, &e);
+        let number = i64::try_from(serial).unwrap_or(i64::MAX);
+        let text = target.sql("SELECT snapshot FROM @.history WHERE state = $1 AND serial = $2");
+        if let Some(row) = view.query_opt(&text, &[&target.name, &number]).await.map_err(failed)? {
+            return rows::at(&target.place, serial, row.try_get(0).map_err(failed)?);
+        }
+        let text = target.sql("SELECT min(serial), max(serial) FROM @.history WHERE state = $1");
+        let row = view.query_one(&text, &[&target.name]).await.map_err(failed)?;
+        let edge = |i| row.try_get::<_, Option<i64>>(i).map(|n| n.and_then(|n| u64::try_from(n).ok())).map_err(failed);
+        Err(none(edge(0)?.zip(edge(1)?)))
+    }
+}
