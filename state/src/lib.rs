@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod conformance;
+mod desk;
 pub mod document;
 pub mod error;
 mod format;

@@ -192,7 +192,7 @@ impl Backend for LocalBackend {
             match self.blocking(move |shared| HeldLock::try_take(&shared.paths, info)).await? {
                 Attempt::Taken(lock) => {
                     let shared = self.shared.clone();
-                    let writer = self.blocking(move |_| writer::LocalWriter::start(shared, *lock)).await?;
+                    let writer = self.blocking(move |_| writer::start(&shared, *lock)).await?;
                     return Ok(Box::new(writer));
                 }
                 Attempt::Held(holder) => {

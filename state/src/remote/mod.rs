@@ -107,7 +107,7 @@ impl Backend for RemoteBackend {
                 Attempt::Taken(lease) => {
                     *locked(&self.cache) = None;
                     let (store, retention) = (self.store.clone(), self.retention);
-                    return Ok(Box::new(writer::RemoteWriter::start(store, *lease, lineage, retention).await?));
+                    return Ok(Box::new(writer::start(store, *lease, lineage, retention).await?));
                 }
                 Attempt::Raced => {}
                 Attempt::Held(holder) if Instant::now() >= deadline => {

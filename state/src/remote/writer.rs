@@ -4,58 +4,27 @@
 //! arrive while a segment is on its way form the next one. Whoever takes the lock over writes a segment first, so
 //! an old holder finds its next place taken and stops, however late it is.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::StreamExt as _;
-use mesh_model::Snapshot;
-use mesh_model::snapshot::Intent;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::head::{self, AT_ONCE, HEAD, Head, JOURNAL, Kept, STATES};
 use super::lease::Lease;
 use super::store::{Expected, Store, Version};
-use crate::format::{self, Chain, Entry, JournalHeader, Meta, hex};
+use crate::StateError;
+use crate::desk::{self, Append, Desk, Job};
+use crate::format::{self, Chain, JournalHeader, hex};
 use crate::local::{Retention, locked};
-use crate::replay::{Live, check_all};
-use crate::{LockInfo, Outputs, Record, StateError, Summary, Writer};
+use crate::replay::Live;
 
-/// Entries in one segment at most.
-const BATCH: usize = 1024;
 /// Bytes of a segment at most, as long as it has more than one entry.
 const SEGMENT: usize = 512 << 10;
 /// Pauses before a request that failed is tried again.
 const RETRIES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
-
-type Reply<T> = oneshot::Sender<Result<T, StateError>>;
-
-/// What the task is asked to do.
-enum Job {
-    Append(Append),
-    Compact { reply: Reply<Snapshot> },
-    Release { reply: Reply<()> },
-}
-
-/// An entry, encoded already.
-struct Append {
-    entry: Box<Entry>,
-    body: Vec<u8>,
-    reply: Reply<u64>,
-}
-
-/// Holds the lease.
-pub(super) struct RemoteWriter {
-    jobs: mpsc::UnboundedSender<Job>,
-    live: Arc<Mutex<Live>>,
-    lost: Arc<AtomicBool>,
-    info: LockInfo,
-    taken_over: Option<LockInfo>,
-    place: String,
-}
 
 /// The task's side.
 struct Task {
@@ -93,111 +62,34 @@ pub(super) async fn fence(store: &dyn Store, token: u64, why: &str) -> Result<()
     }
 }
 
-impl RemoteWriter {
-    /// Fences off earlier holders, reads what is there, ends what they left half way, and starts the task.
-    pub(super) async fn start(
-        store: Arc<dyn Store>,
-        lease: Lease,
-        lineage: Arc<str>,
-        retention: Retention,
-    ) -> Result<Self, StateError> {
-        match Task::prepare(&*store, lease.info.token, lineage).await {
-            Ok((live, head, generation, next, chain)) => {
-                let (info, taken_over) = (lease.info.clone(), lease.taken_over.clone());
-                let place = store.place();
-                let (live, lost) = (Arc::new(Mutex::new(live)), Arc::default());
-                let mut task =
-                    Task { store, retention, lease, live, lost, head, generation, next, chain, broken: None };
-                if locked(&task.live).finished
-                    && let Err(error) = task.compact().await
-                {
-                    // The first error is the one to tell.
-                    let _ = task.lease.release().await;
-                    return Err(error);
-                }
-                let (jobs, queue) = mpsc::unbounded_channel();
-                let (live, lost) = (task.live.clone(), task.lost.clone());
-                tokio::spawn(task.run(queue));
-                Ok(Self { jobs, live, lost, info, taken_over, place })
+/// Fences off earlier holders, reads what is there, ends what they left half way, and starts the task.
+pub(super) async fn start(
+    store: Arc<dyn Store>,
+    lease: Lease,
+    lineage: Arc<str>,
+    retention: Retention,
+) -> Result<Desk, StateError> {
+    match Task::prepare(&*store, lease.info.token, lineage).await {
+        Ok((live, head, generation, next, chain)) => {
+            let (info, taken_over) = (lease.info.clone(), lease.taken_over.clone());
+            let place = store.place();
+            let (live, lost) = (Arc::new(Mutex::new(live)), Arc::default());
+            let mut task = Task { store, retention, lease, live, lost, head, generation, next, chain, broken: None };
+            if locked(&task.live).finished
+                && let Err(error) = task.compact().await
+            {
+                // The first error is the one to tell.
+                let _ = task.lease.release().await;
+                return Err(error);
             }
-            Err(error) => {
-                let _ = lease.release().await;
-                Err(error)
-            }
+            let (desk, queue) = Desk::new(task.live.clone(), task.lost.clone(), info, taken_over, place);
+            tokio::spawn(task.run(queue));
+            Ok(desk)
         }
-    }
-
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StateError> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || StateError::LockLost { place: self.place.clone() };
-        self.jobs.send(job(reply)).map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
-    }
-
-    fn who(&self) -> String {
-        format!("{}@{}", self.info.user, self.info.host)
-    }
-
-    async fn append(&self, entry: Entry) -> Result<u64, StateError> {
-        let body = entry.encode()?;
-        self.ask(|reply| Job::Append(Append { entry: Box::new(entry), body, reply })).await
-    }
-}
-
-#[async_trait]
-impl Writer for RemoteWriter {
-    fn lock_info(&self) -> &LockInfo {
-        &self.info
-    }
-
-    fn taken_over(&self) -> Option<&LockInfo> {
-        self.taken_over.as_ref()
-    }
-
-    fn lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
-    }
-
-    async fn snapshot(&self) -> Result<Snapshot, StateError> {
-        Ok(locked(&self.live).snapshot())
-    }
-
-    async fn open(&self) -> Result<Vec<(u64, Intent)>, StateError> {
-        Ok(locked(&self.live).stored.open.iter().map(|(n, i)| (*n, i.clone())).collect())
-    }
-
-    async fn begin(&self, plan_digest: &str, command: &str) -> Result<(), StateError> {
-        self.append(Entry::Begin { digest: plan_digest.into(), command: command.into() }).await.map(drop)
-    }
-
-    async fn intend(&self, intent: Intent) -> Result<u64, StateError> {
-        self.append(Entry::Intend(intent)).await
-    }
-
-    async fn record(&self, seq: Option<u64>, result: Record) -> Result<(), StateError> {
-        locked(&self.live).check(seq, &result)?;
-        self.append(Entry::Result { closes: seq, record: result }).await.map(drop)
-    }
-
-    async fn finish(&self, outputs: Outputs, summary: Summary) -> Result<Snapshot, StateError> {
-        let meta = locked(&self.live).finishing(self.who(), &self.info.command, summary);
-        self.append(Entry::Finish { outputs, meta }).await?;
-        self.ask(|reply| Job::Compact { reply }).await
-    }
-
-    async fn edit(&self, changes: Vec<Record>, at_least: u64, summary: Summary) -> Result<Snapshot, StateError> {
-        let serial = {
-            let live = locked(&self.live);
-            check_all(&live, &changes)?;
-            at_least.max(live.stored.snapshot.serial + 1)
-        };
-        let meta = Meta::new(self.who(), self.info.command.clone(), String::new(), summary);
-        self.append(Entry::Edit { changes, serial, meta }).await?;
-        self.ask(|reply| Job::Compact { reply }).await
-    }
-
-    async fn release(self: Box<Self>) -> Result<(), StateError> {
-        self.ask(|reply| Job::Release { reply }).await
+        Err(error) => {
+            let _ = lease.release().await;
+            Err(error)
+        }
     }
 }
 
@@ -237,9 +129,9 @@ impl Task {
     }
 
     async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
-        let mut waiting: VecDeque<Job> = VecDeque::new();
+        let mut next: Option<Job> = None;
         loop {
-            let job = match waiting.pop_front() {
+            let job = match next.take() {
                 Some(job) => job,
                 None => {
                     let beat = tokio::time::sleep(self.lease.pause());
@@ -257,20 +149,8 @@ impl Task {
             };
             match job {
                 Job::Append(first) => {
-                    let (mut bytes, mut batch) = (first.body.len(), vec![first]);
-                    while batch.len() < BATCH && bytes < SEGMENT {
-                        match queue.try_recv() {
-                            Ok(Job::Append(more)) => {
-                                bytes += more.body.len();
-                                batch.push(more);
-                            }
-                            Ok(other) => {
-                                waiting.push_back(other);
-                                break;
-                            }
-                            Err(_) => break,
-                        }
-                    }
+                    let (batch, after) = desk::batch(first, &mut queue, SEGMENT);
+                    next = after;
                     self.append(batch).await;
                 }
                 Job::Compact { reply } => {
@@ -318,26 +198,8 @@ impl Task {
             chain = format::frame(&mut lines, chain, seq, &a.body);
         }
         let segment = head::signed(self.lease.info.token, "writes", &lines);
-        match self.write(segment, chain).await {
-            Ok(()) => {
-                let mut live = locked(&self.live);
-                let mut replies = Vec::with_capacity(batch.len());
-                for (seq, Append { entry, reply, .. }) in (first..).zip(batch) {
-                    live.apply(seq, *entry);
-                    replies.push((seq, reply));
-                }
-                drop(live);
-                for (seq, reply) in replies {
-                    // Who asked may have been cancelled; what was written stays.
-                    let _ = reply.send(Ok(seq));
-                }
-            }
-            Err(error) => {
-                for Append { reply, .. } in batch {
-                    let _ = reply.send(Err(error.clone()));
-                }
-            }
-        }
+        let written = self.write(segment, chain).await.map(|()| first);
+        desk::settle(&self.live, batch, written);
     }
 
     /// One segment, whose last line has this hash.
