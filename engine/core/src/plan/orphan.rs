@@ -6,7 +6,6 @@ use mesh_model::{Action, Address, Change, Diagnostic, Instance, InstanceKey, Rea
 use mesh_sdk::{Observation, ObserveRequest, ProviderError, Session};
 
 use super::{Item, Mode, Planner};
-use crate::world::Repetition;
 
 impl Planner<'_, '_> {
     pub(super) async fn orphans(&self) {
@@ -78,22 +77,7 @@ impl Planner<'_, '_> {
                 notes: vec![note.to_owned()],
                 ..Change::new(address.clone(), provider, action, values, Value::NULL)
             };
-            let item = Item {
-                node: self.graph.resource(&address.resource()),
-                ordinal: 0,
-                repetition: Repetition::default(),
-                provider: position,
-                desired: None,
-                observed: None,
-                preview: None,
-                makes: None,
-                identity: saved.identity.clone(),
-                dependencies: saved.dependencies.clone(),
-                protected: false,
-                create_before_destroy: saved.create_before_destroy,
-                adopt: false,
-                kept: false,
-            };
+            let item = Item::of_saved(self.graph.resource(&address.resource()), 0, position, &saved, None);
             self.out.borrow_mut().planned.push((change, item));
         }
     }

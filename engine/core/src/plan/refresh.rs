@@ -7,7 +7,7 @@ use mesh_lang::Resource;
 use mesh_model::{Action, Address, Change, Diagnostic, Reason, Type, Value};
 
 use super::{Item, Planner};
-use crate::world::{Expansion, Repetition, address, aggregate, expand};
+use crate::world::{Expansion, address, aggregate, expand};
 use crate::{decide, ephemeral};
 
 impl Planner<'_, '_> {
@@ -84,20 +84,9 @@ impl Planner<'_, '_> {
             )
         };
         let item = Item {
-            node,
-            ordinal,
-            repetition: Repetition::default(),
-            provider: position,
-            desired: None,
-            identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
-            observed,
-            preview: None,
-            makes: None,
-            dependencies: saved.dependencies.clone(),
             protected: saved.protected,
-            create_before_destroy: saved.create_before_destroy,
-            adopt: false,
             kept: saved.kept,
+            ..Item::of_saved(node, ordinal, position, &saved, observed)
         };
         self.out.borrow_mut().planned.push((change, item));
         (!gone).then(|| ephemeral::readable(&after))

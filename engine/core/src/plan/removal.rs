@@ -3,12 +3,41 @@
 use std::collections::{HashMap, HashSet};
 
 use mesh_lang::Resource;
-use mesh_model::{Action, Address, Change, Diagnostic, InstanceKey, Reason, ResourceAddress, Type, Value};
+use mesh_model::{Action, Address, Change, Diagnostic, Instance, InstanceKey, Reason, ResourceAddress, Type, Value};
+use mesh_sdk::Observed;
 
 use super::{Item, Planner};
 use crate::decide;
 use crate::graph::Node;
 use crate::world::{Repetition, aggregate};
+
+impl Item {
+    /// Of an object as state knows it, which is not protected or kept any more.
+    pub(super) fn of_saved(
+        node: Option<u32>,
+        ordinal: usize,
+        provider: usize,
+        saved: &Instance,
+        observed: Option<Observed>,
+    ) -> Self {
+        Self {
+            node,
+            ordinal,
+            repetition: Repetition::default(),
+            provider,
+            desired: None,
+            identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
+            observed,
+            preview: None,
+            makes: None,
+            dependencies: saved.dependencies.clone(),
+            protected: false,
+            create_before_destroy: saved.create_before_destroy,
+            adopt: false,
+            kept: false,
+        }
+    }
+}
 
 impl Planner<'_, '_> {
     /// In a destroy: the objects that state knows, with their values for what needs them.
@@ -126,22 +155,7 @@ impl Planner<'_, '_> {
             version: observed.as_ref().and_then(|o| o.version.clone()),
             ..Change::new(address.clone(), saved.provider.clone(), action, before.clone(), Value::NULL)
         };
-        let item = Item {
-            node,
-            ordinal,
-            repetition: Repetition::default(),
-            provider: position,
-            desired: None,
-            identity: observed.as_ref().map(|o| o.identity.clone()).or_else(|| saved.identity.clone()),
-            observed,
-            preview: None,
-            makes: None,
-            dependencies: saved.dependencies.clone(),
-            protected: false,
-            create_before_destroy: saved.create_before_destroy,
-            adopt: false,
-            kept: false,
-        };
+        let item = Item::of_saved(node, ordinal, position, &saved, observed);
         self.out.borrow_mut().planned.push((change, item));
         before
     }
