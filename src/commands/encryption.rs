@@ -23,13 +23,14 @@ fn sealing() -> Vec<Arc<dyn Provider>> {
     mesh_providers::all().into_iter().filter(|p| p.schema().recipient.is_some()).collect()
 }
 
-/// What a recipient of a kind takes.
-fn schema(kind: &str) -> Option<Schema> {
-    if kind == PASSPHRASE {
-        let doc = "At least 16 characters; give it as a variable that is sensitive or ephemeral.";
-        return Some(Schema::of([Attribute::required(PASSPHRASE, Type::String, doc).sensitive()]));
-    }
-    let provider = sealing().into_iter().find(|p| p.schema().name == kind)?;
+/// What a passphrase takes.
+fn phrase() -> Schema {
+    let doc = "At least 16 characters; give it as a variable that is sensitive or ephemeral.";
+    Schema::of([Attribute::required(PASSPHRASE, Type::String, doc).sensitive()])
+}
+
+/// What a recipient takes that is a provider's key; `None` for a provider that seals nothing.
+fn held(provider: &dyn Provider) -> Option<Schema> {
     let connection = Block {
         name: "connection",
         nesting: Nesting::Single,
@@ -90,28 +91,23 @@ fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<
     if &*block.name != "recipient" {
         return Err(bad(format!("There is no block {:?}; it holds recipient blocks.", &*block.name), block.span).into());
     }
-    let Some(schema) = schema(kind) else {
-        let providers = sealing();
-        let kinds = || std::iter::once(PASSPHRASE).chain(providers.iter().map(|p| p.schema().name));
-        let hint = suggestion(kind, kinds()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
-        let list = kinds().collect::<Vec<_>>().join(", ");
-        return Err(bad(format!("There is no recipient {kind:?}.{hint} There are: {list}."), block.span).into());
-    };
-    let checked = check_body(&block.body, &schema, "this recipient");
-    if checked.has_errors() {
-        return Err(checked);
-    }
-    let values = eval_body(&block.body, &schema, scope)?;
-    known(&block.body, &values)?;
     if &**kind == PASSPHRASE {
+        let values = values(&block.body, &phrase(), scope)?;
         let text = values.get(PASSPHRASE).map(|v| v.reveal_deep().0);
         let text = Zeroizing::new(text.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned());
         let made =
             Passphrase::new(&**name, text).map_err(|why| bad(format!("Of {kind} {name:?}: {why}."), block.span))?;
         return Ok(Arc::new(made));
     }
-    let provider = sealing().into_iter().find(|p| p.schema().name == &**kind);
-    let provider = provider.ok_or_else(|| bad("It cannot seal.".to_owned(), block.span))?;
+    let providers = sealing();
+    let found = providers.iter().find_map(|p| Some((p.clone(), held(&**p).filter(|_| p.schema().name == &**kind)?)));
+    let Some((provider, schema)) = found else {
+        let kinds = || std::iter::once(PASSPHRASE).chain(providers.iter().map(|p| p.schema().name));
+        let hint = suggestion(kind, kinds()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+        let list = kinds().collect::<Vec<_>>().join(", ");
+        return Err(bad(format!("There is no recipient {kind:?}.{hint} There are: {list}."), block.span).into());
+    };
+    let values = values(&block.body, &schema, scope)?;
     let connection = values.get("connection").filter(|v| !v.is_null()).map(|v| v.reveal_deep().0);
     let connection = connection.unwrap_or_else(|| empty(&provider.schema().config));
     Ok(Arc::new(Held { provider, name: name.to_string(), settings: values, connection, services: services.clone() }))
@@ -125,9 +121,15 @@ fn empty(schema: &Schema) -> Value {
     Value::object(attributes.chain(blocks))
 }
 
-fn known(body: &Body, values: &Value) -> Result<(), Diagnostics> {
+/// What a block says, all of it known.
+fn values(body: &Body, schema: &Schema, scope: &dyn Scope) -> Result<Value, Diagnostics> {
+    let checked = check_body(body, schema, "this recipient");
+    if checked.has_errors() {
+        return Err(checked);
+    }
+    let values = eval_body(body, schema, scope)?;
     if values.is_wholly_known() {
-        return Ok(());
+        return Ok(values);
     }
     Err(bad("All of it must be known before anything is planned.".to_owned(), body.span).into())
 }
