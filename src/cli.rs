@@ -13,8 +13,8 @@ use mesh_model::Diagnostic;
 
 use crate::argv;
 use crate::commands::{
-    apply, completion, console, destroy, drift, explain, fmt, functions, graph, import, init, output, plan, providers,
-    refresh, sandbox, show, state, taint, test, unlock, validate, version,
+    apply, completion, console, destroy, drift, explain, fmt, functions, graph, import, init, lock, output, plan,
+    providers, refresh, sandbox, show, state, taint, test, unlock, validate, version, workspace,
 };
 use crate::ui::{Outcome, Ui};
 use crate::view::{style, summary};
@@ -53,6 +53,8 @@ enum Command {
     Taint(taint::Args),
     Untaint(taint::UntaintArgs),
     Test(test::Args),
+    Workspace(workspace::Args),
+    Lock(lock::Args),
     Unlock(unlock::Args),
     Console(console::Args),
     Explain(explain::Args),
@@ -163,6 +165,8 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Taint(args) => taint::taint(ui, &args),
         Command::Untaint(args) => taint::untaint(ui, &args),
         Command::Test(args) => test::run(ui, &args, &vars),
+        Command::Workspace(args) => workspace::run(ui, &args, &vars),
+        Command::Lock(args) => lock::run(ui, &args),
         Command::Unlock(args) => unlock::run(ui, &args),
         Command::Console(args) => console::run(ui, &args, &vars),
         Command::Explain(args) => explain::run(ui, &args),

@@ -64,6 +64,8 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), &target).expect("copies");
         }
     }
+    // What was seen of the state that this one replaces.
+    let _ = std::fs::remove_file(to.join(".mesh/seen.json"));
 }
 
 fn list(output: Output) -> Vec<String> {
@@ -156,6 +158,7 @@ fn moves_removals_and_taints_are_those_of_terraform() {
         out
     };
     for (arguments, code) in cases {
+        let _ = std::fs::remove_file(ours.path().join(".mesh/seen.json"));
         for name in ["mesh.state", "mesh.state.history"] {
             let (from, to) = (base.path().join(name), ours.path().join(name));
             if from.is_dir() {

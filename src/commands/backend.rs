@@ -3,51 +3,198 @@
 //! The one decision: settings are needed before anything is evaluated, so they refer to variables only; each is
 //! converted to what the backend's schema says, and everything that is wrong is said at its line.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use mesh_core::Inputs;
-use mesh_lang::functions::Context;
+use mesh_lang::functions::{Context, DEFAULT_WORKSPACE};
 use mesh_lang::{Body, Config, Scope, Subject, check_body, eval_body, suggestion};
-use mesh_model::{Diagnostic, Diagnostics, Span, Value};
-use mesh_state::{Backend, BackendKind, LocalBackend, STATE, Settings};
+use mesh_model::{Attribute, Diagnostic, Diagnostics, Schema, Span, Type, Value};
+use mesh_state::seal::Encryption;
+use mesh_state::seen::{Origin, Seen, Watched};
+use mesh_state::{Backend, BackendKind, Home, Retention, STATE, Settings};
 
 use super::encryption::encryption;
 use super::options::StateArgs;
 use super::project::services;
+use super::workspace;
 use crate::ui::{Failure, Ui};
 
 const CODE: &str = "cli::backend";
 const SUMMARY: &str = "Bad state backend";
 
+/// What this machine has seen last of states.
+pub(crate) const SEEN: &str = ".mesh/seen.json";
+
+/// Where the states of a configuration are, one for each workspace.
+pub(crate) struct Places {
+    kind: BackendKind,
+    values: Value,
+    env: Arc<BTreeMap<String, String>>,
+    encryption: Option<Encryption>,
+    retention: Retention,
+    /// The block, and the values in it.
+    spans: Option<(Span, BTreeMap<String, Span>)>,
+    /// Where states were seen; `None` for a file that was named for this one command.
+    seen: Option<Seen>,
+    /// The selected workspace, where it is not the default one.
+    pub(crate) selected: Option<String>,
+}
+
+impl Places {
+    /// `-state`, the `mesh` block, or the file in the root folder.
+    ///
+    /// # Errors
+    /// A backend that this version does not have, settings that it does not take.
+    pub(crate) fn of(ui: &Ui, config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<Self, Failure> {
+        let scope = Variables { config, inputs };
+        let settings = &config.root().settings;
+        let places = Self {
+            encryption: encryption(config, &scope, &services(ui))?,
+            retention: retention(settings.history.as_ref(), &scope)?,
+            ..Self::file(ui, state)?
+        };
+        let Some((name, body)) = settings.backend.as_ref().filter(|_| state.state.is_none()) else { return Ok(places) };
+        let kinds = mesh_backends::all();
+        let names: Vec<&str> = kinds.iter().map(|k| k.name).collect();
+        let Some(kind) = mesh_backends::all().into_iter().find(|k| k.name == name) else {
+            let hint =
+                suggestion(name, names.iter().copied()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+            let detail = format!("There is no backend {name:?}.{hint} This version has: {}.", names.join(", "));
+            return Err(Diagnostic::error(CODE, SUMMARY, detail).at(body.span).into());
+        };
+        let values = values(&kind, body, &scope)?;
+        let given = body.attributes.iter().map(|a| (a.name.to_string(), a.expr.span())).collect();
+        Ok(Self { kind, values, spans: Some((body.span, given)), ..places })
+    }
+
+    /// Where there is no configuration: the file.
+    ///
+    /// # Errors
+    /// A selected workspace whose name is none.
+    pub(crate) fn file(ui: &Ui, state: &StateArgs) -> Result<Self, Failure> {
+        let path = state.state.as_deref().unwrap_or(Path::new(STATE));
+        let named = state.state.is_some();
+        Ok(Self {
+            kind: mesh_state::local::kind(),
+            values: Value::object([("path", Value::string(path.to_string_lossy()))]),
+            env: ui.env.clone(),
+            encryption: None,
+            retention: Retention::default(),
+            spans: None,
+            seen: (!named).then(|| Seen::new(SEEN)),
+            selected: if named { None } else { workspace::selected(ui)? },
+        })
+    }
+
+    /// The same where they were before, as far as it is remembered; what is sensitive comes from these settings or the
+    /// environment.
+    pub(crate) fn at(&self, origin: &Origin) -> Option<Self> {
+        let kind = mesh_backends::all().into_iter().find(|k| k.name == origin.backend)?;
+        let value = |a: &mesh_model::Attribute| {
+            let kept = origin.settings.get(a.name).map(mesh_model::json::from_json);
+            let here = || self.values.get(a.name).filter(|_| kind.name == self.kind.name && a.sensitive).cloned();
+            (a.name, kept.or_else(here).unwrap_or(Value::NULL))
+        };
+        Some(Self {
+            values: Value::object(kind.settings.attributes.iter().map(value)),
+            kind,
+            env: self.env.clone(),
+            encryption: self.encryption.clone(),
+            spans: None,
+            seen: None,
+            selected: None,
+            retention: self.retention,
+        })
+    }
+
+    /// What is remembered of where they are.
+    pub(crate) fn origin(&self) -> Origin {
+        let kept = self.kind.settings.attributes.iter().filter(|a| !a.sensitive);
+        let given = kept.filter_map(|a| Some((a.name, self.values.get(a.name).filter(|v| !v.is_null())?)));
+        let settings = given.map(|(name, value)| (name.to_owned(), mesh_model::json::reveal_json(value))).collect();
+        Origin { backend: self.kind.name.to_owned(), settings: serde_json::Value::Object(settings) }
+    }
+
+    /// The state of a workspace, whatever was seen of it before.
+    ///
+    /// # Errors
+    /// Settings that open nothing.
+    pub(crate) fn open(&self, workspace: Option<&str>) -> Result<Arc<dyn Home>, Failure> {
+        let settings = Settings {
+            encryption: self.encryption.as_ref(),
+            workspace,
+            retention: self.retention,
+            ..Settings::new(&self.values, &self.env)
+        };
+        (self.kind.open)(&settings).map_err(|bad| {
+            let error = Diagnostic::error(CODE, SUMMARY, bad.why);
+            let Some((block, given)) = &self.spans else { return error.into() };
+            error.at(bad.setting.and_then(|name| given.get(name)).copied().unwrap_or(*block)).into()
+        })
+    }
+
+    /// The state of the selected workspace.
+    ///
+    /// # Errors
+    /// As [`Places::open`].
+    pub(crate) fn state(&self) -> Result<Arc<dyn Home>, Failure> {
+        let inner = self.open(self.selected.as_deref())?;
+        let Some(seen) = &self.seen else { return Ok(inner) };
+        let name = self.selected.as_deref().unwrap_or(DEFAULT_WORKSPACE);
+        Ok(Arc::new(Watched::new(inner, seen.clone(), self.origin(), name, self.selected.is_some())))
+    }
+}
+
+/// How much of the history a configuration keeps.
+fn retention(body: Option<&Body>, scope: &dyn Scope) -> Result<Retention, Diagnostics> {
+    let usual = Retention::default();
+    let Some(body) = body else { return Ok(usual) };
+    let schema = history();
+    let checked = check_body(body, &schema, "the history block");
+    if checked.has_errors() {
+        return Err(checked);
+    }
+    let values = eval_body(body, &schema, scope)?;
+    let number = |name: &str, usual: u64| match values.get(name).filter(|v| !v.is_null()) {
+        None => Ok(usual),
+        Some(value) => {
+            let number = value
+                .reveal_deep()
+                .0
+                .as_number()
+                .and_then(|n| n.to_i64())
+                .filter(|n| *n >= 1)
+                .and_then(|n| u64::try_from(n).ok());
+            number.ok_or_else(|| {
+                let span = body.attribute(name).map_or(body.span, |a| a.expr.span());
+                Diagnostic::error(CODE, SUMMARY, format!("{name} must be a known whole number from 1 on.")).at(span)
+            })
+        }
+    };
+    let entries = number("serials", usual.entries as u64)?;
+    Ok(Retention { entries: usize::try_from(entries).unwrap_or(usize::MAX), bytes: number("bytes", usual.bytes)? })
+}
+
+/// What a `history` block takes.
+pub(crate) fn history() -> Schema {
+    Schema::of([
+        Attribute::optional(
+            "serials",
+            Type::Number,
+            "How many serials are kept. Default 50; the two newest always are.",
+        ),
+        Attribute::optional("bytes", Type::Number, "How many bytes all of them take together. Default 512 MiB."),
+    ])
+}
+
 /// The backend of a configuration: `-state`, the `mesh` block, or the file in the root folder.
 ///
 /// # Errors
 /// A backend that this version does not have, settings that it does not take.
-pub(crate) fn backend(
-    ui: &Ui,
-    config: &Config,
-    inputs: &Inputs,
-    state: &StateArgs,
-) -> Result<Arc<dyn Backend>, Failure> {
-    let scope = Variables { config, inputs };
-    let encryption = encryption(config, &scope, &services(ui))?;
-    let settings = |values| Settings { values, env: &ui.env, encryption: encryption.as_ref() };
-    let Some((name, body)) = config.root().settings.backend.as_ref().filter(|_| state.state.is_none()) else {
-        return Ok(Arc::new(settings(&Value::NULL).local(path(state))));
-    };
-    let kinds = mesh_backends::all();
-    let Some(kind) = kinds.iter().find(|k| k.name == name) else {
-        let names: Vec<&str> = kinds.iter().map(|k| k.name).collect();
-        let hint = suggestion(name, names.iter().copied()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
-        let detail = format!("There is no backend {name:?}.{hint} This version has: {}.", names.join(", "));
-        return Err(Diagnostic::error(CODE, SUMMARY, detail).at(body.span).into());
-    };
-    let values = values(kind, body, &scope)?;
-    (kind.open)(&settings(&values)).map_err(|bad| {
-        let attribute = bad.setting.and_then(|name| body.attribute(name));
-        Diagnostic::error(CODE, SUMMARY, bad.why).at(attribute.map_or(body.span, |a| a.expr.span())).into()
-    })
+pub(crate) fn backend(ui: &Ui, config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<Arc<dyn Home>, Failure> {
+    Places::of(ui, config, inputs, state)?.state()
 }
 
 /// What a backend cannot promise, in words; `None` for one that keeps all promises.
@@ -63,15 +210,6 @@ pub(crate) fn weaker(backend: &dyn Backend) -> Option<String> {
     ];
     let words: Vec<&str> = missing.iter().filter(|(has, _)| !has).map(|(_, words)| *words).collect();
     (!words.is_empty()).then(|| format!("Note: of the {}: {}.\n", backend.describe(), words.join("; ")))
-}
-
-/// The state file where there is no configuration.
-pub(crate) fn file(state: &StateArgs) -> Arc<dyn Backend> {
-    Arc::new(LocalBackend::new(path(state)))
-}
-
-fn path(state: &StateArgs) -> &Path {
-    state.state.as_deref().unwrap_or(Path::new(STATE))
 }
 
 /// The settings of a block as one object.
@@ -123,6 +261,8 @@ impl Scope for Variables<'_> {
 
 #[cfg(test)]
 mod tests {
+    use mesh_state::LocalBackend;
+
     use super::*;
 
     #[test]
@@ -133,7 +273,8 @@ mod tests {
             ("update_method", Value::string("POST")),
         ]);
         let http = mesh_backends::all().into_iter().find(|k| k.name == "http").expect("a row");
-        let settings = Settings { values: &values, env: &std::collections::BTreeMap::new(), encryption: None };
+        let env = BTreeMap::new();
+        let settings = Settings::new(&values, &env);
         let backend = (http.open)(&settings).expect("settings");
         let said = weaker(&*backend).expect("it promises less");
         for part in ["state behind http://127.0.0.1:9/s", "on this machine", "lock was broken", "earlier serials"] {

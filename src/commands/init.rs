@@ -14,8 +14,10 @@ use mesh_model::Diagnostic;
 use mesh_modules::{Lock, Used};
 use sha2::{Digest, Sha256};
 
+use super::backend::Places;
+use super::migrate::{self, Wanted};
 use super::modules::{self, LOCK};
-use super::options::VarArgs;
+use super::options::{StateArgs, VarArgs};
 use super::project::engine;
 use super::validate;
 use super::variables::Given;
@@ -34,6 +36,15 @@ pub(crate) struct Args {
     /// Ask for variables that sources of modules need
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = ArgAction::Set)]
     input: bool,
+    /// Bring the state along from the backend where it was
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set, conflicts_with = "reconfigure")]
+    migrate_state: bool,
+    /// Copy state without a question
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    force_copy: bool,
+    /// Use what is in the configured backend, whatever was seen before
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
+    reconfigure: bool,
     /// Fail when the lock file would change
     #[arg(long, value_name = "MODE", value_parser = ["readonly"])]
     lockfile: Option<String>,
@@ -79,6 +90,16 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         (Some(_), true) => "\nmesh has brought the lock file mesh.lock.hcl up to date.\n",
         (Some(_), false) => "\nThe lock file mesh.lock.hcl is up to date.\n",
     });
+    let wanted = match (args.migrate_state || args.force_copy, args.reconfigure) {
+        (true, _) => Wanted::Migrate { sure: args.force_copy },
+        (false, true) => Wanted::Reconfigure,
+        (false, false) => Wanted::Look,
+    };
+    if migrate::is_due(wanted)? {
+        let inputs = given.gather(ui, &config)?;
+        let places = Places::of(ui, &config, &inputs, &StateArgs::default())?;
+        said.push_str(&migrate::at_init(ui, &places, wanted)?);
+    }
     push!(said, "\n{}\n", paint(GREEN.bold(), "mesh has been successfully initialized!"));
     if ui.var("MESH_IN_AUTOMATION").is_none() {
         said.push_str("\nTry \"mesh plan\" to see what would be changed.\n");

@@ -7,16 +7,17 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use mesh_core::{Engine, Inputs, Run, Sink};
-use mesh_lang::functions::{Context, Reader, Seen};
+use mesh_lang::functions::{Context, DEFAULT_WORKSPACE, Reader, Seen};
 use mesh_lang::{Config, Disk, Files, LoadOptions};
 use mesh_model::Diagnostic;
 use mesh_sdk::Services;
-use mesh_state::{Backend, LockInfo};
+use mesh_state::{Home, LockInfo};
 
 use super::backend::backend;
 use super::modules;
 use super::options::StateArgs;
 use super::variables::Given;
+use super::workspace;
 use crate::cli::VarSource;
 use crate::ui::{Failure, Ui, timestamp};
 
@@ -27,7 +28,7 @@ pub(crate) struct Project {
     /// Values of root variables.
     pub(crate) inputs: Inputs,
     /// Where state is.
-    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) backend: Arc<dyn Home>,
     /// What functions know.
     pub(crate) context: Context,
     /// The root folder, absolute.
@@ -157,6 +158,8 @@ pub(crate) fn context(ui: &Ui, plan_timestamp: String) -> Context {
     Context {
         cwd: ui.cwd.clone(),
         home: ui.var("HOME").map(PathBuf::from),
+        // A name that is none is refused where state is opened.
+        workspace: workspace::selected(ui).ok().flatten().as_deref().unwrap_or(DEFAULT_WORKSPACE).into(),
         plan_timestamp,
         template: Some(mesh_lang::render_template),
         ..Context::new(".")

@@ -15,10 +15,10 @@ use mesh_core::{Input, Inputs, Mode, Options, Planning};
 use mesh_lang::functions::{Context, Reader};
 use mesh_lang::{Config, Files, LoadOptions};
 use mesh_model::{Diagnostic, Diagnostics, json};
-use mesh_state::Backend;
+use mesh_state::Home;
 use serde_json::{Value as Json, json};
 
-use super::backend;
+use super::backend::Places;
 use super::modules::{self, LOCK};
 use super::options::StateArgs;
 use super::project::{self, Project};
@@ -110,7 +110,7 @@ pub(crate) fn open(
     file: &Path,
     state: &StateArgs,
     vars: &[VarSource],
-) -> Result<(Header, Content, Arc<dyn Backend>), Failure> {
+) -> Result<(Header, Content, Arc<dyn Home>), Failure> {
     let bytes = std::fs::read(file).map_err(|e| {
         Diagnostic::error("cli::plan_file", "Plan file not readable", format!("{}: {e}.", file.display()))
     })?;
@@ -138,9 +138,26 @@ pub(crate) fn open(
 
 /// The backend before the plan's own configuration can be read: `-state`, or what the configuration
 /// in this folder says, or the default.
-pub(crate) fn backend(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Arc<dyn Backend>, Failure> {
+pub(crate) fn backend(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Arc<dyn Home>, Failure> {
+    places(ui, state, vars)?.state()
+}
+
+/// The same whatever this machine has seen before: for those who look what is there, and who put a state back.
+///
+/// # Errors
+/// As [`backend`].
+pub(crate) fn as_it_is(ui: &mut Ui, state: &StateArgs) -> Result<Arc<dyn Home>, Failure> {
+    let places = places(ui, state, &[])?;
+    places.open(places.selected.as_deref())
+}
+
+/// The same for all workspaces.
+///
+/// # Errors
+/// As [`backend`].
+pub(crate) fn places(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Result<Places, Failure> {
     if !has_configuration() {
-        return Ok(backend::file(state));
+        return Places::file(ui, state);
     }
     let (root, given) = (project::root(), Given::read(ui, vars));
     // Settings stand in the root module; the others may need values that nobody gives here.
@@ -151,7 +168,7 @@ pub(crate) fn backend(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Res
         (None, None) => Inputs::new(),
         _ => given.gather(ui, &config)?,
     };
-    backend::backend(ui, &config, &inputs, state)
+    Places::of(ui, &config, &inputs, state)
 }
 
 /// Whether this folder has a configuration at all.
@@ -171,7 +188,7 @@ fn is_configuration(name: &str) -> bool {
 pub(crate) fn project(
     ui: &mut Ui,
     content: &Content,
-    backend: Arc<dyn Backend>,
+    backend: Arc<dyn Home>,
     vars: &[VarSource],
 ) -> Result<Project, Failure> {
     let mut inputs = Inputs::new();

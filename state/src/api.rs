@@ -123,7 +123,7 @@ pub struct Keys {
     pub fingerprinter: Fingerprinter,
     /// Seals values; `None` where no encryption is configured.
     pub sealer: Option<Sealer>,
-    /// Whether they are kept for others than are configured: [`Backend::rekey`] is due.
+    /// Whether they are kept for others than are configured: [`crate::Home::rekey`] is due.
     pub stale: bool,
 }
 
@@ -214,13 +214,6 @@ pub trait Backend: Send + Sync {
     async fn fingerprinter(&self) -> Result<Fingerprinter, StateError> {
         self.keys().await.map(|k| k.fingerprinter)
     }
-
-    /// Seals the keys for those who are configured now, and for nobody else. One of those for whom they are
-    /// sealed has to be among them. What is sealed once is not opened for everybody again.
-    ///
-    /// # Errors
-    /// When they cannot be opened, or not be sealed for one of them; then nothing is changed.
-    async fn rekey(&self) -> Result<(), StateError>;
 
     /// What is known now, results and open intents of a running apply included. Without a state:
     /// serial 0, no instances, and the lineage that [`Backend::fingerprinter`] made (empty before).
@@ -319,4 +312,16 @@ pub fn expect_lineage(snapshot: &Snapshot, expected: &str, place: &str) -> Resul
         expected: expected.to_owned(),
         found: snapshot.lineage.to_string(),
     })
+}
+
+/// Refuses to give up what a snapshot knows.
+///
+/// # Errors
+/// [`StateError::NotEmpty`].
+pub fn expect_empty(snapshot: &Snapshot, place: &str) -> Result<(), StateError> {
+    let objects = snapshot.instances.len() + snapshot.deposed.len() + snapshot.open.len();
+    if objects == 0 {
+        return Ok(());
+    }
+    Err(StateError::NotEmpty { place: place.to_owned(), objects })
 }

@@ -103,6 +103,29 @@ pub enum StateError {
         /// The oldest and the newest that are there.
         range: Option<(u64, u64)>,
     },
+    /// It is not the state that was seen last: older, another one, or none.
+    Other {
+        /// The state.
+        place: String,
+        /// What was seen, and what is there.
+        why: String,
+        /// What to do.
+        way_out: String,
+    },
+    /// The selected workspace was never made.
+    NoWorkspace {
+        /// Where its state would be.
+        place: String,
+        /// Its name.
+        workspace: String,
+    },
+    /// It still knows objects, which nothing would manage any more.
+    NotEmpty {
+        /// The state.
+        place: String,
+        /// How many.
+        objects: usize,
+    },
     /// The system that the state lies in does not serve us, and trying again does not change that.
     Unusable {
         /// The state.
@@ -147,19 +170,6 @@ impl StateError {
         Self::Io { doing, path: PathBuf::from(place), fault: Fault::Other, message: message.to_string() }
     }
 
-    /// An error about keys beside the configuration, of a state that lies elsewhere, at `place`.
-    #[must_use]
-    pub fn about_keys_of(self, state: &str) -> Self {
-        let Self::Key { place, why, .. } = self else { return self };
-        let why = format!("{why}: it belongs to {state}");
-        let way_out = format!(
-            "The key is a file beside the configuration and does not lie in the store: copy {place} from a machine that \
-             has it, over a safe way. If it is lost for good, put the single word `new` into it: a new key is made, and \
-             every secret shows as changed once, since it can no longer be compared."
-        );
-        Self::Key { place, why, way_out }
-    }
-
     /// A stable code.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -172,6 +182,9 @@ impl StateError {
             Self::Missing { .. } => "state::missing",
             Self::Key { .. } => "state::key",
             Self::NoSuchSerial { .. } => "state::no_such_serial",
+            Self::Other { .. } => "state::other",
+            Self::NoWorkspace { .. } => "state::no_workspace",
+            Self::NotEmpty { .. } => "state::not_empty",
             Self::Unusable { .. } => "state::unusable",
             Self::Refused { .. } => "state::refused",
             Self::Io { .. } => "state::io",
@@ -190,6 +203,9 @@ impl StateError {
             Self::Missing { .. } => "The state is missing",
             Self::Key { .. } => "The fingerprint key of the state cannot be used",
             Self::NoSuchSerial { .. } => "The history has no such serial",
+            Self::Other { .. } => "The state is not the one that was seen last",
+            Self::NoWorkspace { .. } => "The workspace does not exist",
+            Self::NotEmpty { .. } => "The state is not empty",
             Self::Unusable { .. } => "The state backend cannot be used",
             Self::Refused { .. } => "A value cannot be stored",
             Self::Io { fault: Fault::Permission, .. } => "No permission for the state",
@@ -241,6 +257,7 @@ impl StateError {
             }
             Self::Missing { place, why, way_out }
             | Self::Key { place, why, way_out }
+            | Self::Other { place, why, way_out }
             | Self::Unusable { place, why, way_out } => {
                 format!("{place}: {why}. {way_out}")
             }
@@ -250,6 +267,14 @@ impl StateError {
                 }
                 None => format!("{place} keeps no history yet, so there is no serial {serial}."),
             },
+            Self::NoWorkspace { place, workspace } => format!(
+                "{place} has no state yet: the workspace {workspace:?} was never made. `mesh workspace new {workspace}` makes it, `mesh \
+                 workspace list` shows those that there are."
+            ),
+            Self::NotEmpty { place, objects } => format!(
+                "{place} knows {objects} objects; without it nothing would manage them. Nothing was changed. Destroy them first, or \
+                 give -force to leave them as they are."
+            ),
             Self::Refused { what } => format!("{what}. Nothing was written. This is a bug in mesh: please report it."),
             Self::Io { doing, path, fault, message } => {
                 let way_out = match fault {

@@ -4,13 +4,15 @@
 //! plain data. So a backend reads no configuration, and its settings are documented like any other schema.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mesh_model::{Schema, Value};
 
+use crate::keyring::KeyPlace;
+use crate::local::workspace_file;
 use crate::seal::Encryption;
-use crate::{Backend, LocalBackend};
+use crate::{Home, Keyring, LocalBackend, Retention, STATE};
 
 /// A type of backend: a row of the table of backends.
 pub struct BackendKind {
@@ -23,7 +25,7 @@ pub struct BackendKind {
     /// Its settings.
     pub settings: Schema,
     /// Opens a state; touches nothing.
-    pub open: fn(&Settings<'_>) -> Result<Arc<dyn Backend>, BadSetting>,
+    pub open: fn(&Settings<'_>) -> Result<Arc<dyn Home>, BadSetting>,
 }
 
 /// The settings of one backend.
@@ -34,9 +36,18 @@ pub struct Settings<'s> {
     pub env: &'s BTreeMap<String, String>,
     /// For whom the keys of the state are sealed.
     pub encryption: Option<&'s Encryption>,
+    /// Another workspace than the default one: a DNS label.
+    pub workspace: Option<&'s str>,
+    /// How much history is kept.
+    pub retention: Retention,
 }
 
 impl<'s> Settings<'s> {
+    /// Of the default workspace, without encryption.
+    pub fn new(values: &'s Value, env: &'s BTreeMap<String, String>) -> Self {
+        Self { values, env, encryption: None, workspace: None, retention: Retention::default() }
+    }
+
     /// A text that is given and not empty.
     pub fn text(&self, name: &str) -> Option<&'s str> {
         self.values.get_str(name).filter(|text| !text.is_empty())
@@ -49,10 +60,20 @@ impl<'s> Settings<'s> {
 
     /// The files of a state, its keys sealed as configured.
     pub fn local(&self, path: impl Into<PathBuf>) -> LocalBackend {
-        match self.encryption {
-            Some(encryption) => LocalBackend::new(path).encrypted(encryption.clone()),
-            None => LocalBackend::new(path),
+        let mut backend = LocalBackend::new(path).retaining(self.retention);
+        if let Some(workspace) = self.workspace {
+            backend = backend.workspace(workspace);
         }
+        match self.encryption {
+            Some(encryption) => backend.encrypted(encryption.clone()),
+            None => backend,
+        }
+    }
+
+    /// The keys of a state that lies elsewhere: sealed at `place`, else in a file of the root folder.
+    pub fn keyring(&self, place: Arc<dyn KeyPlace>) -> Keyring {
+        let file = self.workspace.map_or_else(|| PathBuf::from(STATE), |name| workspace_file(Path::new(STATE), name));
+        Keyring::elsewhere(file, self.encryption.cloned(), place)
     }
 
     /// A variable of the environment that is set and not empty.

@@ -14,17 +14,22 @@ mod desk;
 pub mod document;
 pub mod error;
 mod format;
+mod home;
+pub mod keyring;
 mod kind;
 pub mod local;
 pub mod remote;
 mod replay;
 pub mod rows;
 pub mod seal;
+pub mod seen;
 
 /// The state file where nothing says another; beside it are the keys of states elsewhere.
 pub const STATE: &str = "mesh.state";
 
 pub use api::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, Outputs, Record, Summary, Writer, expect_lineage};
 pub use error::{Fault, StateError};
+pub use home::Home;
+pub use keyring::Keyring;
 pub use kind::{BackendKind, BadSetting, Settings};
 pub use local::{LocalBackend, Retention};

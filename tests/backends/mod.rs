@@ -1,7 +1,9 @@
 //! State elsewhere, from the command line to the real servers: the same scenes for each backend.
 
+mod migration;
 mod proxy;
 mod settings;
+mod workspaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -386,7 +388,7 @@ fn a_life(place: &Place) {
     assert!(stack.files().is_empty() && stack.run(&["state", "list"]).expect(0, "list").stdout.is_empty());
 }
 
-/// Keys that are sealed may lie beside the configuration for everybody.
+/// Keys that are sealed lie beside the state: whoever is a recipient needs nothing else.
 fn sealed_keys(place: &Place) {
     let sealed =
         "output \"o\" {\n  value     = var.phrase\n  sensitive = true\n}\nvariable \"phrase\" { sensitive = true }\n";
@@ -396,19 +398,24 @@ fn sealed_keys(place: &Place) {
         "  encryption {\n    recipient \"passphrase\" \"p\" {\n      passphrase = var.phrase\n    }\n  }\n}\nvariable";
     let text = std::fs::read_to_string(&file).expect("reads");
     std::fs::write(&file, text.replacen("}\nvariable", recipient, 1)).expect("writes");
-    let run = |phrase: &str, arguments: &[&str]| {
+    let other = tempfile::tempdir().expect("a folder");
+    std::fs::copy(&file, other.path().join("main.mesh.hcl")).expect("copies");
+    let at = |folder: &Path, phrase: &str, arguments: &[&str]| {
         let mut env = place.direct.clone();
         env.insert("MESH_VAR_phrase".into(), phrase.into());
-        mesh(stack.path(), arguments, &env)
+        mesh(folder, arguments, &env)
     };
+    let run = |phrase: &str, arguments: &[&str]| at(stack.path(), phrase, arguments);
     let phrase = "canary canary canary";
     run(phrase, &["apply", "-auto-approve"]).expect(0, "applies");
-    assert_eq!(run(phrase, &["output", "-raw", "o"]).expect(0, "gives it back").stdout, phrase);
-    let key = std::fs::read_to_string(stack.path().join("mesh.state.key")).expect("a key");
-    assert!(key.contains("passphrase") && !key.contains("canary"), "{key}");
+    for folder in [stack.path(), other.path()] {
+        assert_eq!(at(folder, phrase, &["output", "-raw", "o"]).expect(0, "gives it back").stdout, phrase);
+        assert!(!folder.join("mesh.state.key").exists(), "the keys lie where the state lies");
+    }
     let wrong = run("another canary phrase", &["plan"]).expect(1, "another passphrase").text();
     assert!(!wrong.contains("copy mesh.state.key") && !wrong.contains("canary"), "{wrong}");
     run(phrase, &["state", "rekey"]).expect(0, "seals them again");
+    assert_eq!(at(other.path(), phrase, &["output", "-raw", "o"]).expect(0, "gives it back").stdout, phrase);
     run(phrase, &["plan", "-detailed-exitcode"]).expect(0, "the second plan is empty");
 }
 

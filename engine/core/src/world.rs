@@ -217,7 +217,7 @@ impl Scope for View<'_, '_> {
             Subject::PathModule => Ok(Value::string(self.functions().module.to_string_lossy())),
             Subject::PathRoot => Ok(Value::string(".")),
             Subject::PathCwd => Ok(Value::string(self.functions().cwd.to_string_lossy())),
-            Subject::Workspace => Ok(Value::string("default")),
+            Subject::Workspace => Ok(Value::string(self.functions().workspace.clone())),
             Subject::Applying => {
                 let applying = self.world.applying.get().is_some();
                 Ok(Value::bool(applying).mark(mesh_model::Marks::EPHEMERAL.union(mesh_model::Marks::OPENED)))

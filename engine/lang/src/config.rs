@@ -107,6 +107,8 @@ pub struct Settings {
     pub backend: Option<(String, Body)>,
     /// How state is sealed.
     pub encryption: Option<Body>,
+    /// How much of its history is kept.
+    pub history: Option<Body>,
     /// The header of the block; `None` where there is none.
     pub span: Option<Span>,
 }

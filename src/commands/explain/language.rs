@@ -113,8 +113,14 @@ fn all() -> Vec<ResourceSchema> {
             .block(nested(
                 "encryption",
                 Nesting::Single,
-                "How state is sealed; read, and without effect in this version.",
+                "For whom the keys of state are sealed: recipient blocks, with a kind (passphrase, vault, hsm) and a name.",
                 Schema::default(),
+            ))
+            .block(nested(
+                "history",
+                Nesting::Single,
+                "How much of the history of state is kept.",
+                crate::commands::backend::history(),
             )),
         ),
         block(

@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let backend = saved::backend(ui, &args.state, &[])?;
+    let backend = saved::as_it_is(ui, &args.state)?;
     let runtime = runtime()?;
     let now = runtime.block_on(backend.snapshot())?.serial;
     let entries = runtime.block_on(backend.history())?;

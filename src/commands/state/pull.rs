@@ -5,8 +5,9 @@
 
 use mesh_state::document;
 
-use super::snapshot;
 use crate::commands::options::StateArgs;
+use crate::commands::running::runtime;
+use crate::commands::saved;
 use crate::ui::{Outcome, Ui};
 use crate::view::style::raw;
 
@@ -18,7 +19,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
-    let snapshot = snapshot(ui, &args.state)?;
+    let backend = saved::as_it_is(ui, &args.state)?;
+    let snapshot = runtime()?.block_on(backend.snapshot())?;
     raw(&document::write(&snapshot)?)?;
     Ok(0)
 }

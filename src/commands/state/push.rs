@@ -12,9 +12,10 @@ use mesh_model::{Diagnostic, Fingerprinter, Mode, Snapshot};
 use mesh_sdk::marks::mark_sensitive;
 use mesh_state::document;
 
-use super::edit::{Edit, edit};
+use super::edit::{Edit, edit_at};
 use crate::commands::options::EditArgs;
 use crate::commands::project;
+use crate::commands::saved;
 use crate::ui::{Failure, Outcome, Ui};
 use crate::view::style::{out, plain};
 
@@ -50,7 +51,8 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         Ok(Edit { changes, edited, at_least: pushed.serial, force: args.force })
     };
     let command = format!("state push {}", plain(&args.file));
-    match edit(ui, &args.edit, &command, work, |_, _, _| Ok(true))? {
+    let (wait, backend) = (args.edit.lock_wait()?, saved::as_it_is(ui, &args.edit.state)?);
+    match edit_at(ui, &*backend, wait, &command, work, |_, _, _| Ok(true))? {
         Some(serial) => out(&format!(
             "The document is the state now, as serial {serial}. No object was touched; mesh plan shows what it means.\n"
         ))?,

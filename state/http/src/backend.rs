@@ -12,8 +12,8 @@ use mesh_model::Snapshot;
 use mesh_model::snapshot::Intent;
 use mesh_state::local::Followed;
 use mesh_state::{
-    Backend, BadSetting, Capabilities, HistoryEntry, Keys, LocalBackend, LockInfo, Outputs, Record, STATE, Settings,
-    StateError, Summary, Writer,
+    Backend, BadSetting, Capabilities, HistoryEntry, Home, Keyring, Keys, LocalBackend, LockInfo, Outputs, Record,
+    STATE, Settings, StateError, Summary, Writer,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +40,12 @@ impl HttpBackend {
 
     /// The same with copy and keys in another folder.
     pub(crate) fn beside(settings: &Settings<'_>, folder: PathBuf) -> Result<Self, BadSetting> {
+        if let Some(workspace) = settings.workspace {
+            let why = format!(
+                "One address is one state, so there is no workspace {workspace:?} here. Let a variable name another address instead."
+            );
+            return Err(BadSetting::of("address", why));
+        }
         let server = Server::new(settings)?;
         let sum = Sha256::digest(server.name());
         let name: String = sum.iter().take(8).map(|b| format!("{b:02x}")).collect();
@@ -67,6 +73,30 @@ impl HttpBackend {
 }
 
 #[async_trait]
+impl Home for HttpBackend {
+    fn keyring(&self) -> &Keyring {
+        self.copy.keyring()
+    }
+
+    async fn lineage(&self) -> Result<Option<String>, StateError> {
+        self.follow().await?;
+        self.copy.lineage().await
+    }
+
+    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete(&self, _info: LockInfo, _force: bool) -> Result<(), StateError> {
+        Err(StateError::Unusable {
+            place: self.server.place(),
+            why: "one address is one state, and only its server removes it".to_owned(),
+            way_out: "Remove it there.".to_owned(),
+        })
+    }
+}
+
+#[async_trait]
 impl Backend for HttpBackend {
     fn describe(&self) -> String {
         self.server.place()
@@ -79,11 +109,6 @@ impl Backend for HttpBackend {
     async fn keys(&self) -> Result<Keys, StateError> {
         self.follow().await?;
         self.copy.keys().await
-    }
-
-    async fn rekey(&self) -> Result<(), StateError> {
-        self.follow().await?;
-        self.copy.rekey().await
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {

@@ -23,7 +23,8 @@ fn backend(server: &Server, folder: &std::path::Path, name: &str) -> HttpBackend
         ("username", Value::string("ada")),
         ("password", Value::string("pw")),
     ]);
-    let settings = Settings { values: &values, env: &BTreeMap::new(), encryption: None };
+    let env = BTreeMap::new();
+    let settings = Settings::new(&values, &env);
     HttpBackend::beside(&settings, folder.join(name)).expect("settings")
 }
 
@@ -104,13 +105,15 @@ async fn refusals_are_said_in_the_servers_words() {
         ("password", Value::string("canary")),
         ("update_method", Value::string("POST")),
     ]);
-    let settings = Settings { values: &values, env: &BTreeMap::new(), encryption: None };
+    let env = BTreeMap::new();
+    let settings = Settings::new(&values, &env);
     let eve = HttpBackend::beside(&settings, folder.path().to_owned()).expect("settings");
     let error = eve.snapshot().await.expect_err("eve may not").to_string();
     assert!(error.contains("401") && error.contains("username") && !error.contains("canary"), "{error}");
     assert!(!eve.describe().contains("canary"));
     let bad = Value::object([("address", Value::string("ftp://x/y"))]);
-    let settings = Settings { values: &bad, env: &BTreeMap::new(), encryption: None };
+    let env = BTreeMap::new();
+    let settings = Settings::new(&bad, &env);
     assert!(HttpBackend::new(&settings).is_err());
 }
 

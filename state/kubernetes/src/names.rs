@@ -19,15 +19,18 @@ const STAGE_LABEL: &str = "mesh.state/stage";
 /// The kind of what is no blob but a part of one.
 const PART_KIND: &str = "part";
 
-/// The name of a state.
+/// The name of a state: a DNS label, and behind a dot its workspace where it has one.
 #[derive(Clone, Debug)]
 pub(crate) struct StateName(pub(crate) String);
+
+/// Values of labels have at most so many bytes.
+const LONGEST: usize = 63;
 
 impl StateName {
     pub(crate) fn new(name: &str) -> Result<Self, BadSetting> {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let bytes = name.as_bytes();
-        if (1..=63).contains(&bytes.len())
+        if (1..=LONGEST).contains(&bytes.len())
             && bytes.iter().all(|b| inner(*b))
             && !name.starts_with('-')
             && !name.ends_with('-')
@@ -36,6 +39,29 @@ impl StateName {
         }
         let why = format!("{name:?} is no DNS label: up to 63 of a-z, 0-9 and -, with neither end a -.");
         Err(BadSetting::of("name", why))
+    }
+
+    /// The same in another workspace.
+    pub(crate) fn workspace(self, workspace: &str) -> Result<Self, BadSetting> {
+        let name = format!("{}.{workspace}", self.0);
+        if name.len() <= LONGEST {
+            return Ok(Self(name));
+        }
+        let why = format!(
+            "{name:?} has more than {LONGEST} bytes: a shorter name of the state or of the workspace is needed."
+        );
+        Err(BadSetting::of("name", why))
+    }
+
+    /// What finds the blobs of all states.
+    pub(crate) fn all() -> String {
+        format!("app.kubernetes.io/managed-by=mesh,{STATE_LABEL},{KIND_LABEL}!={PART_KIND}")
+    }
+
+    /// The workspace that a state with this label is, if it is one beside ours.
+    pub(crate) fn sibling(&self, label: &str) -> Option<String> {
+        let base = self.0.split('.').next()?;
+        label.strip_prefix(base)?.strip_prefix('.').map(str::to_owned)
     }
 
     /// The object of a blob.
@@ -125,6 +151,10 @@ mod tests {
             }
         }
         let other = StateName::new("prod").expect("a name");
+        let eu = other.clone().workspace("eu").expect("a name");
+        assert_eq!((other.sibling(&eu.0).as_deref(), eu.sibling("prod.us").as_deref()), (Some("eu"), Some("us")));
+        assert_eq!((other.sibling("prod"), other.sibling("prod-1.eu")), (None, None));
+        assert!(other.clone().workspace(&"a".repeat(60)).is_err());
         assert_eq!(other.blob(&state.object("head")), None);
         assert_eq!(state.id_of_part(&state.part("abc", 3)), Some("abc"));
         assert!(state.blob(&state.part("abc", 3)).is_none());

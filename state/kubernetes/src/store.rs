@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 use crate::connect::Access;
 use crate::error::{failed, is_conflict, is_gone, passes};
 use crate::lock;
-use crate::names::{StateName, is_lock};
+use crate::names::{STATE_LABEL, StateName, is_lock};
 use crate::pack::{PART, pack, unpack};
 
 /// The type of our Secrets.
@@ -78,7 +78,10 @@ impl KubernetesStore {
         let namespace = settings
             .text("namespace")
             .ok_or_else(|| BadSetting::of("namespace", "namespace must name the namespace that the state is in."))?;
-        let state = StateName::new(settings.text("name").unwrap_or("mesh"))?;
+        let mut state = StateName::new(settings.text("name").unwrap_or("mesh"))?;
+        if let Some(workspace) = settings.workspace {
+            state = state.workspace(workspace)?;
+        }
         Ok(Self { access: Access::new(settings)?, client: OnceCell::new(), namespace: namespace.to_owned(), state })
     }
 
@@ -376,6 +379,14 @@ impl Store for KubernetesStore {
         }
         names.sort();
         Ok(names)
+    }
+
+    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
+        let found = self.metadata(&StateName::all()).await?;
+        let label = |m: ObjectMeta| m.labels?.remove(STATE_LABEL);
+        let names: BTreeSet<String> =
+            found.into_iter().filter_map(label).filter_map(|label| self.state.sibling(&label)).collect();
+        Ok(names.into_iter().collect())
     }
 
     async fn remove(&self, name: &str) -> Result<(), StateError> {

@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use mesh_model::Value;
 use mesh_sandbox::{Options, Part, Sandbox};
 use mesh_state::remote::{Expected, LOCK, RemoteBackend, Store as _, Version};
-use mesh_state::{Backend, BadSetting, LocalBackend, LockInfo, Settings, StateError, conformance};
+use mesh_state::{Backend, BadSetting, LockInfo, Settings, StateError, conformance};
 
 use crate::KubernetesStore;
 use crate::names::StateName;
@@ -41,7 +41,7 @@ fn kubeconfig(user: &str) -> String {
 
 fn try_store(settings: &[(&'static str, &str)]) -> Result<KubernetesStore, BadSetting> {
     let values = Value::object(settings.iter().map(|(k, v)| (*k, Value::string(*v))));
-    KubernetesStore::new(&Settings { values: &values, env: &BTreeMap::new(), encryption: None })
+    KubernetesStore::new(&Settings::new(&values, &BTreeMap::new()))
 }
 
 fn store_of(user: &str, namespace: &str, name: &str) -> KubernetesStore {
@@ -76,8 +76,8 @@ fn noise(length: usize) -> Vec<u8> {
 async fn the_suite() {
     let (namespace, folder) = (namespace().await, tempfile::tempdir().expect("a folder"));
     let open = |name: &str| -> Arc<dyn Backend> {
-        let keys = LocalBackend::new(folder.path().join(name));
-        Arc::new(RemoteBackend::new(Arc::new(store_of("admin", &namespace, name)), keys))
+        let store = store_of("admin", &namespace, name);
+        Arc::new(RemoteBackend::new(Arc::new(store), folder.path().join(name), None))
     };
     conformance::run(&open).await.expect("every promise is kept");
 }
@@ -179,10 +179,8 @@ async fn parts_of_a_writer_that_died_are_taken_away_and_a_lost_part_is_an_error(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lock_is_a_lease_that_shows_its_holder() {
     let (namespace, folder) = (namespace().await, tempfile::tempdir().expect("a folder"));
-    let open = || {
-        let keys = LocalBackend::new(folder.path().join("mesh.state"));
-        RemoteBackend::new(Arc::new(store_of("admin", &namespace, "prod")), keys)
-    };
+    let open =
+        || RemoteBackend::new(Arc::new(store_of("admin", &namespace, "prod")), folder.path().join("mesh.state"), None);
     let backend = open();
     let writer = backend.lock(LockInfo::new("mesh apply", "ada", "host7"), Duration::ZERO).await.expect("locks");
     let leases: Api<Lease> = Api::namespaced(client().await, &namespace);

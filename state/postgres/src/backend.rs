@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mesh_model::Snapshot;
+use mesh_state::api::expect_empty;
 use mesh_state::rows::{self, Header, Ledger, Stock};
 use mesh_state::{
-    Backend, BadSetting, Capabilities, HistoryEntry, Keys, LocalBackend, LockInfo, Retention, STATE, Settings,
-    StateError, Writer,
+    Backend, BadSetting, Capabilities, HistoryEntry, Home, Keyring, Keys, LockInfo, Retention, Settings, StateError,
+    Writer,
 };
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 use crate::error::failure;
+use crate::keys::StoredKeys;
 use crate::lock::Attempt;
 use crate::settings::{Target, target};
 use crate::writer::PostgresWriter;
@@ -27,7 +29,7 @@ const RETRY: Duration = Duration::from_millis(100);
 /// State in a PostgreSQL database.
 pub struct PostgresBackend {
     target: Arc<Target>,
-    keys: LocalBackend,
+    keyring: Keyring,
     retention: Retention,
     reader: Mutex<Option<Client>>,
 }
@@ -38,19 +40,21 @@ impl PostgresBackend {
     /// # Errors
     /// The setting that cannot be used.
     pub fn open(settings: &Settings<'_>) -> Result<Self, BadSetting> {
-        let (target, keys) = (Arc::new(target(settings)?), settings.local(STATE));
-        Ok(Self { target, keys, retention: Retention::default(), reader: Mutex::default() })
+        let target = Arc::new(target(settings)?);
+        let keyring = settings.keyring(Arc::new(StoredKeys(target.clone())));
+        Ok(Self { target, keyring, retention: settings.retention, reader: Mutex::default() })
     }
 
-    /// With the keys of another file.
-    #[must_use]
-    pub fn with_keys(self, keys: LocalBackend) -> Self {
-        Self { keys, ..self }
+    /// With keys that nothing seals in the file `FILE.key`.
+    #[cfg(test)]
+    pub(crate) fn keyed_at(self, file: impl Into<std::path::PathBuf>) -> Self {
+        let keyring = Keyring::elsewhere(file, None, Arc::new(StoredKeys(self.target.clone())));
+        Self { keyring, ..self }
     }
 
     /// With other limits for the history.
-    #[must_use]
-    pub fn with_retention(self, retention: Retention) -> Self {
+    #[cfg(test)]
+    pub(crate) fn retaining(self, retention: Retention) -> Self {
         Self { retention, ..self }
     }
 
@@ -66,17 +70,6 @@ impl PostgresBackend {
             *client = Some(self.target.connect().await?);
         }
         Ok(Reader(client))
-    }
-
-    async fn lineage(&self) -> Result<Option<String>, StateError> {
-        let mut reader = self.reader().await?;
-        let view = reader.view(&self.target).await?;
-        Ok(self.target.header(&view).await?.map(|h| h.lineage).filter(|l| !l.is_empty()))
-    }
-
-    async fn keys_of(&self, lineage: Option<String>, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
-        self.keys.open_keys_of(lineage.clone()).await?;
-        self.keys.keys_of(lineage, durable).await.map_err(|e| e.about_keys_of(&self.target.place))
     }
 }
 
@@ -150,6 +143,62 @@ impl Target {
 }
 
 #[async_trait]
+impl Home for PostgresBackend {
+    fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    async fn lineage(&self) -> Result<Option<String>, StateError> {
+        let mut reader = self.reader().await?;
+        let view = reader.view(&self.target).await?;
+        Ok(self.target.header(&view).await?.map(|h| h.lineage).filter(|l| !l.is_empty()))
+    }
+
+    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
+        let (mut reader, target) = (self.reader().await?, &self.target);
+        let view = reader.view(target).await?;
+        if target.version(&view).await? == 0 {
+            return Ok(Vec::new());
+        }
+        let failed = |e| failure("listing the workspaces of", &target.place, &e);
+        let text = target.sql("SELECT split_part(name, '/', 2) FROM @.state WHERE starts_with(name, $1) AND lineage IS NOT NULL ORDER BY name");
+        let base = format!("{}/", target.name.split('/').next().unwrap_or_default());
+        let rows = view.query(&text, &[&base]).await.map_err(failed)?;
+        rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+    }
+
+    async fn delete(&self, info: LockInfo, force: bool) -> Result<(), StateError> {
+        let target = &self.target;
+        let mut client = target.connect().await?;
+        target.migrate(&mut client).await?;
+        let info = match target.try_take(&mut client, &info).await? {
+            Attempt::Taken { info, .. } => info,
+            Attempt::Held(holder) => return Err(StateError::Locked { place: target.place.clone(), holder }),
+        };
+        let known = if force { Ok(()) } else { self.snapshot().await.and_then(|s| expect_empty(&s, &target.place)) };
+        if let Err(error) = known {
+            // The first error is the one to tell.
+            let _ = target.give_back(&client, i64::try_from(info.token).unwrap_or_default()).await;
+            return Err(error);
+        }
+        let failed = |e| failure("removing", &target.place, &e);
+        let transaction = client.transaction().await.map_err(failed)?;
+        for table in ["instance", "output", "intent", "history", "keys"] {
+            let text = target.sql(&format!("DELETE FROM @.{table} WHERE state = $1"));
+            transaction.execute(&text, &[&target.name]).await.map_err(failed)?;
+        }
+        // The token stays, so that nobody who held a lock before ever has the token of a state to come.
+        let text = target.sql(
+            "UPDATE @.state SET (lineage, serial, seq, unfinished, command, meta, holder) = (NULL, 0, 0, NULL, NULL, NULL, NULL)
+             WHERE name = $1",
+        );
+        transaction.execute(&text, &[&target.name]).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        self.keyring.remove_file()
+    }
+}
+
+#[async_trait]
 impl Backend for PostgresBackend {
     fn describe(&self) -> String {
         self.target.place.clone()
@@ -160,14 +209,7 @@ impl Backend for PostgresBackend {
     }
 
     async fn keys(&self) -> Result<Keys, StateError> {
-        let lineage = self.lineage().await?;
-        self.keys_of(lineage, false).await.map(|(_, keys)| keys)
-    }
-
-    async fn rekey(&self) -> Result<(), StateError> {
-        let lineage = self.lineage().await?;
-        self.keys.open_keys_of(lineage.clone()).await?;
-        self.keys.rekey_of(lineage).await
+        self.keyring.open(self.lineage().await?, false).await.map(|(_, keys)| keys)
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
@@ -176,7 +218,7 @@ impl Backend for PostgresBackend {
         match self.target.header(&view).await? {
             Some(header) if !header.lineage.is_empty() => Ok(self.target.ledger(&view, &header).await?.into_snapshot()),
             _ => {
-                let lineage = self.keys.key_lineage().await?.unwrap_or_default();
+                let lineage = self.keyring.lineage().await?.unwrap_or_default();
                 Ok(Snapshot { lineage, ..Snapshot::default() })
             }
         }
@@ -184,7 +226,7 @@ impl Backend for PostgresBackend {
 
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
         // Before the first change: who cannot open the keys changes nothing.
-        let (lineage, _) = self.keys_of(self.lineage().await?, true).await?;
+        let (lineage, _) = self.keyring.open(self.lineage().await?, true).await?;
         let mut client = self.target.connect().await?;
         self.target.migrate(&mut client).await?;
         let deadline = Instant::now() + wait;
@@ -203,7 +245,7 @@ impl Backend for PostgresBackend {
                 header.lineage = lineage.to_string();
             } else if *header.lineage != *lineage {
                 // Made by another machine while we waited.
-                self.keys_of(Some(header.lineage.clone()), true).await?;
+                self.keyring.open(Some(header.lineage.clone()), true).await?;
             }
             self.target.ledger(&client, &header).await
         };

@@ -9,6 +9,7 @@
 
 mod backend;
 mod error;
+mod keys;
 mod lock;
 mod schema;
 mod session;

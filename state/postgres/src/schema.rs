@@ -11,7 +11,8 @@ use crate::lock::key;
 use crate::settings::Target;
 
 /// From each version to the next; `@` is the schema.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
 CREATE TABLE @.format (version bigint NOT NULL);
 CREATE TABLE @.state (name text PRIMARY KEY, lineage text, serial bigint NOT NULL DEFAULT 0,
   seq bigint NOT NULL DEFAULT 0, unfinished text, command text, meta text,
@@ -23,7 +24,11 @@ CREATE TABLE @.intent (state text, seq bigint, row text NOT NULL, PRIMARY KEY (s
 CREATE TABLE @.history (state text, serial bigint, meta text NOT NULL, bytes bigint NOT NULL, snapshot bytea NOT NULL,
   PRIMARY KEY (state, serial));
 INSERT INTO @.format VALUES (0);
-"];
+",
+    "
+CREATE TABLE @.keys (state text PRIMARY KEY, sealed bytea NOT NULL);
+",
+];
 
 /// The newest version that is known here.
 pub(crate) const VERSION: u64 = STEPS.len() as u64;

@@ -22,6 +22,7 @@ pub(crate) struct Target {
     pub(crate) config: Config,
     pub(crate) tls: Tls,
     pub(crate) schema: String,
+    /// With a slash and the workspace behind it, where it has one.
     pub(crate) name: String,
     /// What it is for people; without the password.
     pub(crate) place: String,
@@ -67,7 +68,10 @@ pub(crate) fn target(settings: &Settings<'_>) -> Result<Target, BadSetting> {
     }
     config.ssl_mode(mode).keepalives_idle(SILENCE / 2).application_name("mesh");
     let schema = named(settings, "schema", "mesh")?;
-    let name = named(settings, "name", "default")?;
+    let mut name = named(settings, "name", "default")?;
+    if let Some(workspace) = settings.workspace {
+        name = format!("{name}/{workspace}");
+    }
     let database = config.get_dbname().unwrap_or(&user);
     let place = format!("PostgreSQL database {database} at {}, state {schema}.{name}", hosts(&config));
     Ok(Target { tls: Tls::new(check)?, config, schema, name, place })

@@ -12,8 +12,7 @@ use mesh_model::snapshot::{Intent, Operation};
 use mesh_model::{Address, Instance, Value};
 use mesh_sandbox::{Options, Part, Postgres, Sandbox};
 use mesh_state::{
-    Backend, BadSetting, LocalBackend, LockInfo, Outputs, Record, Retention, Settings, StateError, Summary, Writer,
-    conformance,
+    Backend, BadSetting, LockInfo, Outputs, Record, Retention, Settings, StateError, Summary, Writer, conformance,
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -43,7 +42,7 @@ fn postgres() -> &'static Postgres {
 fn open(values: &[(&str, &str)], env: &[(&str, &str)]) -> Result<PostgresBackend, BadSetting> {
     let values = Value::object(values.iter().map(|(k, v)| (*k, Value::string(*v))));
     let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    PostgresBackend::open(&Settings { values: &values, env: &env, encryption: None })
+    PostgresBackend::open(&Settings::new(&values, &env))
 }
 
 /// The state with a name in a schema, with its keys in `folder`.
@@ -53,7 +52,7 @@ fn backend_at(connection: &str, schema: &str, name: &str, folder: &Path) -> Post
     if folder.join("ca.pem").exists() {
         values.push(("ca_cert_file", &ca_file));
     }
-    open(&values, &[]).expect("settings").with_keys(LocalBackend::new(folder.join(name)))
+    open(&values, &[]).expect("settings").keyed_at(folder.join(name))
 }
 
 fn backend(schema: &str, folder: &Path) -> PostgresBackend {
@@ -190,7 +189,7 @@ async fn sslmode_means_what_it_says() -> Result<(), Failure> {
         let ca_file = ca_file.map(|file| file.display().to_string());
         let mut values = vec![("connection", &*connection)];
         values.extend(ca_file.as_deref().map(|file| ("ca_cert_file", file)));
-        let backend = open(&values, &[]).map_err(|bad| bad.why)?.with_keys(LocalBackend::new(folder.path().join("x")));
+        let backend = open(&values, &[]).map_err(|bad| bad.why)?.keyed_at(folder.path().join("x"));
         let client = backend.target().connect().await?;
         Ok(client.query_one("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[]).await?.get(0))
     };
@@ -210,7 +209,7 @@ async fn sslmode_means_what_it_says() -> Result<(), Failure> {
 #[tokio::test]
 async fn history_stays_within_its_limits() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let backend = backend("retention", folder.path()).with_retention(Retention { entries: 3, bytes: u64::MAX });
+    let backend = backend("retention", folder.path()).retaining(Retention { entries: 3, bytes: u64::MAX });
     let writer = lock(&backend).await?;
     for n in 0..6 {
         writer.record(None, put(n)).await?;
@@ -218,7 +217,7 @@ async fn history_stays_within_its_limits() -> Result<(), Failure> {
     }
     writer.release().await?;
     assert!(backend.history().await?.iter().map(|e| e.serial).eq([4, 5, 6]));
-    let few = backend.with_retention(Retention { entries: 50, bytes: 1 });
+    let few = backend.retaining(Retention { entries: 50, bytes: 1 });
     let writer = lock(&few).await?;
     writer.finish(Outputs::new(), Summary::default()).await?;
     writer.release().await?;

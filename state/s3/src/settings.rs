@@ -13,6 +13,9 @@ use rusty_s3::{Bucket, Credentials, UrlStyle};
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Below this, beside the default workspace, lie the others.
+pub(crate) const WORKSPACES: &str = "workspaces/";
+
 pub(crate) fn bucket(settings: &Settings<'_>) -> Result<Bucket, BadSetting> {
     let name = settings.text("bucket").ok_or_else(|| BadSetting::of("bucket", "bucket must name the bucket."))?;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
@@ -39,7 +42,8 @@ pub(crate) fn prefix(settings: &Settings<'_>) -> Result<String, BadSetting> {
     let prefix = settings.text("prefix").unwrap_or("mesh").trim_matches('/');
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if prefix.split('/').all(|part| !["", ".", ".."].contains(&part) && part.bytes().all(plain)) {
-        return Ok(format!("{prefix}/"));
+        let workspace = settings.workspace.map_or_else(String::new, |name| format!("{WORKSPACES}{name}/"));
+        return Ok(format!("{prefix}/{workspace}"));
     }
     let why = format!("{prefix:?} cannot be used: names of A-Z, a-z, 0-9, -, _ and ., with slashes between them.");
     Err(BadSetting::of("prefix", why))

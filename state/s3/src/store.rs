@@ -12,6 +12,7 @@ use mesh_state::remote::{Blob, Expected, Store, Version};
 use mesh_state::{BadSetting, Settings, StateError};
 use reqwest::header::{CONTENT_LENGTH, ETAG};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use rusty_s3::actions::list_objects_v2::ListObjectsV2Response;
 use rusty_s3::actions::{DeleteObject, GetObject, HeadObject, ListObjectsV2, PutObject, S3Action};
 use rusty_s3::{Bucket, Credentials};
 use sha2::{Digest as _, Sha256};
@@ -39,6 +40,8 @@ pub struct S3Store {
     bucket: Bucket,
     credentials: Credentials,
     prefix: String,
+    /// What names of other workspaces begin with.
+    workspaces: String,
     /// Once it is known that conditions are honoured.
     probed: OnceCell<()>,
 }
@@ -58,11 +61,14 @@ impl S3Store {
     /// # Errors
     /// A setting that cannot be used.
     pub fn new(settings: &Settings<'_>) -> Result<Self, BadSetting> {
+        let prefix = settings::prefix(settings)?;
+        let base = settings.workspace.and_then(|name| prefix.strip_suffix(&format!("{name}/"))).map(str::to_owned);
         Ok(Self {
+            workspaces: base.unwrap_or_else(|| format!("{prefix}{}", settings::WORKSPACES)),
             http: settings::client(settings)?,
             bucket: settings::bucket(settings)?,
             credentials: settings::credentials(settings)?,
-            prefix: settings::prefix(settings)?,
+            prefix,
             probed: OnceCell::new(),
         })
     }
@@ -128,6 +134,35 @@ impl S3Store {
                 why: "the store names no ETag for an object".to_owned(),
                 way_out: "Use a store with ETags and conditional writes, or another backend.".to_owned(),
             }),
+        }
+    }
+
+    /// What begins with `prefix`; what goes on behind a `delimiter` after it is folded.
+    async fn pages(&self, prefix: &str, delimiter: Option<&str>) -> Result<Vec<ListObjectsV2Response>, StateError> {
+        let place = self.place();
+        let mut pages: Vec<ListObjectsV2Response> = Vec::new();
+        loop {
+            let mut list = ListObjectsV2::new(&self.bucket, Some(&self.credentials));
+            list.with_prefix(prefix.to_owned());
+            if let Some(delimiter) = delimiter {
+                list.with_delimiter(delimiter.to_owned());
+            }
+            if let Some(token) = pages.last().and_then(|page| page.next_continuation_token.clone()) {
+                list.with_continuation_token(token);
+            }
+            let (doing, url) = ("listing", list.sign(SIGNED));
+            let answer = self.send(Request { doing, method: Method::GET, url, headers: &[], body: None }).await?;
+            if answer.status != StatusCode::OK {
+                return Err(answer.error(doing, &place));
+            }
+            let text = String::from_utf8_lossy(&answer.body);
+            let page = ListObjectsV2::parse_response(&text)
+                .map_err(|e| StateError::remote(doing, &place, format!("the answer cannot be read: {e}")))?;
+            let last = page.next_continuation_token.is_none();
+            pages.push(page);
+            if last {
+                return Ok(pages);
+            }
         }
     }
 
@@ -233,29 +268,18 @@ impl Store for S3Store {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StateError> {
-        let place = self.place();
-        let mut names = Vec::new();
-        let mut next = None;
-        loop {
-            let mut list = ListObjectsV2::new(&self.bucket, Some(&self.credentials));
-            list.with_prefix(self.key(prefix));
-            if let Some(token) = next {
-                list.with_continuation_token(token);
-            }
-            let (doing, url) = ("listing", list.sign(SIGNED));
-            let answer = self.send(Request { doing, method: Method::GET, url, headers: &[], body: None }).await?;
-            if answer.status != StatusCode::OK {
-                return Err(answer.error(doing, &place));
-            }
-            let text = String::from_utf8_lossy(&answer.body);
-            let page = ListObjectsV2::parse_response(&text)
-                .map_err(|e| StateError::remote(doing, &place, format!("the answer cannot be read: {e}")))?;
-            names.extend(page.contents.iter().filter_map(|c| c.key.strip_prefix(&self.prefix)).map(str::to_owned));
-            match page.next_continuation_token {
-                Some(token) => next = Some(token),
-                None => break,
-            }
-        }
+        let pages = self.pages(&self.key(prefix), None).await?;
+        let keys = pages.iter().flat_map(|page| &page.contents);
+        let mut names: Vec<String> = keys.filter_map(|c| c.key.strip_prefix(&self.prefix)).map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
+        let pages = self.pages(&self.workspaces, Some("/")).await?;
+        let folders = pages.iter().flat_map(|page| &page.common_prefixes);
+        let name = |folder: &str| Some(folder.strip_prefix(&self.workspaces)?.trim_end_matches('/').to_owned());
+        let mut names: Vec<String> = folders.filter_map(|f| name(&f.prefix)).collect();
         names.sort();
         Ok(names)
     }

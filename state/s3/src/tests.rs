@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use mesh_model::Value;
 use mesh_sandbox::{Minio, Options, Part, Sandbox};
 use mesh_state::remote::{Expected, RemoteBackend, Store as _, Version};
-use mesh_state::{Backend, LocalBackend, Settings, StateError, conformance};
+use mesh_state::{Backend, Settings, StateError, conformance};
 
 use crate::S3Store;
 
@@ -62,7 +62,7 @@ impl Given {
 
     fn try_store(&self) -> Result<S3Store, mesh_state::BadSetting> {
         let values = Value::object(self.values.iter().map(|(k, v)| (*k, v.clone())));
-        S3Store::new(&Settings { values: &values, env: &self.env, encryption: None })
+        S3Store::new(&Settings::new(&values, &self.env))
     }
 
     fn store(&self) -> S3Store {
@@ -78,8 +78,8 @@ fn bucket() -> String {
 async fn the_suite() {
     let (bucket, folder) = (bucket(), tempfile::tempdir().expect("a folder"));
     let open = |name: &str| -> Arc<dyn Backend> {
-        let keys = LocalBackend::new(folder.path().join(name));
-        Arc::new(RemoteBackend::new(Arc::new(Given::new(&bucket, &format!("team/{name}")).store()), keys))
+        let store = Given::new(&bucket, &format!("team/{name}")).store();
+        Arc::new(RemoteBackend::new(Arc::new(store), folder.path().join(name), None))
     };
     conformance::run(&open).await.expect("every promise is kept");
 }

@@ -13,19 +13,19 @@ use crate::format::Bad;
 
 /// The state file and its siblings.
 #[derive(Clone, Debug)]
-pub(super) struct Paths {
-    pub(super) folder: PathBuf,
+pub(crate) struct Paths {
+    pub(crate) folder: PathBuf,
     pub(super) state: PathBuf,
     pub(super) journal: PathBuf,
     pub(super) lock: PathBuf,
-    pub(super) key: PathBuf,
+    pub(crate) key: PathBuf,
     pub(super) history: PathBuf,
     /// How names of files that are being written begin.
     temporary: String,
 }
 
 impl Paths {
-    pub(super) fn new(state: PathBuf) -> Self {
+    pub(crate) fn new(state: PathBuf) -> Self {
         let sibling = |suffix: &str| {
             let mut name = state.clone().into_os_string();
             name.push(suffix);
@@ -48,12 +48,12 @@ impl Paths {
     }
 
     /// Makes the folder of the state.
-    pub(super) fn make_folder(&self) -> Result<(), StateError> {
+    pub(crate) fn make_folder(&self) -> Result<(), StateError> {
         fs::create_dir_all(&self.folder).map_err(|e| StateError::io("making the folder", &self.folder, &e))
     }
 
     /// A new file beside the state, readable by this account only.
-    pub(super) fn temporary(&self) -> Result<tempfile::NamedTempFile, StateError> {
+    pub(crate) fn temporary(&self) -> Result<tempfile::NamedTempFile, StateError> {
         tempfile::Builder::new()
             .prefix(&self.temporary)
             .tempfile_in(&self.folder)
@@ -61,7 +61,7 @@ impl Paths {
     }
 
     /// Puts `parts` into the file `path`, durably. `permit` is asked right before the file changes.
-    pub(super) fn replace(
+    pub(crate) fn replace(
         &self,
         path: &Path,
         parts: &[&[u8]],
@@ -80,6 +80,18 @@ impl Paths {
         let file = file.persist(path).map_err(|e| io(&e.error))?;
         sync_folder(path.parent().filter(|p| *p != Path::new("")).unwrap_or(&self.folder))?;
         Ok(file)
+    }
+
+    /// Reads a file whole; `None` when there is none.
+    pub(crate) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, StateError> {
+        read(path)
+    }
+
+    /// Removes a file, or a folder with all that is in it; what is not there is no error.
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), StateError> {
+        let is_folder = fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
+        let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        optional(removed).map(drop).map_err(|e| StateError::io("removing", path, &e))
     }
 
     /// Removes what a killed writer was about to put in place; only under the lock.
@@ -125,7 +137,7 @@ impl Paths {
 }
 
 /// Makes renames and removals in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), StateError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), StateError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StateError::io("syncing", folder, &e))
 }
 

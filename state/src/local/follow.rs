@@ -22,9 +22,7 @@ impl LocalBackend {
     /// With the keys in another file.
     #[must_use]
     pub fn keyed_at(self, key: impl Into<std::path::PathBuf>) -> Self {
-        let mut paths = self.shared.paths.clone();
-        paths.key = key.into();
-        Self::at(paths, self.shared.retention, self.shared.encryption.clone())
+        self.with(|setup| setup.paths.key = key.into())
     }
 
     /// Brings the copy up to what is kept elsewhere (`None`: nothing is).

@@ -180,7 +180,7 @@ impl Shared {
     /// The state of nothing: no file, and no trace of one.
     fn nothing(&self) -> Result<Stored, StateError> {
         if super::history::serials(&self.paths)?.is_empty() {
-            let lineage = self.key_lineage()?.unwrap_or_default();
+            let lineage = self.keyring.lineage_here()?.unwrap_or_default();
             return Ok(Stored { snapshot: Snapshot { lineage, ..Snapshot::default() }, ..Stored::default() });
         }
         Err(self.missing(&format!("{} is", self.paths.history.display())))

@@ -10,7 +10,6 @@ mod files;
 mod follow;
 mod history;
 mod journal;
-mod key;
 mod kind;
 mod load;
 mod lock;
@@ -26,9 +25,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use mesh_model::Snapshot;
 
+use crate::api::expect_empty;
+use crate::keyring::Keyring;
 use crate::seal::Encryption;
-use crate::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, StateError, Writer};
-use files::Paths;
+use crate::{Backend, Capabilities, HistoryEntry, Home, Keys, LockInfo, StateError, Writer};
+pub(crate) use files::{Paths, sync_folder};
 pub use follow::Followed;
 pub use kind::kind;
 use load::Cached;
@@ -55,15 +56,20 @@ pub struct LocalBackend {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
+#[derive(Clone, Debug)]
+struct Setup {
+    /// The file of the default workspace, beside which the others lie.
+    base: PathBuf,
     paths: Paths,
     retention: Retention,
     encryption: Option<Encryption>,
-    /// A key that is not written (yet), for the life of this process.
-    unsaved_key: Mutex<Option<key::Key>>,
-    /// Sealed keys that were opened.
-    opened_key: Mutex<Option<key::Key>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    setup: Setup,
+    paths: Paths,
+    keyring: Keyring,
     /// The state file as it was last read: locking after planning does not parse it again.
     cache: Mutex<Option<Cached>>,
 }
@@ -71,74 +77,60 @@ struct Shared {
 /// How often a lock is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// The folder of the other workspaces of a state file.
+fn workspaces(base: &Path) -> PathBuf {
+    let mut name = base.as_os_str().to_owned();
+    name.push(".d");
+    PathBuf::from(name)
+}
+
+/// The state file of a workspace: `mesh.state.d/NAME/mesh.state`.
+pub(crate) fn workspace_file(base: &Path, workspace: &str) -> PathBuf {
+    workspaces(base).join(workspace).join(base.file_name().unwrap_or_default())
+}
+
 impl LocalBackend {
     /// The state in the file `path` (usually `mesh.state`) and its siblings. Touches nothing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self::with_retention(path, Retention::default())
+        let base = path.into();
+        let (paths, retention) = (Paths::new(base.clone()), Retention::default());
+        Self::open(Setup { base, paths, retention, encryption: None })
+    }
+
+    fn open(setup: Setup) -> Self {
+        let keyring = Keyring::at(setup.paths.clone(), setup.encryption.clone());
+        let shared = Shared { paths: setup.paths.clone(), setup, keyring, cache: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The same with another setup.
+    fn with(&self, change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = self.shared.setup.clone();
+        change(&mut setup);
+        Self::open(setup)
     }
 
     /// With other limits for the history.
-    pub fn with_retention(path: impl Into<PathBuf>, retention: Retention) -> Self {
-        Self::open(path.into(), retention, None)
-    }
-
-    fn open(path: PathBuf, retention: Retention, encryption: Option<Encryption>) -> Self {
-        Self::at(Paths::new(path), retention, encryption)
-    }
-
-    fn at(paths: Paths, retention: Retention, encryption: Option<Encryption>) -> Self {
-        let shared = Shared {
-            paths,
-            retention,
-            encryption,
-            unsaved_key: Mutex::default(),
-            opened_key: Mutex::default(),
-            cache: Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
+    #[must_use]
+    pub fn retaining(self, retention: Retention) -> Self {
+        self.with(|setup| setup.retention = retention)
     }
 
     /// With keys that are sealed for these.
     #[must_use]
     pub fn encrypted(self, encryption: Encryption) -> Self {
-        Self::at(self.shared.paths.clone(), self.shared.retention, Some(encryption))
+        self.with(|setup| setup.encryption = Some(encryption))
+    }
+
+    /// Another workspace than the default one.
+    #[must_use]
+    pub fn workspace(self, name: &str) -> Self {
+        self.with(|setup| setup.paths = Paths::new(workspace_file(&setup.base, name)))
     }
 
     /// The state file.
     pub fn path(&self) -> &Path {
         &self.shared.paths.state
-    }
-
-    /// Opens the keys of a lineage that is kept elsewhere, before anything below asks for them.
-    ///
-    /// # Errors
-    /// As [`Backend::keys`]; so for the next three.
-    pub async fn open_keys_of(&self, lineage: Option<String>) -> Result<(), StateError> {
-        self.shared.open_keys(|| Ok(lineage)).await
-    }
-
-    /// The keys of a lineage that is kept elsewhere, with the lineage: new ones where there is none.
-    pub async fn keys_of(&self, lineage: Option<String>, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
-        let key = self.blocking(move |shared| shared.key_of(lineage, durable)).await?;
-        Ok((key.lineage.clone(), key.keys(self.shared.encryption.is_some())))
-    }
-
-    /// [`Backend::rekey`] for a lineage that is kept elsewhere.
-    pub async fn rekey_of(&self, lineage: Option<String>) -> Result<(), StateError> {
-        let key = self.blocking(move |shared| shared.key_of(lineage, true)).await?;
-        self.seal(key).await
-    }
-
-    /// Keeps a key for those who are configured.
-    async fn seal(&self, key: key::Key) -> Result<(), StateError> {
-        let place = self.shared.paths.key.display().to_string();
-        let key = key.sealed_for(&place, self.shared.encryption.as_ref()).await?;
-        self.blocking(move |shared| shared.replace_key(&key)).await
-    }
-
-    /// The lineage of the key, if there is one.
-    pub async fn key_lineage(&self) -> Result<Option<Arc<str>>, StateError> {
-        self.blocking(Shared::key_lineage).await
     }
 
     /// Runs blocking work off the async threads.
@@ -156,6 +148,71 @@ impl LocalBackend {
 }
 
 #[async_trait]
+impl Home for LocalBackend {
+    fn keyring(&self) -> &Keyring {
+        &self.shared.keyring
+    }
+
+    async fn lineage(&self) -> Result<Option<String>, StateError> {
+        self.blocking(Shared::peek_lineage).await
+    }
+
+    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
+        let folder = workspaces(&self.shared.setup.base);
+        let io = |e: &std::io::Error| StateError::io("reading", &folder, e);
+        let mut names = Vec::new();
+        for entry in files::optional(std::fs::read_dir(&folder)).map_err(|e| io(&e))?.into_iter().flatten() {
+            let name = entry.map_err(|e| io(&e))?.file_name().to_string_lossy().into_owned();
+            let paths = Paths::new(workspace_file(&self.shared.setup.base, &name));
+            if paths.state.exists() || paths.journal.exists() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    async fn delete(&self, info: LockInfo, force: bool) -> Result<(), StateError> {
+        self.blocking(move |shared| {
+            let paths = &shared.paths;
+            let lock = match HeldLock::try_take(paths, info)? {
+                Attempt::Taken(lock) => lock,
+                Attempt::Held(holder) => {
+                    return Err(StateError::Locked { place: paths.state.display().to_string(), holder });
+                }
+            };
+            let removed = shared.remove(force);
+            lock.release(paths)?;
+            removed?;
+            paths.remove(&paths.lock)?;
+            if shared.setup.base != paths.state {
+                // Whatever else is in it stays.
+                let _ = std::fs::remove_dir(&paths.folder);
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Shared {
+    /// Removes everything but the lock, the history first: without a history a state that is gone was never there.
+    fn remove(&self, force: bool) -> Result<(), StateError> {
+        let paths = &self.paths;
+        if !force {
+            expect_empty(&self.load()?.live.into_snapshot(), &paths.state.display().to_string())?;
+        }
+        self.drop_cache();
+        for path in [&paths.history, &paths.journal, &paths.state] {
+            paths.remove(path)?;
+        }
+        self.keyring.remove_file()?;
+        paths.remove_leftovers();
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl Backend for LocalBackend {
     fn describe(&self) -> String {
         format!("local file {}", self.path().display())
@@ -166,15 +223,9 @@ impl Backend for LocalBackend {
     }
 
     async fn keys(&self) -> Result<Keys, StateError> {
-        self.shared.open_keys(|| self.shared.peek_lineage()).await?;
-        let key = self.blocking(|shared| shared.key(false)).await?;
-        Ok(key.keys(self.shared.encryption.is_some()))
-    }
-
-    async fn rekey(&self) -> Result<(), StateError> {
-        self.shared.open_keys(|| self.shared.peek_lineage()).await?;
-        let key = self.blocking(|shared| shared.key(true)).await?;
-        self.seal(key).await
+        // In this order: whoever makes a state has made its keys before.
+        let lineage = self.lineage().await?;
+        self.keyring().open(lineage, false).await.map(|(_, keys)| keys)
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
@@ -184,7 +235,7 @@ impl Backend for LocalBackend {
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
         // Before the first change: who cannot open the keys changes nothing, and losing those who open them later
         // loses no result.
-        self.shared.open_keys(|| self.shared.peek_lineage()).await?;
+        self.keyring().open(self.lineage().await?, true).await?;
         let deadline = Instant::now() + wait;
         let mut patience = 3;
         loop {

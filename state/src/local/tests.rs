@@ -12,6 +12,7 @@ use mesh_model::snapshot::{Intent, Operation};
 use mesh_model::{Address, Instance, Value};
 
 use super::{LocalBackend, Retention};
+use crate::Home as _;
 use crate::{Backend, Fault, LockInfo, Outputs, Record, StateError, Summary, Writer};
 
 type Failure = Box<dyn std::error::Error>;
@@ -248,7 +249,7 @@ async fn files_are_private_and_the_key_is_nowhere_else() -> Result<(), Failure> 
 async fn history_is_kept_within_limits() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let retention = Retention { entries: 3, bytes: 1 << 20 };
-    let backend = LocalBackend::with_retention(folder.path().join("mesh.state"), retention);
+    let backend = LocalBackend::new(folder.path().join("mesh.state")).retaining(retention);
     let writer = backend.lock(LockInfo::new("mesh apply", "ada", "host7"), Duration::ZERO).await?;
     for _ in 0..5 {
         writer.finish(Outputs::new(), Summary::default()).await?;

@@ -52,7 +52,7 @@ pub(super) fn start(shared: &Arc<Shared>, lock: HeldLock) -> Result<Desk, StateE
 
 impl Thread {
     fn prepare(shared: &Arc<Shared>, lock: HeldLock) -> Result<Self, Box<(HeldLock, StateError)>> {
-        let loaded = match shared.key(true).and_then(|_| shared.load()) {
+        let loaded = match shared.load() {
             Ok(loaded) => loaded,
             Err(error) => return Err(Box::new((lock, error))),
         };
@@ -163,6 +163,6 @@ impl Thread {
         if let Some(journal) = self.journal.take() {
             journal.remove(paths)?;
         }
-        history::prune(paths, self.shared.retention)
+        history::prune(paths, self.shared.setup.retention)
     }
 }

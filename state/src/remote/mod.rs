@@ -5,12 +5,14 @@
 //! once), `journal/` (a folder for each state, with a segment for each batch of operations), `lock` (the lease).
 
 mod head;
+mod keys;
 mod lease;
 mod store;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,12 @@ use mesh_model::Snapshot;
 pub use lease::LOCK;
 pub use store::{Blob, Expected, Store, Version};
 
+use crate::api::expect_empty;
 use crate::format::Stored;
-use crate::local::{LocalBackend, Retention, locked};
-use crate::{Backend, Capabilities, HistoryEntry, Keys, LockInfo, STATE, Settings, StateError, Writer};
+use crate::local::{Retention, locked};
+use crate::seal::Encryption;
+use crate::{Backend, Capabilities, HistoryEntry, Home, Keyring, Keys, LockInfo, Settings, StateError, Writer};
+use keys::StoredKeys;
 use lease::{Attempt, Lease};
 
 /// How long a lease holds without a heartbeat.
@@ -33,8 +38,7 @@ const RETRY: Duration = Duration::from_millis(200);
 /// State in a store.
 pub struct RemoteBackend {
     store: Arc<dyn Store>,
-    /// Where the fingerprint key is.
-    keys: LocalBackend,
+    keyring: Keyring,
     retention: Retention,
     lease: Duration,
     /// The compacted state that was read last, by its blob.
@@ -42,14 +46,17 @@ pub struct RemoteBackend {
 }
 
 impl RemoteBackend {
-    /// State in `store`, with the fingerprint key in the file that `keys` has its key in.
-    pub fn new(store: Arc<dyn Store>, keys: LocalBackend) -> Self {
-        Self { store, keys, retention: Retention::default(), lease: LEASE, cache: Mutex::default() }
+    /// State in `store`, with keys that nothing seals in the file `FILE.key`.
+    pub fn new(store: Arc<dyn Store>, file: impl Into<PathBuf>, encryption: Option<Encryption>) -> Self {
+        let keyring = Keyring::elsewhere(file, encryption, Arc::new(StoredKeys(store.clone())));
+        Self { store, keyring, retention: Retention::default(), lease: LEASE, cache: Mutex::default() }
     }
 
-    /// State in `store`, as the settings of a configuration open it: with the keys in the root folder.
-    pub fn open(store: impl Store, settings: &Settings<'_>) -> Arc<dyn Backend> {
-        Arc::new(Self::new(Arc::new(store), settings.local(STATE)))
+    /// State in `store`, as the settings of a configuration open it.
+    pub fn open(store: impl Store, settings: &Settings<'_>) -> Arc<dyn Home> {
+        let (store, retention): (Arc<dyn Store>, _) = (Arc::new(store), settings.retention);
+        let keyring = settings.keyring(Arc::new(StoredKeys(store.clone())));
+        Arc::new(Self { store, keyring, retention, lease: LEASE, cache: Mutex::default() })
     }
 
     /// With another time that a lease holds without a heartbeat.
@@ -58,20 +65,52 @@ impl RemoteBackend {
         Self { lease, ..self }
     }
 
-    async fn key(&self, durable: bool) -> Result<(Arc<str>, Keys), StateError> {
-        let lineage = head::lineage(&*self.store).await?;
-        self.keys.open_keys_of(lineage.clone()).await?;
-        self.keys.keys_of(lineage, durable).await.map_err(|e| e.about_keys_of(&self.store.place()))
-    }
-
     async fn load(&self) -> Result<head::Loaded, StateError> {
-        let lineage = self.keys.key_lineage().await?;
+        let lineage = self.keyring.lineage().await?;
         let cached = locked(&self.cache).clone();
         let loaded = head::load(&*self.store, cached.as_ref(), lineage).await?;
         if let (Some((head, _)), None) = (&loaded.head, loaded.chain) {
             *locked(&self.cache) = Some((head.state.clone(), loaded.live.stored.clone()));
         }
         Ok(loaded)
+    }
+}
+
+#[async_trait]
+impl Home for RemoteBackend {
+    fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    async fn lineage(&self) -> Result<Option<String>, StateError> {
+        head::lineage(&*self.store).await
+    }
+
+    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
+        self.store.workspaces().await
+    }
+
+    async fn delete(&self, info: LockInfo, force: bool) -> Result<(), StateError> {
+        let store = &self.store;
+        let lease = match Lease::try_take(store.clone(), info, self.lease).await? {
+            Attempt::Taken(lease) => lease,
+            Attempt::Held(holder) => return Err(StateError::Locked { place: store.place(), holder }),
+            Attempt::Raced => return Err(StateError::LockLost { place: store.place() }),
+        };
+        let known = if force { Ok(()) } else { self.snapshot().await.and_then(|s| expect_empty(&s, &store.place())) };
+        if let Err(error) = known {
+            // The first error is the one to tell.
+            let _ = lease.release().await;
+            return Err(error);
+        }
+        *locked(&self.cache) = None;
+        // The head first: what is left of a removal that was cut off is no state any more, and says so. The lock last.
+        let mut names = store.list("").await?;
+        names.sort_by_key(|name| (name != head::HEAD, name == LOCK));
+        for name in names {
+            store.remove(&name).await?;
+        }
+        self.keyring.remove_file()
     }
 }
 
@@ -86,13 +125,7 @@ impl Backend for RemoteBackend {
     }
 
     async fn keys(&self) -> Result<Keys, StateError> {
-        self.key(false).await.map(|(_, keys)| keys)
-    }
-
-    async fn rekey(&self) -> Result<(), StateError> {
-        let lineage = head::lineage(&*self.store).await?;
-        self.keys.open_keys_of(lineage.clone()).await?;
-        self.keys.rekey_of(lineage).await
+        self.keyring.open(self.lineage().await?, false).await.map(|(_, keys)| keys)
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
@@ -100,7 +133,7 @@ impl Backend for RemoteBackend {
     }
 
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
-        let (lineage, _) = self.key(true).await?;
+        let (lineage, _) = self.keyring.open(self.lineage().await?, true).await?;
         let deadline = Instant::now() + wait;
         loop {
             match Lease::try_take(self.store.clone(), info.clone(), self.lease).await? {

@@ -51,6 +51,9 @@ pub trait Store: Send + Sync + 'static {
     /// The names that begin with `prefix`, in order.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StateError>;
 
+    /// The names of the workspaces beside the default one that have blobs, in order.
+    async fn workspaces(&self) -> Result<Vec<String>, StateError>;
+
     /// Removes a blob; one that is not there is no error.
     async fn remove(&self, name: &str) -> Result<(), StateError>;
 }

@@ -20,7 +20,9 @@ struct Memory {
 }
 
 impl Memory {
-    fn request(&self) -> Result<(), StateError> {
+    async fn request(&self) -> Result<(), StateError> {
+        // As an answer of a network would.
+        tokio::task::yield_now().await;
         let mut cut = locked(&self.cut);
         match cut.as_mut() {
             Some(0) => Err(StateError::remote("asking", "memory", "the network is cut")),
@@ -40,18 +42,18 @@ impl Store for Memory {
     }
 
     async fn get(&self, name: &str) -> Result<Option<Blob>, StateError> {
-        self.request()?;
+        self.request().await?;
         let blobs = locked(&self.blobs);
         Ok(blobs.get(name).map(|(bytes, v)| Blob { bytes: bytes.clone(), version: Version(v.to_string()) }))
     }
 
     async fn version(&self, name: &str) -> Result<Option<Version>, StateError> {
-        self.request()?;
+        self.request().await?;
         Ok(locked(&self.blobs).get(name).map(|(_, v)| Version(v.to_string())))
     }
 
     async fn put(&self, name: &str, bytes: Vec<u8>, expected: Expected) -> Result<Option<Version>, StateError> {
-        self.request()?;
+        self.request().await?;
         let mut blobs = locked(&self.blobs);
         let there = blobs.get(name).map(|(_, v)| Version(v.to_string()));
         let fits = match expected {
@@ -78,12 +80,16 @@ impl Store for Memory {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, StateError> {
-        self.request()?;
+        self.request().await?;
         Ok(locked(&self.blobs).keys().filter(|k| k.starts_with(prefix)).cloned().collect())
     }
 
+    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
+        Ok(Vec::new())
+    }
+
     async fn remove(&self, name: &str) -> Result<(), StateError> {
-        self.request()?;
+        self.request().await?;
         locked(&self.blobs).remove(name);
         Ok(())
     }
@@ -104,7 +110,7 @@ impl Bed {
     }
 
     fn open(&self, name: &str) -> RemoteBackend {
-        RemoteBackend::new(self.store(name), LocalBackend::new(self.folder.path().join(name)))
+        RemoteBackend::new(self.store(name), self.folder.path().join(name), None)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sealing: how the keys of a lineage are kept, and what they seal.
 //!
-//! The one decision: one random key seals the fingerprint key and the data key of a lineage, and is itself wrapped
+//! The one decision: one random key seals the fingerprint key and the data keys of a lineage, and is itself wrapped
 //! for each recipient, so any one of them opens the state (break glass), and changing recipients touches no
 //! state. The header is bound to what it seals: recipients or lineage that were exchanged open nothing. The
 //! fingerprint key stays the same for the life of a lineage; fingerprints would tell nothing otherwise.
@@ -68,9 +68,9 @@ impl fmt::Debug for Encryption {
     }
 }
 
-/// Seals single values under the data key of a lineage; cheap to clone.
+/// Seals single values under the newest data key of a lineage, and opens those of all; cheap to clone.
 #[derive(Clone)]
-pub struct Sealer(Arc<Key>);
+pub struct Sealer(Arc<[Key]>);
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,8 +79,9 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    pub(crate) fn new(key: Key) -> Self {
-        Self(Arc::new(key))
+    /// With the keys of [`Secrets`], the newest first.
+    pub(crate) fn new(keys: Vec<Key>) -> Self {
+        Self(keys.into())
     }
 
     /// A value, whatever its marks, as text that is bound to `place`.
@@ -104,12 +105,14 @@ impl Sealer {
     /// # Errors
     /// When the system gives no randomness.
     pub fn seal(&self, place: &str, plain: &[u8]) -> Result<String, StateError> {
-        encrypt(&self.0, place.as_bytes(), plain).map(|bytes| STANDARD.encode(bytes))
+        let key = self.0.first().ok_or_else(|| StateError::Refused { what: "there is no key to seal with".into() })?;
+        encrypt(key, place.as_bytes(), plain).map(|bytes| STANDARD.encode(bytes))
     }
 
     /// What was sealed at `place`; `None` when it is damaged, or was sealed elsewhere or with another key.
     pub fn open(&self, place: &str, sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
-        decrypt(&self.0, place.as_bytes(), &STANDARD.decode(sealed).ok()?)
+        let bytes = STANDARD.decode(sealed).ok()?;
+        self.0.iter().find_map(|key| decrypt(key, place.as_bytes(), &bytes))
     }
 }
 
@@ -141,14 +144,20 @@ fn random() -> Result<Key, StateError> {
 #[derive(Clone)]
 pub(crate) struct Secrets {
     pub(crate) fingerprint: Key,
-    pub(crate) data: Key,
+    /// What seals values: the newest first, which seals; the others open what was sealed before a rekey.
+    pub(crate) data: Vec<Key>,
 }
 
 impl Secrets {
     /// With a fingerprint key that there is already, or a new one.
     pub(crate) fn new(fingerprint: Option<&[u8; 32]>) -> Result<Self, StateError> {
         let fingerprint = fingerprint.map_or_else(random, |key| Ok(Zeroizing::new(*key)))?;
-        Ok(Self { fingerprint, data: random()? })
+        Ok(Self { fingerprint, data: vec![random()?] })
+    }
+
+    /// With a new data key before the others: who knew only those opens nothing that is sealed from now on.
+    pub(crate) fn rotated(self) -> Result<Self, StateError> {
+        Ok(Self { data: std::iter::once(random()?).chain(self.data).collect(), ..self })
     }
 }
 
@@ -222,7 +231,8 @@ pub(crate) async fn seal(
         recipients.push(Wrapped { kind: kind.to_owned(), name: name.to_owned(), key: wrapped });
     }
     let mut sealed = Sealed { mesh_keys: VERSION, lineage: lineage.to_owned(), recipients, sealed: String::new() };
-    let plain = Zeroizing::new([*secrets.fingerprint, *secrets.data].concat());
+    let keys = std::iter::once(&secrets.fingerprint).chain(&secrets.data);
+    let plain = Zeroizing::new(keys.flat_map(|key| key.iter().copied()).collect::<Vec<u8>>());
     sealed.sealed = STANDARD.encode(encrypt(&key, &sealed.bound(), &plain)?);
     let mut bytes = serde_json::to_vec(&sealed).map_err(|e| StateError::remote("writing", place, e))?;
     bytes.push(b'\n');
@@ -272,10 +282,12 @@ pub(crate) async fn open(place: &str, bytes: &[u8], encryption: Option<&Encrypti
             };
             let plain = decrypt(&key, &sealed.bound(), &text);
             let plain = plain.ok_or_else(|| damaged("its header does not belong to what it seals"))?;
-            let (Some(fingerprint), Some(data)) = (plain.first_chunk(), plain.last_chunk()) else {
+            let (keys, rest) = plain.as_chunks::<32>();
+            let ([fingerprint, data @ ..], true) = (keys, rest.is_empty() && keys.len() > 1) else {
                 return Err(damaged("what it seals has another length"));
             };
-            let secrets = Secrets { fingerprint: Zeroizing::new(*fingerprint), data: Zeroizing::new(*data) };
+            let data = data.iter().map(|key| Zeroizing::new(*key)).collect();
+            let secrets = Secrets { fingerprint: Zeroizing::new(*fingerprint), data };
             let configured = encryption.recipients.iter().map(|r| (r.kind(), r.name()));
             let stale = !configured.eq(sealed.recipients.iter().map(|r| (&*r.kind, &*r.name)));
             return Ok(Opened { lineage: sealed.lineage.as_str().into(), secrets, stale });

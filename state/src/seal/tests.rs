@@ -22,7 +22,7 @@ async fn any_recipient_opens_it_and_nobody_else() {
     assert!(!bytes.windows(32).any(|w| w == [7; 32]));
     for one in [("ops", "correct horse battery"), ("renamed", "break in case of fire")] {
         let opened = open("here", &bytes, Some(&encryption(&[one]))).await.expect("opens");
-        assert_eq!((*opened.secrets.fingerprint, *opened.secrets.data), ([7; 32], *secrets.data));
+        assert_eq!((*opened.secrets.fingerprint, &opened.secrets.data), ([7; 32], &secrets.data));
         assert!(opened.stale && &*opened.lineage == "lineage");
     }
     assert!(!open("here", &bytes, Some(&both)).await.expect("opens").stale);
@@ -70,10 +70,26 @@ async fn a_file_cannot_ask_for_all_memory() {
 
 #[test]
 fn values_are_bound_to_their_place() {
-    let sealer = Sealer::new(Zeroizing::new([3; 32]));
+    let sealer = Sealer::new(vec![Zeroizing::new([3; 32])]);
     let sealed = sealer.seal("output.a", b"canary").expect("seals");
     assert_eq!(sealer.open("output.a", &sealed).expect("opens").as_slice(), b"canary");
     assert!(sealer.open("output.b", &sealed).is_none());
-    assert!(Sealer::new(Zeroizing::new([4; 32])).open("output.a", &sealed).is_none());
+    assert!(Sealer::new(vec![Zeroizing::new([4; 32])]).open("output.a", &sealed).is_none());
     assert_ne!(sealed, sealer.seal("output.a", b"canary").expect("seals"), "equal values look different");
+}
+
+#[tokio::test]
+async fn a_new_data_key_opens_what_the_old_ones_sealed_and_not_the_other_way_round() {
+    let ops = encryption(&[("ops", "correct horse battery")]);
+    let old = Secrets::new(None).expect("random");
+    let new = old.clone().rotated().expect("random").rotated().expect("random");
+    assert_eq!(old.fingerprint, new.fingerprint, "fingerprints stay what they are");
+    let bytes = seal("here", "l", &new, &ops).await.expect("seals");
+    let opened = open("here", &bytes, Some(&ops)).await.expect("opens").secrets;
+    let (before, after) = (Sealer::new(old.data), Sealer::new(opened.data));
+    let sealed = before.seal("x", b"old").expect("seals");
+    assert_eq!(after.open("x", &sealed).expect("opens").as_slice(), b"old");
+    let sealed = after.seal("x", b"new").expect("seals");
+    assert!(before.open("x", &sealed).is_none());
+    assert_eq!(after.open("x", &sealed).expect("opens").as_slice(), b"new");
 }

@@ -113,7 +113,7 @@ impl Scope for Nothing<'_> {
             Subject::PathRoot => Value::string("."),
             Subject::PathCwd => Value::string(self.context.cwd.to_string_lossy()),
             Subject::Applying => Value::unknown(Type::Bool).mark(Marks::EPHEMERAL),
-            Subject::Workspace => Value::string("default"),
+            Subject::Workspace => Value::string(self.context.workspace.clone()),
             Subject::Local(_)
             | Subject::Resource { .. }
             | Subject::Module(_)

@@ -73,7 +73,7 @@ impl Scope for Around<'_> {
             },
             Subject::PathModule | Subject::PathRoot => Ok(Value::string(".")),
             Subject::PathCwd => Ok(Value::string(self.context.cwd.to_string_lossy())),
-            Subject::Workspace => Ok(Value::string("default")),
+            Subject::Workspace => Ok(Value::string(self.context.workspace.clone())),
             _ if self.world.is_some() => undeclared(format!("The module under test does not declare {subject}.")),
             _ => undeclared(format!(
                 "{subject} cannot be used here: values of a test file are made of var.NAME and run.NAME.OUTPUT."

@@ -44,10 +44,6 @@ impl Backend for Unprotected<'_> {
         self.0.keys().await
     }
 
-    async fn rekey(&self) -> Result<(), StateError> {
-        self.0.rekey().await
-    }
-
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
         let mut snapshot = self.0.snapshot().await?;
         snapshot.instances.values_mut().chain(snapshot.deposed.values_mut()).for_each(bare);

@@ -132,10 +132,6 @@ impl Backend for Memory {
         Ok(Keys { fingerprinter: Fingerprinter::new([7; 32]), sealer: None, stale: false })
     }
 
-    async fn rekey(&self) -> Result<(), StateError> {
-        Ok(())
-    }
-
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
         Ok(self.now())
     }

@@ -9,18 +9,7 @@ pub(crate) struct TestScope(functions::Context);
 
 impl TestScope {
     pub(crate) fn new() -> Self {
-        Self(functions::Context {
-            root: ".".into(),
-            cwd: ".".into(),
-            module: ".".into(),
-            home: None,
-            timestamp: None,
-            plan_timestamp: String::new(),
-            template: Some(render_template),
-            template_depth: 0,
-            files: Default::default(),
-            steps: functions::Steps::default(),
-        })
+        Self(functions::Context { template: Some(render_template), ..functions::Context::new(".") })
     }
 }
 

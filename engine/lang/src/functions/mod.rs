@@ -48,6 +48,9 @@ mod tests;
 
 pub use reader::{Reader, Seen};
 
+/// The workspace where none was selected.
+pub const DEFAULT_WORKSPACE: &str = "default";
+
 /// What a function may know beside its arguments.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -59,6 +62,8 @@ pub struct Context {
     pub module: PathBuf,
     /// Home folder of the user, for `pathexpand`.
     pub home: Option<PathBuf>,
+    /// The selected workspace, [`DEFAULT_WORKSPACE`] where none is: `mesh.workspace`.
+    pub workspace: Arc<str>,
     /// The time of apply as RFC 3339 in UTC; `None` while planning: then `timestamp`, `uuid` and `bcrypt` are unknown.
     pub timestamp: Option<String>,
     /// The time of the plan as RFC 3339 in UTC.
@@ -111,6 +116,7 @@ impl Context {
             module: root.clone(),
             root,
             home: None,
+            workspace: DEFAULT_WORKSPACE.into(),
             timestamp: None,
             plan_timestamp: String::new(),
             template: None,

@@ -21,16 +21,9 @@ const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/terraform_
 
 fn context(root: &Path) -> Context {
     Context {
-        root: root.to_path_buf(),
-        cwd: root.to_path_buf(),
-        module: root.to_path_buf(),
         home: Some("/home/ada".into()),
-        timestamp: None,
         plan_timestamp: "2026-01-02T03:04:05Z".into(),
-        template: None,
-        template_depth: 0,
-        files: Default::default(),
-        steps: Steps::default(),
+        ..Context::new(root)
     }
 }
 

@@ -46,9 +46,10 @@ impl Decoder {
                 }
             }
         });
-        let encryption = args.block("encryption", lower).map(|b| {
-            let place = header(b, lower);
-            lower.body(&b.body, place)
+        let [encryption, history] = ["encryption", "history"].map(|name| {
+            let block = args.block(name, lower)?;
+            let place = header(block, lower);
+            Some(lower.body(&block.body, place))
         });
         args.finish(lower, "the mesh block");
         let wrong: Vec<Span> = lower.used[from..]
@@ -62,7 +63,7 @@ impl Decoder {
             let detail = "Settings are needed before anything is evaluated: they can refer to variables only.";
             lower.error("lang::reference", "Reference not possible here", detail, place);
         }
-        self.module.settings = Settings { required_version, backend, encryption, span: Some(span) };
+        self.module.settings = Settings { required_version, backend, encryption, history, span: Some(span) };
     }
 
     pub(super) fn provider(&mut self, block: &Block, span: Span, labels: &[Arc<str>]) {

@@ -59,8 +59,8 @@ fn settings(module: &Module, root: bool, diagnostics: &mut Diagnostics) {
             }
         }
     }
-    if let Some(span) = settings.span.filter(|_| !root && (settings.backend.is_some() || settings.encryption.is_some()))
-    {
+    let of_root = settings.backend.is_some() || settings.encryption.is_some() || settings.history.is_some();
+    if let Some(span) = settings.span.filter(|_| !root && of_root) {
         let detail = "Where state is kept and how it is sealed is said by the root module; here it has no effect.";
         diagnostics.push(Diagnostic::warning("lang::settings", "Settings without effect", detail).at(span));
     }

@@ -212,6 +212,7 @@ impl Decoder {
         };
         settings.backend = over.backend.or_else(|| settings.backend.take());
         settings.encryption = over.encryption.or_else(|| settings.encryption.take());
+        settings.history = over.history.or_else(|| settings.history.take());
     }
 
     fn provider_over(&mut self, over: ProviderConfig) {

@@ -1,0 +1,63 @@
+//! The key file of this machine: its text, and how it is made.
+//!
+//! The one decision: one line that says what it is, of which version and whose, so that a file of something else is
+//! never taken for a key. A file with only the word `new` says that the key is lost for good.
+
+use std::io;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use crate::StateError;
+use crate::local::{Paths, sync_folder};
+use crate::seal::Secrets;
+
+const FIRST: &str = "mesh-state-key";
+const VERSION: u64 = 1;
+
+/// Whether the owner says that the key is lost.
+pub(super) fn is_new(bytes: &[u8]) -> bool {
+    bytes.trim_ascii() == b"new"
+}
+
+/// The text of keys that nothing seals; the data key is not among them, since nothing is sealed then.
+pub(super) fn open_bytes(lineage: &str, secrets: &Secrets) -> Zeroizing<Vec<u8>> {
+    let key = Zeroizing::new(STANDARD.encode(*secrets.fingerprint));
+    Zeroizing::new(format!("{FIRST} {VERSION} {lineage} {}\n", *key).into_bytes())
+}
+
+/// The opposite; what is wrong with it, for people.
+pub(super) fn parse(place: &str, bytes: &[u8]) -> Result<Result<(Arc<str>, Secrets), &'static str>, StateError> {
+    let text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
+    let mut words = text.split_ascii_whitespace();
+    let (first, version) = (words.next(), words.next().and_then(|v| v.parse::<u64>().ok()));
+    match (first, version) {
+        (Some(FIRST), Some(VERSION)) => {}
+        (Some(FIRST), Some(version)) if version > VERSION => {
+            return Err(StateError::Newer { place: place.to_owned(), version, known: VERSION });
+        }
+        _ => return Ok(Err("it is not a fingerprint key")),
+    }
+    let lineage = words.next();
+    let key = words.next().and_then(|k| STANDARD.decode(k).ok()).map(Zeroizing::new);
+    match (lineage, key.and_then(|b| <[u8; 32]>::try_from(b.as_slice()).ok()), words.next()) {
+        (Some(lineage), Some(key), None) => Ok(Ok((lineage.into(), Secrets::new(Some(&key))?))),
+        _ => Ok(Err("it is damaged")),
+    }
+}
+
+/// Makes the file; false when one is there already.
+pub(super) fn make(paths: &Paths, bytes: &[u8]) -> Result<bool, StateError> {
+    let io = |e: &io::Error| StateError::io("writing", &paths.key, e);
+    paths.make_folder()?;
+    let mut file = paths.temporary()?;
+    io::Write::write_all(&mut file, bytes).map_err(|e| io(&e))?;
+    file.as_file().sync_all().map_err(|e| io(&e))?;
+    match file.persist_noclobber(&paths.key) {
+        Ok(_) => sync_folder(&paths.folder).map(|()| true),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(io(&e.error)),
+    }
+}
