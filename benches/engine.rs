@@ -87,7 +87,7 @@ fn child(case: &str, folder: &Path) -> Result<()> {
     let mut sources = Sources::default();
     let (config, diagnostics) = load(LoadOptions::new(Path::new(folder)), &mut sources);
     let config = config.ok_or_else(|| format!("{diagnostics:?}"))?;
-    let services = Services { root: folder.into(), cache: folder.join("cache"), env: Arc::default() };
+    let services = Services { root: folder.into(), cache: folder.join("cache"), ..Services::default() };
     let engine = Engine::new(mesh_providers::all(), services, Arc::new(Silent));
     let backend = LocalBackend::new(folder.join("mesh.state"));
     let context = Context::new(folder);

@@ -62,11 +62,11 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         let detail = "A saved plan is applied as it is: give -destroy, -replace, -target and their like to mesh plan.";
         return Err(Diagnostic::error("cli::option", "Option has no meaning here", detail).into());
     }
-    let (header, content, backend) = saved::open(ui, file, &args.plan.state, vars)?;
-    saved::same_version(&content)?;
-    options = content.options(options.parallelism)?;
-    let reviewed = planfile::reviewed(&header, &content)?;
-    let project = saved::project(ui, &content, backend, vars)?;
+    let opened = saved::open(ui, file, &args.plan.state, vars)?;
+    saved::same_version(&opened.content)?;
+    options = opened.content.options(options.parallelism)?;
+    let reviewed = planfile::reviewed(&opened.header, &opened.content)?;
+    let project = saved::project(ui, &opened, vars)?;
     let consent = if args.auto_approve { Consent::Given } else { Consent::Reviewed };
     apply(ui, &args.plan, &project, &options, consent, Some(&reviewed))
 }

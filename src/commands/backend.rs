@@ -32,7 +32,7 @@ pub(crate) struct Places {
     kind: BackendKind,
     values: Value,
     env: Arc<BTreeMap<String, String>>,
-    encryption: Option<Encryption>,
+    pub(crate) encryption: Option<Encryption>,
     retention: Retention,
     /// The block, and the values in it.
     spans: Option<(Span, BTreeMap<String, Span>)>,
@@ -187,14 +187,6 @@ pub(crate) fn history() -> Schema {
         ),
         Attribute::optional("bytes", Type::Number, "How many bytes all of them take together. Default 512 MiB."),
     ])
-}
-
-/// The backend of a configuration: `-state`, the `mesh` block, or the file in the root folder.
-///
-/// # Errors
-/// A backend that this version does not have, settings that it does not take.
-pub(crate) fn backend(ui: &Ui, config: &Config, inputs: &Inputs, state: &StateArgs) -> Result<Arc<dyn Home>, Failure> {
-    Places::of(ui, config, inputs, state)?.state()
 }
 
 /// What a backend cannot promise, in words; `None` for one that keeps all promises.

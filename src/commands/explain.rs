@@ -316,7 +316,6 @@ fn overview_json(engine: &Engine) -> Json {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     use mesh_sdk::Services;
@@ -324,7 +323,7 @@ mod tests {
     use super::*;
 
     pub(super) fn all() -> Engine {
-        let services = Services { root: PathBuf::from("."), cache: PathBuf::new(), env: Arc::new(BTreeMap::new()) };
+        let services = Services { root: PathBuf::from("."), cache: PathBuf::new(), ..Services::default() };
         Engine::new(mesh_providers::all(), services, Arc::new(Silent))
     }
 

@@ -21,6 +21,7 @@ pub(crate) mod lock;
 mod migrate;
 pub(crate) mod modules;
 mod options;
+mod other_states;
 pub(crate) mod output;
 pub(crate) mod plan;
 mod plans;

@@ -54,7 +54,7 @@ pub(crate) fn find(ui: &mut Ui, digest: &str, state: &StateArgs) -> Option<Revie
     if !file.exists() {
         return None;
     }
-    let (header, content, _) = saved::open(ui, &file, state, &[]).ok()?;
+    let saved::Opened { header, content, .. } = saved::open(ui, &file, state, &[]).ok()?;
     let reviewed = planfile::reviewed(&header, &content).ok()?;
     (header.digest == digest).then_some(Reviewed { anywhere: true, ..reviewed })
 }

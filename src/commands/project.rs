@@ -11,11 +11,13 @@ use mesh_lang::functions::{Context, DEFAULT_WORKSPACE, Reader, Seen};
 use mesh_lang::{Config, Disk, Files, LoadOptions};
 use mesh_model::Diagnostic;
 use mesh_sdk::Services;
+use mesh_state::seal::Encryption;
 use mesh_state::{Home, LockInfo};
 
-use super::backend::backend;
+use super::backend::Places;
 use super::modules;
 use super::options::StateArgs;
+use super::other_states::States;
 use super::variables::Given;
 use super::workspace;
 use crate::cli::VarSource;
@@ -29,6 +31,8 @@ pub(crate) struct Project {
     pub(crate) inputs: Inputs,
     /// Where state is.
     pub(crate) backend: Arc<dyn Home>,
+    /// For whom its keys are sealed.
+    pub(crate) encryption: Option<Encryption>,
     /// What functions know.
     pub(crate) context: Context,
     /// The root folder, absolute.
@@ -110,9 +114,10 @@ impl Project {
             LoadOptions { variables: Some(&given), modules: Some(&modules), generate, ..LoadOptions::new(&root) };
         let config = configuration(ui, files, options)?;
         let inputs = given.gather(ui, &config)?;
-        let backend = backend(ui, &config, &inputs, state)?;
+        let places = Places::of(ui, &config, &inputs, state)?;
+        let (backend, encryption) = (places.state()?, places.encryption);
         let context = Context { files: Reader::remembering(Seen::default()), ..context(ui, timestamp()) };
-        Ok(Self { context, config, inputs, backend, root })
+        Ok(Self { context, config, inputs, backend, encryption, root })
     }
 
     /// The same with the configuration as it is on the disk now.
@@ -125,9 +130,10 @@ impl Project {
         Ok(Self { config: configuration(ui, &Disk, options)?, ..self })
     }
 
-    /// The engine with all providers.
+    /// The engine with all providers, which may read other states.
     pub(crate) fn engine(&self, ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
-        engine(ui, sink)
+        let states = States { env: ui.env.clone(), encryption: self.encryption.clone() };
+        Engine::new(mesh_providers::all(), Services { states: Some(Arc::new(states)), ..services(ui) }, sink)
     }
 
     /// What the engine works on.
@@ -150,7 +156,7 @@ pub(crate) fn engine(ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
 
 /// What providers may use of the surroundings.
 pub(crate) fn services(ui: &Ui) -> Services {
-    Services { root: root(), cache: mesh_sandbox::default_cache(&ui.home()), env: ui.env.clone() }
+    Services { root: root(), cache: mesh_sandbox::default_cache(&ui.home()), env: ui.env.clone(), states: None }
 }
 
 /// What functions may know, for a plan made at `plan_timestamp`.

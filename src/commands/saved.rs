@@ -16,6 +16,7 @@ use mesh_lang::functions::{Context, Reader};
 use mesh_lang::{Config, Files, LoadOptions};
 use mesh_model::{Diagnostic, Diagnostics, json};
 use mesh_state::Home;
+use mesh_state::seal::Encryption;
 use serde_json::{Value as Json, json};
 
 use super::backend::Places;
@@ -101,21 +102,25 @@ fn decode(text: &str) -> Option<Input> {
     })
 }
 
+/// A plan file that was opened, and its state.
+pub(crate) struct Opened {
+    pub(crate) header: Header,
+    pub(crate) content: Content,
+    pub(crate) backend: Arc<dyn Home>,
+    pub(crate) encryption: Option<Encryption>,
+}
+
 /// Opens a plan file with the key of its state.
 ///
 /// # Errors
 /// No plan file, damaged, another state's.
-pub(crate) fn open(
-    ui: &mut Ui,
-    file: &Path,
-    state: &StateArgs,
-    vars: &[VarSource],
-) -> Result<(Header, Content, Arc<dyn Home>), Failure> {
+pub(crate) fn open(ui: &mut Ui, file: &Path, state: &StateArgs, vars: &[VarSource]) -> Result<Opened, Failure> {
     let bytes = std::fs::read(file).map_err(|e| {
         Diagnostic::error("cli::plan_file", "Plan file not readable", format!("{}: {e}.", file.display()))
     })?;
     let (header, _) = planfile::header(&bytes)?;
-    let backend = backend(ui, state, vars)?;
+    let places = places(ui, state, vars)?;
+    let backend = places.state()?;
     // Asking for keys where there is no state would make some.
     let lineage = runtime()?.block_on(backend.snapshot())?.lineage;
     if *lineage != header.lineage {
@@ -133,7 +138,7 @@ pub(crate) fn open(
     }
     let fingerprinter = runtime()?.block_on(backend.fingerprinter())?;
     let (header, content) = planfile::open(&fingerprinter, &bytes)?;
-    Ok((header, content, backend))
+    Ok(Opened { header, content, backend, encryption: places.encryption })
 }
 
 /// The backend before the plan's own configuration can be read: `-state`, or what the configuration
@@ -187,8 +192,7 @@ fn is_configuration(name: &str) -> bool {
 /// Content that cannot be used, missing ephemeral values, values that were given although the file has them.
 pub(crate) fn project(
     ui: &mut Ui,
-    content: &Content,
-    backend: Arc<dyn Home>,
+    Opened { content, backend, encryption, .. }: &Opened,
     vars: &[VarSource],
 ) -> Result<Project, Failure> {
     let mut inputs = Inputs::new();
@@ -211,7 +215,8 @@ pub(crate) fn project(
     Given::read(ui, vars).ephemeral(ui, &config, &mut inputs)?;
     let files = Reader::remembering(content.read.seen()?);
     let context = Context { files, ..project::context(ui, content.timestamp.clone()) };
-    Ok(Project { config, inputs, backend, context, root })
+    let (backend, encryption) = (backend.clone(), encryption.clone());
+    Ok(Project { config, inputs, backend, encryption, context, root })
 }
 
 /// Whether this program, with its providers, is the one that made the plan.

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     if let Some(file) = &args.file {
-        let (_, content, _) = saved::open(ui, file, &args.state, &[])?;
+        let content = saved::open(ui, file, &args.state, &[])?.content;
         out(&if args.json { format!("{}\n", content.json) } else { content.text })?;
         state::only_fingerprints(ui, args.show_sensitive, true);
         return Ok(0);

@@ -1,6 +1,7 @@
 //! State elsewhere, from the command line to the real servers: the same scenes for each backend.
 
 mod migration;
+mod other_states;
 mod proxy;
 mod settings;
 mod workspaces;

@@ -14,6 +14,7 @@ mod local_file_data;
 mod random;
 mod random_bytes;
 mod random_password;
+mod remote_state;
 mod state_only;
 mod tcp_probe;
 mod terraform_data;
@@ -41,7 +42,7 @@ struct Builtin(Arc<Registry<Client>>);
 pub fn provider() -> Arc<dyn Provider> {
     let registry = Registry::new(
         "builtin",
-        "Data kept in state, local files, gates, verified artifacts, certificate chains, probes and random secrets: \
+        "Data kept in state, local files, gates, outputs of other states, verified artifacts, certificate chains, probes and random secrets: \
          whatever needs no system but this machine.",
         Schema::default(),
         64,
@@ -50,6 +51,7 @@ pub fn provider() -> Arc<dyn Provider> {
             Box::new(artifact::Artifact),
             Box::new(certificate_chain::CertificateChain),
             Box::new(local_file_data::LocalFileData),
+            Box::new(remote_state::RemoteState),
             Box::new(tcp_probe::TcpProbe),
         ],
     );

@@ -22,8 +22,8 @@ pub use plan::{PlanRequest, PlanResponse, Verdict, schema_plan};
 pub use registry::{Registry, TypedSession};
 pub use resource::{ClosedGate, DataSource, IdentityHint, Imported, Problem, Resource, Rules};
 pub use session::{
-    Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PreviewRequest, PreviewResponse,
-    Provider, Services, Session,
+    Observation, ObserveRequest, Observed, OnExisting, OperationRequest, OtherOutputs, OtherStates, Outcome,
+    PreviewRequest, PreviewResponse, Provider, Services, Session,
 };
 
 pub use wrapping::{KeyBytes, KeyWrapper};

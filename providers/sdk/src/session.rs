@@ -1,6 +1,7 @@
 //! Plain data between the engine and a provider.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,6 +36,32 @@ pub struct Services {
     pub cache: PathBuf,
     /// The environment variables that the process was started with.
     pub env: Arc<BTreeMap<String, String>>,
+    /// The way to the outputs of other states; `None` where there is none.
+    pub states: Option<Arc<dyn OtherStates>>,
+}
+
+/// The outputs of another state.
+#[derive(Clone, Debug)]
+pub struct OtherOutputs {
+    /// An object of those that can be given, with their marks.
+    pub outputs: Value,
+    /// The names of those that are sensitive and sealed for others, or not sealed at all.
+    pub withheld: Vec<String>,
+}
+
+/// Reads the outputs of other states, wherever they lie.
+#[async_trait]
+pub trait OtherStates: Send + Sync + fmt::Debug {
+    /// Those of the state that the `config` of a `backend` describes, in a workspace or the default one. Takes no lock.
+    ///
+    /// # Errors
+    /// A backend or settings that there are not, a state that is not there or cannot be read.
+    async fn outputs(
+        &self,
+        backend: &str,
+        workspace: Option<&str>,
+        config: &Value,
+    ) -> Result<OtherOutputs, ProviderError>;
 }
 
 /// A configured provider.

@@ -1,7 +1,6 @@
 //! The backend: reading, and taking the lock.
 //!
-//! The one decision: everything that is read is read in one transaction that sees one moment, over one session that is
-//! kept for readers; a writer has a session of its own, which is its lock.
+//! The one decision: everything that is read is read in one transaction that sees one moment; a writer has a session of its own, which is its lock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,12 +13,12 @@ use mesh_state::{
     Backend, BadSetting, Capabilities, HistoryEntry, Home, Keyring, Keys, LockInfo, Retention, Settings, StateError,
     Writer,
 };
-use tokio::sync::{Mutex, MutexGuard};
-use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
+use tokio_postgres::GenericClient;
 
 use crate::error::failure;
 use crate::keys::StoredKeys;
 use crate::lock::Attempt;
+use crate::session::Readers;
 use crate::settings::{Target, target};
 use crate::writer::PostgresWriter;
 
@@ -31,7 +30,7 @@ pub struct PostgresBackend {
     target: Arc<Target>,
     keyring: Keyring,
     retention: Retention,
-    reader: Mutex<Option<Client>>,
+    readers: Arc<Readers>,
 }
 
 impl PostgresBackend {
@@ -41,14 +40,15 @@ impl PostgresBackend {
     /// The setting that cannot be used.
     pub fn open(settings: &Settings<'_>) -> Result<Self, BadSetting> {
         let target = Arc::new(target(settings)?);
-        let keyring = settings.keyring(Arc::new(StoredKeys(target.clone())));
-        Ok(Self { target, keyring, retention: settings.retention, reader: Mutex::default() })
+        let readers = Arc::new(Readers::new(target.clone()));
+        let keyring = settings.keyring(Arc::new(StoredKeys(readers.clone())));
+        Ok(Self { target, keyring, retention: settings.retention, readers })
     }
 
     /// With keys that nothing seals in the file `FILE.key`.
     #[cfg(test)]
     pub(crate) fn keyed_at(self, file: impl Into<std::path::PathBuf>) -> Self {
-        let keyring = Keyring::elsewhere(file, None, Arc::new(StoredKeys(self.target.clone())));
+        let keyring = Keyring::elsewhere(file, None, Arc::new(StoredKeys(self.readers.clone())));
         Self { keyring, ..self }
     }
 
@@ -61,31 +61,6 @@ impl PostgresBackend {
     #[cfg(test)]
     pub(crate) fn target(&self) -> &Target {
         &self.target
-    }
-
-    /// The session for readers.
-    async fn reader(&self) -> Result<Reader<'_>, StateError> {
-        let mut client = self.reader.lock().await;
-        if client.as_ref().is_none_or(Client::is_closed) {
-            *client = Some(self.target.connect().await?);
-        }
-        Ok(Reader(client))
-    }
-}
-
-/// The session for readers, for one reader.
-struct Reader<'a>(MutexGuard<'a, Option<Client>>);
-
-impl Reader<'_> {
-    fn client(&mut self, target: &Target) -> Result<&mut Client, StateError> {
-        self.0.as_mut().ok_or_else(|| StateError::remote("reading", &target.place, "there is no connection"))
-    }
-
-    /// A transaction that sees one moment.
-    async fn view(&mut self, target: &Target) -> Result<Transaction<'_>, StateError> {
-        let client = self.client(target)?;
-        let builder = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-        builder.start().await.map_err(|e| failure("reading", &target.place, &e))
     }
 }
 
@@ -149,14 +124,14 @@ impl Home for PostgresBackend {
     }
 
     async fn lineage(&self) -> Result<Option<String>, StateError> {
-        let mut reader = self.reader().await?;
-        let view = reader.view(&self.target).await?;
+        let mut reader = self.readers.one().await?;
+        let view = reader.view().await?;
         Ok(self.target.header(&view).await?.map(|h| h.lineage).filter(|l| !l.is_empty()))
     }
 
     async fn workspaces(&self) -> Result<Vec<String>, StateError> {
-        let (mut reader, target) = (self.reader().await?, &self.target);
-        let view = reader.view(target).await?;
+        let (mut reader, target) = (self.readers.one().await?, &self.target);
+        let view = reader.view().await?;
         if target.version(&view).await? == 0 {
             return Ok(Vec::new());
         }
@@ -213,15 +188,16 @@ impl Backend for PostgresBackend {
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StateError> {
-        let mut reader = self.reader().await?;
-        let view = reader.view(&self.target).await?;
-        match self.target.header(&view).await? {
-            Some(header) if !header.lineage.is_empty() => Ok(self.target.ledger(&view, &header).await?.into_snapshot()),
-            _ => {
-                let lineage = self.keyring.lineage().await?.unwrap_or_default();
-                Ok(Snapshot { lineage, ..Snapshot::default() })
+        {
+            let mut reader = self.readers.one().await?;
+            let view = reader.view().await?;
+            if let Some(header) = self.target.header(&view).await?.filter(|h| !h.lineage.is_empty()) {
+                return Ok(self.target.ledger(&view, &header).await?.into_snapshot());
             }
         }
+        // Who looks for keys is a reader, too.
+        let lineage = self.keyring.lineage().await?.unwrap_or_default();
+        Ok(Snapshot { lineage, ..Snapshot::default() })
     }
 
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
@@ -263,19 +239,19 @@ impl Backend for PostgresBackend {
     }
 
     async fn lock_info(&self) -> Result<Option<LockInfo>, StateError> {
-        let mut reader = self.reader().await?;
-        let view = reader.view(&self.target).await?;
+        let mut reader = self.readers.one().await?;
+        let view = reader.view().await?;
         self.target.lock_info(&view).await
     }
 
     async fn unlock(&self, id: &str) -> Result<(), StateError> {
-        let mut reader = self.reader().await?;
-        self.target.break_lock(reader.client(&self.target)?, id).await
+        let mut reader = self.readers.one().await?;
+        self.target.break_lock(reader.client()?, id).await
     }
 
     async fn history(&self) -> Result<Vec<HistoryEntry>, StateError> {
-        let (mut reader, target) = (self.reader().await?, &self.target);
-        let view = reader.view(target).await?;
+        let (mut reader, target) = (self.readers.one().await?, &self.target);
+        let view = reader.view().await?;
         if target.version(&view).await? == 0 {
             return Ok(Vec::new());
         }
@@ -290,8 +266,8 @@ impl Backend for PostgresBackend {
     }
 
     async fn at(&self, serial: u64) -> Result<Snapshot, StateError> {
-        let (mut reader, target) = (self.reader().await?, &self.target);
-        let view = reader.view(target).await?;
+        let (mut reader, target) = (self.readers.one().await?, &self.target);
+        let view = reader.view().await?;
         let none = |range| StateError::NoSuchSerial { place: target.place.clone(), serial, range };
         if target.version(&view).await? == 0 {
             return Err(none(None));

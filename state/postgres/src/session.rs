@@ -3,8 +3,11 @@
 //! The one decision: each session says itself what durability and locks need, so that a server's or a role's defaults
 //! decide nothing: commits wait for the disk, idle sessions are kept, dead ones are noticed within half a minute.
 
+use std::sync::Arc;
+
 use mesh_state::StateError;
-use tokio_postgres::Client;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use crate::error::failure;
 use crate::settings::Target;
@@ -36,5 +39,46 @@ impl Target {
             });
         }
         Ok(client)
+    }
+}
+
+/// One session that is kept for all who read: making one takes longer than reading.
+pub(crate) struct Readers {
+    pub(crate) target: Arc<Target>,
+    client: Mutex<Option<Client>>,
+}
+
+impl Readers {
+    pub(crate) fn new(target: Arc<Target>) -> Self {
+        Self { target, client: Mutex::default() }
+    }
+
+    /// The session, for one reader.
+    pub(crate) async fn one(&self) -> Result<Reader<'_>, StateError> {
+        let mut client = self.client.lock().await;
+        if client.as_ref().is_none_or(Client::is_closed) {
+            *client = Some(self.target.connect().await?);
+        }
+        Ok(Reader { target: &self.target, client })
+    }
+}
+
+/// The session, as long as one reads.
+pub(crate) struct Reader<'a> {
+    target: &'a Target,
+    client: MutexGuard<'a, Option<Client>>,
+}
+
+impl Reader<'_> {
+    pub(crate) fn client(&mut self) -> Result<&mut Client, StateError> {
+        self.client.as_mut().ok_or_else(|| StateError::remote("reading", &self.target.place, "there is no connection"))
+    }
+
+    /// A transaction that sees one moment.
+    pub(crate) async fn view(&mut self) -> Result<Transaction<'_>, StateError> {
+        let target = self.target;
+        let builder =
+            self.client()?.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+        builder.start().await.map_err(|e| failure("reading", &target.place, &e))
     }
 }

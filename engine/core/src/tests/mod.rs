@@ -145,8 +145,11 @@ impl Bed {
         let options = LoadOptions::new(self.folder.path());
         let (config, diagnostics) = load_from(&files, options, &mut sources);
         let Some(config) = config.filter(|_| !diagnostics.has_errors()) else { return Err((sources, diagnostics)) };
-        let services =
-            Services { root: self.folder.path().into(), cache: self.folder.path().join("cache"), env: Arc::default() };
+        let services = Services {
+            root: self.folder.path().into(),
+            cache: self.folder.path().join("cache"),
+            ..Services::default()
+        };
         let providers = vec![mesh_provider_builtin::provider(), fake::provider(&self.world)];
         let engine = Engine::new(providers, services, Arc::new(self.heard.clone()));
         let context = Context { plan_timestamp: "2026-01-01T00:00:00Z".into(), ..Context::new(self.folder.path()) };

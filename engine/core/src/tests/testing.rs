@@ -68,7 +68,7 @@ fn meddled(world: &World, files: &[(&str, &str)], test: &str, at_end: &dyn Fn(&s
     let config = config.filter(|_| !found.has_errors()).unwrap_or_else(|| panic!("{}", text(&sources, &found)));
     let (file, found) = parse_test(test, "a.meshtest.hcl", &mut sources);
     assert!(!found.has_errors(), "{}", text(&sources, &found));
-    let services = Services { root: folder.path().into(), cache: folder.path().join("cache"), env: Arc::default() };
+    let services = Services { root: folder.path().into(), cache: folder.path().join("cache"), ..Services::default() };
     let engine = Engine::new(vec![mesh_provider_builtin::provider(), provider(world)], services, Arc::new(Silent));
     let context = Context { plan_timestamp: "2026-01-01T00:00:00Z".into(), ..Context::new(folder.path()) };
     let (modules, inputs) = (BTreeMap::new(), Inputs::new());

@@ -20,11 +20,7 @@ const OWN: &str = include_str!("tests/own.txt");
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/terraform_parity/files");
 
 fn context(root: &Path) -> Context {
-    Context {
-        home: Some("/home/ada".into()),
-        plan_timestamp: "2026-01-02T03:04:05Z".into(),
-        ..Context::new(root)
-    }
+    Context { home: Some("/home/ada".into()), plan_timestamp: "2026-01-02T03:04:05Z".into(), ..Context::new(root) }
 }
 
 /// Literals, and calls with them; any reference is unknown.

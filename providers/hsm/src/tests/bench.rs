@@ -115,7 +115,12 @@ impl Bench {
 
     pub(super) fn services(&self) -> Services {
         let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
-        Services { root: self.folder.path().to_owned(), cache: self.path("cache"), env: Arc::new(env) }
+        Services {
+            root: self.folder.path().to_owned(),
+            cache: self.path("cache"),
+            env: Arc::new(env),
+            ..Services::default()
+        }
     }
 
     pub(super) async fn configure(&self, config: &Value) -> Result<Arc<dyn Session>, ProviderError> {

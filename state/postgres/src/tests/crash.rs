@@ -108,9 +108,16 @@ async fn killed_at_any_moment() -> Result<(), Failure> {
     for round in 0..12u64 {
         let mut child = victim(folder.path(), "moments")?;
         let output = child.stdout.take().expect("a pipe");
-        let reader =
-            std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).collect::<Vec<_>>());
-        tokio::time::sleep(Duration::from_millis(250 + round * 37 % 190)).await;
+        let (begun, begins) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let lines = BufReader::new(output).lines().map_while(Result::ok);
+            lines.inspect(|line| _ = line.starts_with("acknowledged") && begun.send(()).is_ok()).collect::<Vec<_>>()
+        });
+        // Some die before they have begun.
+        if round % 4 > 0 {
+            tokio::task::block_in_place(|| begins.recv_timeout(Duration::from_secs(20)))?;
+        }
+        tokio::time::sleep(Duration::from_millis(20 + round * 37 % 190)).await;
         child.kill()?;
         child.wait()?;
         for line in reader.join().expect("the reader ends") {
