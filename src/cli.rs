@@ -128,7 +128,10 @@ pub(crate) enum VarSource {
 
 /// Both kinds in the order in which they were typed: the last one wins.
 fn var_sources(matches: &clap::ArgMatches) -> Vec<VarSource> {
-    let Some((_, sub)) = matches.subcommand() else { return Vec::new() };
+    let Some((_, mut sub)) = matches.subcommand() else { return Vec::new() };
+    while let Some((_, inner)) = sub.subcommand() {
+        sub = inner;
+    }
     let mut out: Vec<(usize, VarSource)> = Vec::new();
     if let Ok(Some(values)) = sub.try_get_many::<String>("var") {
         let at = sub.indices_of("var").into_iter().flatten();
@@ -161,7 +164,7 @@ fn start(ui: &mut Ui, (cli, vars): (Cli, Vec<VarSource>)) -> Outcome {
         Command::Output(args) => output::run(ui, &args),
         Command::Graph(args) => graph::run(ui, &args, &vars),
         Command::Import(args) => import::run(ui, &args, &vars),
-        Command::State(args) => state::run(ui, &args),
+        Command::State(args) => state::run(ui, &args, &vars),
         Command::Taint(args) => taint::taint(ui, &args),
         Command::Untaint(args) => taint::untaint(ui, &args),
         Command::Test(args) => test::run(ui, &args, &vars),

@@ -14,7 +14,7 @@ use mesh_model::json::{to_json, unknown_mirror};
 use mesh_model::{Address, Change, Deferred, InstanceKey, Mode, Path, Plan, Snapshot, Step, Value};
 use serde_json::{Map, Value as Json, json};
 
-pub(crate) use self::objects::state;
+pub(crate) use self::objects::{known, state};
 use self::objects::{planned_values, prior_state};
 use super::sight::Sight;
 
@@ -99,7 +99,7 @@ fn sides(before: &Value, after: &Value, sight: Sight<'_>) -> Map<String, Json> {
 }
 
 /// What names an instance in every format.
-fn named(address: &Address) -> Map<String, Json> {
+pub(crate) fn named(address: &Address) -> Map<String, Json> {
     let mut out = Map::new();
     out.insert("address".into(), address.to_string().into());
     if !address.module.is_root() {

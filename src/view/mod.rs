@@ -16,6 +16,7 @@ pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod sight;
+pub(crate) mod state_diff;
 pub(crate) mod stream;
 pub(crate) mod style;
 pub(crate) mod summary;

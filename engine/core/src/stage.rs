@@ -5,6 +5,8 @@
 //! equal to the approved one or narrower. So a saved plan, an approved digest, a resumed run and a
 //! plain apply are one path.
 
+pub mod takeover;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

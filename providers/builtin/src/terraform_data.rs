@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use mesh_model::snapshot::Identity;
 use mesh_model::{Attribute, Fields, Path, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    IdentityHint, Imported, Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest,
+    Foreign, IdentityHint, Imported, Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest,
     PlanResponse, ProviderError, Resource, Rules, Verdict, async_trait,
 };
 
@@ -37,6 +37,12 @@ impl Rules for TerraformData {
     fn import(&self, id: &str, _planned: &Value) -> Result<Imported, String> {
         let values = object(Value::string(id), Value::NULL, Value::NULL, Value::NULL);
         Ok(Imported::Only(Observed::new(values, Identity(id.into()))))
+    }
+
+    /// Terraform marks `input` alone as sensitive, and keeps the same in `output` in clear.
+    fn foreign(&self, attributes: Value) -> Result<Foreign, String> {
+        let input = attribute(&attributes, "input");
+        Ok(Foreign::of(attributes.with("output", input)))
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {

@@ -20,7 +20,7 @@ pub use ephemeral::{EphemeralSource, Opened, Private, Renewed};
 pub use error::{ErrorKind, ProviderError};
 pub use plan::{PlanRequest, PlanResponse, Verdict, schema_plan};
 pub use registry::{Registry, TypedSession};
-pub use resource::{ClosedGate, DataSource, IdentityHint, Imported, Problem, Resource, Rules};
+pub use resource::{ClosedGate, DataSource, Foreign, IdentityHint, Imported, Problem, Resource, Rules};
 pub use session::{
     Observation, ObserveRequest, Observed, OnExisting, OperationRequest, OtherOutputs, OtherStates, Outcome,
     PreviewRequest, PreviewResponse, Provider, Services, Session,

@@ -54,6 +54,22 @@ pub enum Imported {
     Only(Observed),
 }
 
+/// An object as Terraform's state remembers it, in the words of our type of the same name.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// Which object it is; `None`: the values say it.
+    pub identity: Option<Identity>,
+    /// Values of this type's attributes, by name. What it does not have is passed over.
+    pub values: Value,
+}
+
+impl Foreign {
+    /// One whose values say which object it is.
+    pub const fn of(values: Value) -> Self {
+        Self { identity: None, values }
+    }
+}
+
 /// A gate that does not let anything through yet: the instance and all that depends on it wait for a
 /// later stage.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +119,15 @@ pub trait Rules: Send + Sync {
                 Err("which object the configuration means is known only after other changes.".to_owned())
             }
         }
+    }
+
+    /// What Terraform's state remembers of an object of the type of the same name, `attributes`, in the words of
+    /// this type. The usual rule: attributes of the same name mean the same.
+    ///
+    /// # Errors
+    /// Why the object cannot be known by them, as the end of a sentence.
+    fn foreign(&self, attributes: Value) -> Result<Foreign, String> {
+        Ok(Foreign::of(attributes))
     }
 
     /// Decides between leaving, updating and replacing; see [`schema_plan`] for the usual rules.

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use mesh_model::snapshot::Identity;
 use mesh_model::{ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    ErrorKind, IdentityHint, Imported, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome,
+    ErrorKind, Foreign, IdentityHint, Imported, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome,
     PlanRequest, PlanResponse, Problem, ProviderError, Resource, Rules, async_trait, schema_plan,
 };
 
@@ -37,6 +37,11 @@ pub(crate) trait Kind: Send + Sync + 'static {
     /// The path that an import id means: the path itself, or a short form of it.
     fn path_of_id(&self, id: &str) -> String {
         id.to_owned()
+    }
+
+    /// What Terraform's type of the same name remembers, in the words of this one; see [`Rules::foreign`].
+    fn foreign(&self, attributes: Value) -> Foreign {
+        Foreign::of(attributes)
     }
 
     /// Whether two values of an attribute mean the same.
@@ -266,6 +271,15 @@ impl<K: Kind> Rules for Typed<K> {
             Some(path) if self.kind.path_of_id(id) == path => Ok(Imported::At(Identity(path.into()))),
             Some(path) => Err(format!("{id:?} is imported, but the configuration says {path}.")),
             None => Err("which object the configuration means is known only after other changes.".to_owned()),
+        }
+    }
+
+    fn foreign(&self, attributes: Value) -> Result<Foreign, String> {
+        match attributes.get_str("namespace").filter(|n| !n.is_empty()) {
+            None => Ok(self.kind.foreign(attributes)),
+            Some(namespace) => Err(format!(
+                "it is in the namespace {namespace:?}, which a provider block of its own has to name; mesh import then takes it"
+            )),
         }
     }
 

@@ -43,7 +43,8 @@ fn when(entry: &HistoryEntry) -> String {
     entry.when.round(jiff::Unit::Second).unwrap_or(entry.when).to_string()
 }
 
-fn row(entry: &HistoryEntry, now: u64) -> serde_json::Value {
+/// One serial for programs; `now`: the current one.
+pub(super) fn row(entry: &HistoryEntry, now: u64) -> serde_json::Value {
     let counts = entry.summary.counts;
     json!({
         "serial": entry.serial,
@@ -64,7 +65,8 @@ fn row(entry: &HistoryEntry, now: u64) -> serde_json::Value {
     })
 }
 
-fn paragraph(entry: &HistoryEntry, now: u64) -> String {
+/// One serial for people; `now`: the current one.
+pub(super) fn paragraph(entry: &HistoryEntry, now: u64) -> String {
     let mark = if entry.serial == now { " (current)" } else { "" };
     let digest = if entry.digest.is_empty() { String::new() } else { format!("  digest {}\n", entry.digest) };
     format!(

@@ -4,8 +4,10 @@
 //! (so that what cannot be done changes nothing, and what will be done can be shown), then again under
 //! it; the result is one step in state and one entry in its history (`edit`).
 
+mod diff;
 pub(crate) mod edit;
 mod history;
+mod import_terraform;
 mod list;
 mod mv;
 mod pull;
@@ -24,6 +26,7 @@ pub(crate) use show::block;
 use super::options::StateArgs;
 use super::running::runtime;
 use super::saved;
+use crate::cli::VarSource;
 use crate::ui::{Failure, Outcome, Ui};
 
 /// Look into state, and edit it without touching any object
@@ -43,11 +46,13 @@ enum Command {
     Push(push::Args),
     ReplaceProvider(replace_provider::Args),
     History(history::Args),
+    Diff(diff::Args),
+    ImportTerraform(import_terraform::Args),
     Rekey(rekey::Args),
     Rollback(rollback::Args),
 }
 
-pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
+pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
     match &args.command {
         Command::List(args) => list::run(ui, args),
         Command::Show(args) => show::run(ui, args),
@@ -57,6 +62,8 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         Command::Push(args) => push::run(ui, args),
         Command::ReplaceProvider(args) => replace_provider::run(ui, args),
         Command::History(args) => history::run(ui, args),
+        Command::Diff(args) => diff::run(ui, args),
+        Command::ImportTerraform(args) => import_terraform::run(ui, args, vars),
         Command::Rekey(args) => rekey::run(ui, args),
         Command::Rollback(args) => rollback::run(ui, args),
     }

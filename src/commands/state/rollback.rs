@@ -4,7 +4,7 @@
 //! are. So a rollback can be rolled back, and the next plan shows what state and objects make of each other.
 
 use clap::ArgAction;
-use mesh_model::{Instance, Snapshot};
+use mesh_model::Snapshot;
 use mesh_state::document;
 
 use super::edit::{Edit, consent, edit};
@@ -12,7 +12,8 @@ use crate::commands::options::EditArgs;
 use crate::commands::running::runtime;
 use crate::commands::saved;
 use crate::ui::{Outcome, Ui};
-use crate::view::style::{GREEN, RED, YELLOW, out, paint};
+use crate::view::state_diff::compare;
+use crate::view::style::out;
 
 /// Make state again what it was at a serial, without touching any object
 #[derive(clap::Args, Debug)]
@@ -60,65 +61,20 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     Ok(0)
 }
 
-/// What changes in state, without any value.
+/// What changes in state.
 fn shown(now: &Snapshot, then: &Snapshot) -> String {
+    let compared = compare(now, then);
+    let (added, _, removed) = compared.counts();
     let mut text =
         format!("State is serial {} and would be again what it was at serial {}:\n", now.serial, then.serial);
-    let names = |s: &Snapshot| {
-        let current = s.instances.iter().map(|(a, i)| (a.to_string(), i.clone()));
-        let deposed = s.deposed.iter().map(|((a, k), i)| (format!("{a} (deposed {k})"), i.clone()));
-        current.chain(deposed).collect::<std::collections::BTreeMap<_, _>>()
-    };
-    let (old, new) = (names(now), names(then));
-    for name in old.keys().filter(|n| !new.contains_key(*n)) {
-        push!(text, "  {} {name}: no longer known; its object stays, and nothing manages it\n", paint(RED, "-"));
+    text.push_str(&compared.text());
+    text.push('\n');
+    if added > 0 {
+        text.push_str("What is added is known again, whether its object is still there or not.\n");
     }
-    for (name, instance) in &new {
-        match old.get(name) {
-            None => {
-                push!(text, "  {} {name}: known again, whether its object is still there or not\n", paint(GREEN, "+"))
-            }
-            Some(now) if now != instance => {
-                push!(text, "  {} {name}: {}\n", paint(YELLOW, "~"), different(now, instance).join(", "));
-            }
-            Some(_) => {}
-        }
-    }
-    let outputs: Vec<&str> = then
-        .outputs
-        .iter()
-        .filter(|(n, o)| now.outputs.get(*n) != Some(*o))
-        .map(|(n, _)| &**n)
-        .chain(now.outputs.keys().filter(|n| !then.outputs.contains_key(*n)).map(|n| &**n))
-        .collect();
-    if !outputs.is_empty() {
-        push!(text, "  {} outputs: {}\n", paint(YELLOW, "~"), outputs.join(", "));
+    if removed > 0 {
+        text.push_str("What is removed is no longer known: its object stays, and nothing manages it.\n");
     }
     text.push_str("Only state changes: no object is made, changed or deleted.\n");
     text
-}
-
-/// What differs between two entries.
-fn different(a: &Instance, b: &Instance) -> Vec<String> {
-    let names =
-        |i: &Instance| i.values.as_fields().into_iter().flat_map(|f| f.iter()).map(|(k, _)| k.clone()).collect();
-    let mut fields: std::collections::BTreeSet<std::sync::Arc<str>> = names(a);
-    fields.extend(names(b));
-    let differs = |k: &std::sync::Arc<str>| a.values.get(k) != b.values.get(k);
-    let mut out: Vec<String> = fields.iter().filter(|k| differs(k)).map(ToString::to_string).collect();
-    for (differs, what) in [
-        (a.identity != b.identity, "another object"),
-        (a.tainted != b.tainted, "the taint"),
-        (a.protected != b.protected, "the protection"),
-        (a.dependencies != b.dependencies, "dependencies"),
-        (a.provider != b.provider || a.target != b.target, "the provider"),
-    ] {
-        if differs {
-            out.push(what.to_owned());
-        }
-    }
-    if out.is_empty() {
-        out.push("what the provider remembers".to_owned());
-    }
-    out
 }

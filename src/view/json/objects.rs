@@ -152,7 +152,7 @@ pub(super) fn prior_state(planned: &Planned<'_>, sight: Sight<'_>) -> Json {
 }
 
 /// Objects of state, each with its deposed ones behind it.
-fn known(snapshot: &Snapshot) -> BTreeMap<(&Address, Option<&str>), &Instance> {
+pub(crate) fn known(snapshot: &Snapshot) -> BTreeMap<(&Address, Option<&str>), &Instance> {
     let current = snapshot.instances.iter().map(|(a, i)| ((a, None), &**i));
     current.chain(snapshot.deposed.iter().map(|((a, key), i)| ((a, Some(&**key)), &**i))).collect()
 }

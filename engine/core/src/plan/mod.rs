@@ -334,6 +334,11 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
     planning
 }
 
+/// What the configuration renames in state before anything is planned: from where to where.
+pub(crate) fn moved(config: &Config, mut snapshot: Snapshot) -> Vec<(Address, Address)> {
+    moves::execute(config, &mut snapshot).done
+}
+
 /// The provider that answers for an instance of state: the one that its block has now, else the one
 /// that it was made with. So an object whose block moved to another alias is looked for there.
 fn owner(graph: &Graph, address: &Address, made_with: &str) -> Option<usize> {

@@ -4,7 +4,7 @@ use mesh_model::json::from_json;
 use mesh_model::snapshot::Identity;
 use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    IdentityHint, Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest, PlanResponse,
+    Foreign, IdentityHint, Observation, ObserveRequest, Observed, OperationRequest, Outcome, PlanRequest, PlanResponse,
     PreviewRequest, PreviewResponse, Problem, ProviderError, Resource, Rules, async_trait,
 };
 
@@ -50,6 +50,17 @@ impl Rules for Manifest {
             Some(reference) => IdentityHint::known(reference.text()),
             None => IdentityHint::Unknown,
         }
+    }
+
+    /// Terraform's type keeps the whole object beside the manifest, and the field manager in a block.
+    fn foreign(&self, attributes: Value) -> Result<Foreign, String> {
+        let manager = attributes.get("field_manager").and_then(Value::as_items).and_then(|i| i.first()).cloned();
+        let of = |name: &str| manager.as_ref().and_then(|m| m.get(name)).cloned().unwrap_or(Value::NULL);
+        let (name, force) = (of("name"), of("force_conflicts"));
+        let values = attributes.with("field_manager", name).with("force_conflicts", force);
+        // What is waited for, and what the server may change, is said by the configuration.
+        let others = ["object", "computed_fields", "wait", "wait_for"];
+        Ok(Foreign::of(others.iter().fold(values, |values, name| values.with(name, Value::NULL))))
     }
 
     fn plan(&self, request: &PlanRequest<'_>) -> PlanResponse {

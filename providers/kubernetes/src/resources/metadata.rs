@@ -9,7 +9,7 @@ use http::Method;
 use mesh_model::snapshot::Identity;
 use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    IdentityHint, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PlanRequest,
+    Foreign, IdentityHint, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome, PlanRequest,
     PlanResponse, Problem, ProviderError, Verdict, schema_plan,
 };
 use serde_json::{Map, Value as Json, json};
@@ -44,6 +44,10 @@ macro_rules! part {
 
             fn identity(&self, planned: &mesh_model::Value) -> mesh_sdk::IdentityHint {
                 $names.identity(planned)
+            }
+
+            fn foreign(&self, attributes: mesh_model::Value) -> Result<mesh_sdk::Foreign, String> {
+                Ok($names.foreign(&attributes))
             }
 
             fn plan(&self, request: &mesh_sdk::PlanRequest<'_>) -> mesh_sdk::PlanResponse {
@@ -148,6 +152,14 @@ impl Names {
             )),
             _ => IdentityHint::Unknown,
         }
+    }
+
+    /// In Terraform's types the name of the object is in a block.
+    pub(crate) fn foreign(&self, attributes: &Value) -> Foreign {
+        let metadata = attributes.get("metadata").and_then(Value::as_items).and_then(|i| i.first());
+        let of = |name: &str| metadata.and_then(|m| m.get(name)).cloned().unwrap_or(Value::NULL);
+        let values = attributes.with("name", of("name")).with("namespace", of("namespace"));
+        Foreign::of(["metadata", "force"].iter().fold(values, |values, name| values.with(name, Value::NULL)))
     }
 
     /// A key that was to be absent, is, and no longer matters is no change.

@@ -3,7 +3,7 @@
 //! The one decision: each value of `data` is sensitive by itself, so that a plan names the keys that change and state
 //! has one fingerprint a key, while no value is shown. Whether a mount is version 1 or 2 is asked, never guessed.
 
-use mesh_model::{Attribute, Type, Value};
+use mesh_model::{Attribute, Fields, Type, Value};
 use mesh_sdk::{ErrorKind, Problem};
 use serde_json::{Map, Value as Json, json};
 
@@ -42,6 +42,14 @@ pub(super) fn validate(config: &Value) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// What Terraform remembers of the content. It keeps it as JSON and as a map, or, with `data_json_wo`, not at all.
+pub(super) fn foreign(attributes: &Value) -> Value {
+    let kept = ["data", "data_json"].iter().any(|n| attributes.get(n).is_some_and(|v| !v.is_null()));
+    // Only whether there is any is asked: the content comes from Vault.
+    let data = if kept { Value::map(Type::String, Fields::from_sorted(Vec::new())) } else { Value::NULL };
+    ["data_json", "path", "metadata"].iter().fold(attributes.with("data", data), |v, name| v.with(name, Value::NULL))
 }
 
 /// What may be known of the content: nothing where only Vault keeps it.

@@ -4,7 +4,8 @@
 //! sent, so nothing is read back after a write.
 
 use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
-use mesh_sdk::{Problem, async_trait};
+use mesh_model::snapshot::Identity;
+use mesh_sdk::{Foreign, Problem, async_trait};
 
 use super::kv;
 use crate::client::{Client, Content};
@@ -39,6 +40,12 @@ impl Kind for KvSecret {
 
     fn path(&self, values: &Value) -> Option<String> {
         Some(format!("{}/{}", values.get_str("mount")?, values.get_str("name")?))
+    }
+
+    /// Terraform's type has the whole path, and Vault says which part of it is the mount.
+    fn foreign(&self, attributes: Value) -> Foreign {
+        let identity = attributes.get_str("path").map(|p| Identity(p.trim_matches('/').into()));
+        Foreign { identity, values: kv::foreign(&attributes) }
     }
 
     fn is_remembered(&self, attribute: &str) -> bool {

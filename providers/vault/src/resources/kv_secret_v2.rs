@@ -5,7 +5,7 @@
 //! absent. Deleting removes all versions and the metadata.
 
 use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
-use mesh_sdk::{ErrorKind, Problem, async_trait};
+use mesh_sdk::{ErrorKind, Foreign, Problem, async_trait};
 use serde_json::{Map, Value as Json, json};
 
 use super::kv;
@@ -44,6 +44,11 @@ impl Kind for KvSecretV2 {
 
     fn path(&self, values: &Value) -> Option<String> {
         Some(format!("{}/data/{}", values.get_str("mount")?, values.get_str("name")?))
+    }
+
+    /// In Terraform's type, custom metadata is a block that holds settings, too.
+    fn foreign(&self, attributes: Value) -> Foreign {
+        Foreign::of(kv::foreign(&attributes).with("custom_metadata", Value::NULL))
     }
 
     fn same(&self, attribute: &str, a: &Value, b: &Value) -> bool {
