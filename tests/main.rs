@@ -2,8 +2,8 @@
 //!
 //! One test binary, so that there is one link. Each whole run has a sandbox of its own; everything a
 //! test starts ends with it. What needs no sandbox is in `approval`, `commands`, `house`, `modules`, `order_oracle`,
-//! `plan_json`, `state_json`, `stream`, `show_sensitive`, `exit_codes`, `quickstart`, `usage`, `testing`, `bad_input`, `hostile`, `state` and
-//! most of `import`.
+//! `plan_json`, `state_json`, `stream`, `show_sensitive`, `exit_codes`, `quickstart`, `usage`, `testing`, `bad_input`, `hostile`, `state`,
+//! `state_diff` and most of `import` and `state_import`.
 
 mod approval;
 mod backends;
@@ -24,6 +24,8 @@ mod show_sensitive;
 mod site;
 mod stages;
 mod state;
+mod state_diff;
+mod state_import;
 mod state_json;
 mod stream;
 mod terraform_parity;

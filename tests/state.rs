@@ -270,8 +270,14 @@ fn the_history_tells_who_did_what_and_leads_back() {
     assert!(serials[0]["digest"].is_string() && serials[1]["digest"].is_null() && serials[2]["current"] == true);
 
     let asked = folder.run(&["state", "rollback", "1"]).expect(1, "nobody to ask");
-    assert!(asked.stdout.contains("  + terraform_data.b[0]: known again"), "{}", asked.stdout);
-    assert!(asked.stdout.contains("  ~ terraform_data.a: the taint\n"), "{}", asked.stdout);
+    for part in [
+        "  # terraform_data.b[0]: added\n",
+        "  # terraform_data.a: changed\n  # (tainted: true -> false)\n",
+        "1 added, 1 changed, 0 removed.",
+        "What is added is known again, whether its object is still there or not.\n",
+    ] {
+        assert!(asked.stdout.contains(part), "{part}: {}", asked.stdout);
+    }
     assert!(asked.stdout.ends_with("Only state changes: no object is made, changed or deleted.\n"), "{}", asked.stdout);
     assert_eq!(folder.run(&["state", "list", "terraform_data.b"]).stdout, "terraform_data.b[1]\n");
     folder.run(&["state", "rollback", "9", "-auto-approve"]).expect(1, "no such serial");

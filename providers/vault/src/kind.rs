@@ -12,8 +12,8 @@ use futures::future::join_all;
 use mesh_model::snapshot::Identity;
 use mesh_model::{ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{
-    ErrorKind, Foreign, IdentityHint, Imported, Observation, ObserveRequest, Observed, OnExisting, OperationRequest, Outcome,
-    PlanRequest, PlanResponse, Problem, ProviderError, Resource, Rules, async_trait, schema_plan,
+    ErrorKind, Foreign, IdentityHint, Imported, Observation, ObserveRequest, Observed, OnExisting, OperationRequest,
+    Outcome, PlanRequest, PlanResponse, Problem, ProviderError, Resource, Rules, async_trait, schema_plan,
 };
 
 use crate::client::Client;

@@ -52,7 +52,8 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
         out(&format!("{whole}\n"))?;
         return Ok(0);
     }
-    let mut text = format!("From {}to {}", side(from.serial, made(from.serial), now), side(to.serial, made(to.serial), now));
+    let mut text =
+        format!("From {}to {}", side(from.serial, made(from.serial), now), side(to.serial, made(to.serial), now));
     if to.unfinished.is_some() {
         push!(text, "{}\n", paint(YELLOW, "An apply has not finished since; what it has done is shown here, too."));
     }

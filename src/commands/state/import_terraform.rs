@@ -55,6 +55,8 @@ type Place = (Address, Option<Arc<str>>);
 struct Taken {
     objects: BTreeMap<Place, Arc<Instance>>,
     outputs: Outputs,
+    /// Current objects without a block.
+    strays: BTreeSet<Address>,
     /// What stays where it is, with the reasons.
     left: Vec<(String, String)>,
     /// Attributes that our types do not have, by type.
@@ -146,13 +148,17 @@ fn taken(project: &Project, engine: &Engine, options: &Options, known: file::Kno
         Ok::<_, mesh_state::StateError>((keys, project.backend.snapshot().await?))
     })?;
     let outputs = outputs(&keys, &snapshot, known.outputs)?;
-    let mut taken = Taken { objects: BTreeMap::new(), outputs, left: Vec::new(), passed: BTreeMap::new() };
+    let mut taken =
+        Taken { objects: BTreeMap::new(), outputs, strays: BTreeSet::new(), left: Vec::new(), passed: BTreeMap::new() };
     let mut foreign: BTreeMap<Place, Foreign> = BTreeMap::new();
     for object in known.objects {
         let place = (object.address.clone(), object.deposed.as_deref().map(Arc::from));
         match convert::known(engine, &project.config, &keys.fingerprinter, &object) {
             Ok(known) => {
                 taken.passed.entry(object.address.ty.clone()).or_default().extend(known.passed);
+                if !known.declared && place.1.is_none() {
+                    taken.strays.insert(place.0.clone());
+                }
                 foreign.insert(place, known.foreign);
             }
             Err(why) => taken.left.push((shown(&place), why)),
@@ -264,6 +270,20 @@ impl Taken {
                 _ => {}
             }
         }
+        let taken: BTreeSet<&Address> = records
+            .iter()
+            .filter_map(|r| match r {
+                Record::Put { address, deposed: None, .. } => Some(address),
+                _ => None,
+            })
+            .collect();
+        let strays: Vec<&Address> = self.strays.iter().filter(|a| taken.contains(a)).collect();
+        if !strays.is_empty() {
+            push!(text, "\n{}\n", paint(YELLOW, "No block declares these, so the next plan deletes them:"));
+        }
+        for address in strays {
+            push!(text, "  {} {address}\n", paint(YELLOW, "!"));
+        }
         let left: Vec<_> = self.left.iter().chain(&more).collect();
         if !left.is_empty() {
             push!(text, "\n{}\n", paint(YELLOW, "Not taken over:"));
@@ -273,12 +293,16 @@ impl Taken {
         }
         let passed: Vec<_> = self.passed.iter().filter(|(_, names)| !names.is_empty()).collect();
         if !passed.is_empty() {
-            text.push_str("\nAttributes that these types do not have in mesh, and that are passed over:\n");
+            text.push_str(
+                "\nAttributes of the file that these types do not have in mesh, so what they say is not taken over:\n",
+            );
         }
         for (ty, names) in passed {
             push!(text, "  {ty}: {}\n", names.iter().map(|n| visible(n)).collect::<Vec<_>>().join(", "));
         }
-        text.push_str("\nOnly state changes: no object is made, changed or deleted.\n");
+        if !records.is_empty() {
+            text.push_str("\nOnly state changes: no object is made, changed or deleted.\n");
+        }
         text
     }
 }

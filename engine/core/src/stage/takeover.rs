@@ -5,14 +5,14 @@
 //! program remembers. Nothing is written here.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use mesh_model::{Action, Address, Diagnostics, Instance, Kind, Path, Selector, Step, Value};
+use mesh_model::{Action, Address, Change, Diagnostics, Instance, Kind, Path, Selector, Step, Value};
 use mesh_sdk::marks::mark_sensitive;
 
 use super::{Run, state_diagnostics};
-use crate::plan::{self, Mode, Options, Planning};
+use crate::plan::{self, Item, Mode, Options, Planning};
 
 /// An object as it is known elsewhere.
 #[derive(Clone, Debug)]
@@ -39,10 +39,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// State that cannot be read, errors of the configuration, and objects that cannot be looked at.
-    pub async fn look_at(
-        &self,
-        foreign: &BTreeMap<Address, Foreign>,
-    ) -> Result<BTreeMap<Address, Found>, Diagnostics> {
+    pub async fn look_at(&self, foreign: &BTreeMap<Address, Foreign>) -> Result<BTreeMap<Address, Found>, Diagnostics> {
         if foreign.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -67,15 +64,24 @@ impl Run<'_> {
         if !errors.is_empty() {
             return Err(Diagnostics(errors));
         }
-        Ok(foreign.iter().map(|(a, f)| (a.clone(), self.found(&planning, a, f))).collect())
+        let changes = planning.plan.changes.iter().zip(&planning.items);
+        let seen: HashMap<_, _> =
+            changes.map(|(c, item)| (c.previous_address.as_ref().unwrap_or(&c.address), (c, item))).collect();
+        let found = foreign.iter().map(|(a, f)| (a.clone(), self.found(&planning, seen.get(a).copied(), a, f)));
+        Ok(found.collect())
     }
 
-    fn found(&self, planning: &Planning<'_>, address: &Address, foreign: &Foreign) -> Found {
-        let mut changes = planning.plan.changes.iter().zip(&planning.items);
-        let here = changes.find(|(c, _)| c.previous_address.as_ref().unwrap_or(&c.address) == address);
-        let Some((change, item)) = here else {
-            let waits = planning.plan.deferred.iter().map(|d| format!("{} waits: {}", d.pattern, d.reason)).next();
-            return Found::Later(waits.unwrap_or_else(|| "what it needs is known only after other changes".to_owned()));
+    fn found(
+        &self,
+        planning: &Planning<'_>,
+        seen: Option<(&Change, &Item)>,
+        address: &Address,
+        foreign: &Foreign,
+    ) -> Found {
+        let Some((change, item)) = seen else {
+            let waits = planning.plan.deferred.iter().find(|d| d.resource == address.resource());
+            let why = waits.map_or("what it needs is known only after other changes", |d| &d.reason);
+            return Found::Later(why.to_owned());
         };
         let Some(observed) = item.observed.as_ref().filter(|_| change.action == Action::NoOp) else {
             return Found::Gone;
@@ -106,8 +112,10 @@ pub fn mark(value: &Value, paths: &[Path]) -> Value {
 }
 
 fn marked(value: &Value, steps: &[Step]) -> Value {
-    let Some((step, rest)) = steps.split_first() else { return value.clone().sensitive() };
-    let whole = || if value.is_null() { value.clone() } else { value.clone().sensitive() };
+    let whole = || value.clone().sensitive();
+    let Some((step, rest)) = steps.split_first().filter(|_| !value.is_null()) else {
+        return if value.is_null() { value.clone() } else { whole() };
+    };
     match (step, value.kind()) {
         (Step::Key(name), _) => match value.get(name) {
             Some(inner) => value.with(name, marked(inner, rest)),
@@ -115,7 +123,9 @@ fn marked(value: &Value, steps: &[Step]) -> Value {
         },
         (Step::Index(at), Kind::List(_, items) | Kind::Tuple(items)) if *at < items.len() => {
             let place = Cell::new(0);
-            value.map_children(&|item| if place.replace(place.get() + 1) == *at { marked(item, rest) } else { item.clone() })
+            value.map_children(&|item| {
+                if place.replace(place.get() + 1) == *at { marked(item, rest) } else { item.clone() }
+            })
         }
         (Step::Index(_), _) => whole(),
     }
@@ -150,6 +160,8 @@ mod tests {
         for open in ["\"a\"", "\"u\"", "\"o\""] {
             assert!(shown.contains(open), "{shown}");
         }
-        assert!(!mesh_model::render::inline(&mark(&value, &[Path(vec![key("object"), key("gone")])])).contains("\"u\""));
+        assert!(
+            !mesh_model::render::inline(&mark(&value, &[Path(vec![key("object"), key("gone")])])).contains("\"u\"")
+        );
     }
 }

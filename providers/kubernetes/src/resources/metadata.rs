@@ -157,7 +157,10 @@ impl Names {
     /// In Terraform's types the name of the object is in a block.
     pub(crate) fn foreign(&self, attributes: &Value) -> Foreign {
         let metadata = attributes.get("metadata").and_then(Value::as_items).and_then(|i| i.first());
-        let of = |name: &str| metadata.and_then(|m| m.get(name)).cloned().unwrap_or(Value::NULL);
+        // A kind without namespaces has an empty one there.
+        let of = |name: &str| {
+            metadata.and_then(|m| m.get_str(name)).filter(|t| !t.is_empty()).map_or(Value::NULL, Value::string)
+        };
         let values = attributes.with("name", of("name")).with("namespace", of("namespace"));
         Foreign::of(["metadata", "force"].iter().fold(values, |values, name| values.with(name, Value::NULL)))
     }

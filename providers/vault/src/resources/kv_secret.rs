@@ -3,8 +3,8 @@
 //! The one decision: a write replaces all keys, and what is not configured must not be there. Vault stores what it is
 //! sent, so nothing is read back after a write.
 
-use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
 use mesh_model::snapshot::Identity;
+use mesh_model::{Attribute, ResourceSchema, Schema, Type, Value};
 use mesh_sdk::{Foreign, Problem, async_trait};
 
 use super::kv;

@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub(super) foreign: Foreign,
     /// Names of attributes that hold something and that our type does not have.
     pub(super) passed: Vec<Arc<str>>,
+    /// Whether a block declares it, as far as that can be said of a block.
+    pub(super) declared: bool,
 }
 
 /// Which object it is, and what is known of it.
@@ -48,7 +50,8 @@ pub(super) fn known(
         return Err(format!("mesh has no type {ty}{near}"));
     };
     let name = provider.schema().name;
-    if !configured(config, &object.address) && !has_provider(config, name, &object.alias) {
+    let declared = declared(config, &object.address);
+    if !declared && !has_provider(config, name, &object.alias) {
         return Err(format!("there is no provider {name}{} in the configuration", object.alias));
     }
     let Some(attributes) = &object.attributes else {
@@ -78,11 +81,11 @@ pub(super) fn known(
         kept: false,
         private: None,
     };
-    Ok(Known { foreign: Foreign { instance, sensitive: object.sensitive.clone() }, passed })
+    Ok(Known { foreign: Foreign { instance, sensitive: object.sensitive.clone() }, passed, declared })
 }
 
-/// Whether a block of the configuration says which provider the object has.
-fn configured(config: &Config, address: &Address) -> bool {
+/// Whether there is a block for it in the configuration, which then says which provider it has.
+fn declared(config: &Config, address: &Address) -> bool {
     let names = address.module.names();
     let module = config.modules.iter().find(|m| m.path == names);
     module.is_some_and(|m| m.resource(address.mode, &address.ty, &address.name).is_some())

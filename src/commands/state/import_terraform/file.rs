@@ -115,7 +115,9 @@ fn damaged(name: &str, why: &str) -> Diagnostic {
 /// What is no such file, is cut off, encrypted or of another version.
 pub(super) fn read(bytes: &[u8], name: &str) -> Result<Known, Diagnostic> {
     // The parser's own words would quote the file.
-    let place = |e: &serde_json::Error| damaged(name, &format!("line {}, column {} is not as it should be", e.line(), e.column()));
+    let place = |e: &serde_json::Error| {
+        damaged(name, &format!("line {}, column {} is not as it should be", e.line(), e.column()))
+    };
     let text = std::str::from_utf8(bytes).map_err(|_| damaged(name, "it is not UTF-8 text"))?;
     let head: Head = serde_json::from_str(text).map_err(|e| place(&e))?;
     if head.encrypted_data.is_some() {
@@ -170,7 +172,9 @@ fn object(resource: &Resource<'_>, instance: &Instance<'_>) -> Result<Object, St
     }
     .parse()
     .ok();
-    let block = block.filter(|a| *a.ty == *resource.ty && a.key.is_none() && a.mode == Mode::Managed).ok_or_else(|| format!("{:?} is no address", place.trim()))?;
+    let block = block
+        .filter(|a| *a.ty == *resource.ty && a.key.is_none() && a.mode == Mode::Managed)
+        .ok_or_else(|| format!("{:?} is no address", place.trim()))?;
     let mode = match &*resource.mode {
         "managed" => Mode::Managed,
         "data" => Mode::Data,
@@ -230,7 +234,9 @@ mod tests {
     use super::*;
 
     fn file(resources: &str) -> String {
-        format!(r#"{{"version":4,"terraform_version":"1.11.4","serial":1,"lineage":"l","outputs":{{}},"resources":[{resources}]}}"#)
+        format!(
+            r#"{{"version":4,"terraform_version":"1.11.4","serial":1,"lineage":"l","outputs":{{}},"resources":[{resources}]}}"#
+        )
     }
 
     fn resource(more: &str) -> String {
@@ -251,7 +257,8 @@ mod tests {
         assert_eq!((object.alias.as_str(), object.deposed.as_deref()), (".eu", Some("00ab")));
         assert!(object.tainted && object.create_before_destroy);
         assert_eq!(object.sensitive[0].to_string(), "a[1].k");
-        let big = object.attributes.as_ref().and_then(|a| a.get("big")).and_then(Value::as_number).map(ToString::to_string);
+        let big =
+            object.attributes.as_ref().and_then(|a| a.get("big")).and_then(Value::as_number).map(ToString::to_string);
         assert_eq!(big.as_deref(), Some("123456789012345678901"));
         for (provider, want) in [
             ("provider[\"h/n/vault\"]", ""),
@@ -279,8 +286,14 @@ mod tests {
             (&file(&resource(",\"index_key\":{\"canary\":1}")), "neither a text nor"),
             (&file(&resource(",\"sensitive_attributes\":[[{\"type\":\"canary\",\"value\":1}]]")), "what is sensitive"),
             (&file(&format!("{0},{0}", resource(""))), "is in it twice"),
-            (r#"{"serial":1,"lineage":"l","meta":{},"encrypted_data":"canary","encryption_version":"v0"}"#, "encrypted"),
-            (&whole.replacen("\"outputs\":{}", "\"outputs\":{\"o\":{\"value\":\"canary\",\"type\":\"number\"}}", 1), "does not fit"),
+            (
+                r#"{"serial":1,"lineage":"l","meta":{},"encrypted_data":"canary","encryption_version":"v0"}"#,
+                "encrypted",
+            ),
+            (
+                &whole.replacen("\"outputs\":{}", "\"outputs\":{\"o\":{\"value\":\"canary\",\"type\":\"number\"}}", 1),
+                "does not fit",
+            ),
         ];
         for (text, word) in cases {
             let error = read(text.as_bytes(), "f").err().map(|d| d.to_string()).unwrap_or_default();
