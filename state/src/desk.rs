@@ -12,7 +12,7 @@ use mesh_model::snapshot::Intent;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use crate::format::{Entry, Meta};
+use crate::format::{Chain, Entry, Meta, hex};
 use crate::local::locked;
 use crate::replay::{Live, check_all};
 use crate::{LockInfo, Outputs, Record, StateError, Summary, Writer};
@@ -93,11 +93,13 @@ pub(crate) fn batch(first: Append, queue: &mut UnboundedReceiver<Job>, most: usi
     (batch, None)
 }
 
-/// What was written counts from now on, numbered from the first entry on, and whoever asked is told.
-pub(crate) fn settle(live: &Mutex<Live>, batch: Vec<Append>, written: Result<u64, StateError>) {
+/// What was written counts from now on, numbered from the first entry on and up to a line of this hash, and whoever
+/// asked is told.
+pub(crate) fn settle(live: &Mutex<Live>, batch: Vec<Append>, written: Result<(u64, Chain), StateError>) {
     match written {
-        Ok(first) => {
+        Ok((first, chain)) => {
             let mut live = locked(live);
+            live.stored.merged = hex(&chain);
             let mut replies = Vec::with_capacity(batch.len());
             for (seq, Append { entry, reply, .. }) in (first..).zip(batch) {
                 live.apply(seq, *entry);

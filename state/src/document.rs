@@ -19,7 +19,7 @@ const EDITED: &str = "{\"sha256\":\"edited\"}";
 pub fn write(snapshot: &Snapshot) -> Result<Vec<u8>, StateError> {
     let open: std::collections::BTreeMap<u64, _> = (1..).zip(snapshot.open.iter().cloned()).collect();
     let seq = open.keys().next_back().copied().unwrap_or_default();
-    let encoded = format::encode_state(&Stored { snapshot: snapshot.clone(), open, seq, ..Stored::default() }, "")?;
+    let encoded = format::encode_state(&Stored { snapshot: snapshot.clone(), open, seq, ..Stored::default() })?;
     Ok([encoded.head, encoded.body].concat())
 }
 

@@ -17,6 +17,7 @@ mod format;
 mod home;
 pub mod keyring;
 mod kind;
+mod left;
 pub mod local;
 pub mod remote;
 mod replay;

@@ -138,7 +138,7 @@ impl Ledger {
     /// # Errors
     /// [`StateError::Refused`] for a value that must not be stored.
     pub fn file(&self) -> Result<Vec<u8>, StateError> {
-        let encoded = format::encode_state(&self.live.stored, "")?;
+        let encoded = format::encode_state(&self.live.stored)?;
         Ok([encoded.head, encoded.body].concat())
     }
 

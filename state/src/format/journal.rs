@@ -38,9 +38,19 @@ pub(crate) struct JournalHeader {
 pub(crate) struct ReadJournal {
     pub(crate) header: JournalHeader,
     pub(crate) entries: Vec<(u64, Entry)>,
+    /// The hashes of their lines.
+    hashes: Vec<Chain>,
     pub(crate) chain: Chain,
     /// How many bytes are good; what follows was cut off.
     pub(crate) valid: usize,
+}
+
+impl ReadJournal {
+    /// The hash of the line of an entry.
+    pub(crate) fn hash_of(&self, seq: u64) -> Option<Chain> {
+        let index = seq.checked_sub(self.header.seq + 1)?;
+        self.hashes.get(usize::try_from(index).ok()?).copied()
+    }
 }
 
 /// Appends one line to `out`; `body` is what follows the number.
@@ -152,7 +162,10 @@ pub(crate) fn read_journal(bytes: &[u8]) -> Result<ReadJournal, Bad> {
         let text = std::str::from_utf8(line).map_err(|e| bad(&e))?;
         let valid = start + line.len() + usize::from(end.is_some());
         match &mut journal {
-            None => journal = Some(ReadJournal { header: header(text)?, entries: Vec::new(), chain, valid }),
+            None => {
+                let header = header(text)?;
+                journal = Some(ReadJournal { header, entries: Vec::new(), hashes: Vec::new(), chain, valid });
+            }
             Some(journal) => {
                 let line: Line<'_> = serde_json::from_str(text).map_err(|e| bad(&e))?;
                 let expected = journal.entries.last().map_or(journal.header.seq, |(n, _)| *n) + 1;
@@ -160,6 +173,7 @@ pub(crate) fn read_journal(bytes: &[u8]) -> Result<ReadJournal, Bad> {
                     return Err(Bad::at(number, format!("entry {} where {expected} was expected", line.n)));
                 }
                 journal.entries.push((line.n, line.r.build(&reader, line.c).map_err(|e| bad(&e))?));
+                journal.hashes.push(chain);
                 (journal.chain, journal.valid) = (chain, valid);
             }
         }

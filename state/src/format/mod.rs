@@ -19,7 +19,7 @@ pub(crate) use entry::{Entry, Meta};
 pub(crate) use journal::{Chain, JournalHeader, ReadJournal, frame, header_line, read_journal};
 pub(crate) use read::Reader;
 pub(crate) use rows::{InstanceRow, IntentRow, OutputRow, write_instance, write_intent, write_output};
-pub(crate) use state::{Stored, encode_state, peek_header, read_state};
+pub(crate) use state::{Stored, close_lines, closed_lines, encode_state, read_meta, read_state};
 pub(crate) use write::ValueWriter;
 
 /// The newest version of both formats.

@@ -28,7 +28,7 @@ pub(crate) struct Stored {
     pub(crate) open: BTreeMap<u64, Intent>,
     /// The number of the last journal entry that is merged.
     pub(crate) seq: u64,
-    /// The hash of that entry's line; empty when none is.
+    /// The hash of that entry's line; empty when none is. What was replayed over a state counts as merged.
     pub(crate) merged: String,
     /// Who made the serial.
     pub(crate) meta: Option<Meta>,
@@ -75,8 +75,8 @@ pub(crate) struct Encoded {
     pub(crate) sum: String,
 }
 
-/// The bytes of a state that has merged the journal up to the line with hash `merged`.
-pub(crate) fn encode_state(stored: &Stored, merged: &str) -> Result<Encoded, Refusal> {
+/// The bytes of a state.
+pub(crate) fn encode_state(stored: &Stored) -> Result<Encoded, Refusal> {
     let snapshot = &stored.snapshot;
     let mut types = TypeTable::default();
     let mut body = Vec::with_capacity(512 * snapshot.instances.len() + 1024);
@@ -103,7 +103,7 @@ pub(crate) fn encode_state(stored: &Stored, merged: &str) -> Result<Encoded, Ref
     text_field(&mut head, "lineage", &snapshot.lineage);
     number_field(&mut head, "serial", snapshot.serial);
     number_field(&mut head, "seq", stored.seq);
-    text_field(&mut head, "merged", merged);
+    text_field(&mut head, "merged", &stored.merged);
     if let Some(unfinished) = &snapshot.unfinished {
         text_field(&mut head, "unfinished", &unfinished.digest);
     }
@@ -117,35 +117,26 @@ pub(crate) fn encode_state(stored: &Stored, merged: &str) -> Result<Encoded, Ref
     head.extend_from_slice(b"]}\n");
 
     let sum = hex(&Sha256::new().chain_update(&head).chain_update(&body).finalize());
-    body.extend_from_slice(SUM);
-    body.extend_from_slice(sum.as_bytes());
-    body.extend_from_slice(b"\"}\n");
+    close(&mut body, &sum);
     Ok(Encoded { head, body, sum })
 }
 
-fn version(line: &[u8]) -> Option<u64> {
-    serde_json::from_slice::<VersionRow>(line).ok().map(|v| v.mesh_state)
+/// Adds the closing line.
+fn close(out: &mut Vec<u8>, sum: &str) {
+    for part in [SUM, sum.as_bytes(), b"\"}\n"] {
+        out.extend_from_slice(part);
+    }
 }
 
-/// Lineage, serial and history data from a first line alone, unchecked.
-pub(crate) fn peek_header(line: &[u8]) -> Result<(String, u64, Option<Meta>), Bad> {
-    if let Some(newer) = version(line).filter(|v| *v > VERSION) {
-        return Err(Bad::Newer(newer));
-    }
-    let row: HeaderRow<'_> =
-        serde_json::from_slice(line).map_err(|e| Bad::at(1, format!("not the header of a state: {e}")))?;
-    if row.mesh_state != VERSION {
-        return Err(Bad::at(1, "not the header of a state"));
-    }
-    Ok((row.lineage.to_string(), row.serial, row.meta))
+/// Closes lines with a checksum over all of them.
+pub(crate) fn close_lines(mut lines: Vec<u8>) -> Vec<u8> {
+    let sum = hex(&Sha256::digest(&lines));
+    close(&mut lines, &sum);
+    lines
 }
 
-/// Reads a state whole.
-pub(crate) fn read_state(bytes: &[u8]) -> Result<Stored, Bad> {
-    let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    if let Some(newer) = version(first).filter(|v| *v > VERSION) {
-        return Err(Bad::Newer(newer));
-    }
+/// The lines before a closing line, and the checksum, which is theirs.
+pub(crate) fn closed_lines(bytes: &[u8]) -> Result<(&[u8], String), Bad> {
     let (content, trailer) = bytes
         .len()
         .checked_sub(TRAILER)
@@ -156,18 +147,45 @@ pub(crate) fn read_state(bytes: &[u8]) -> Result<Stored, Bad> {
     if sum.as_bytes() != &trailer[SUM.len()..SUM.len() + 64] {
         return Err(Bad::Damaged(None, "its checksum does not match its content".into()));
     }
+    Ok((content, sum))
+}
+
+fn version(line: &[u8]) -> Option<u64> {
+    serde_json::from_slice::<VersionRow>(line).ok().map(|v| v.mesh_state)
+}
+
+/// Serial and history data of a state, whose rows are checked and not read.
+pub(crate) fn read_meta(bytes: &[u8]) -> Result<(u64, Option<Meta>), Bad> {
+    let (content, _) = check(bytes)?;
+    let row = header(content.split(|b| *b == b'\n').next().unwrap_or_default())?;
+    Ok((row.serial, row.meta))
+}
+
+/// Reads a state whole.
+pub(crate) fn read_state(bytes: &[u8]) -> Result<Stored, Bad> {
+    let (content, sum) = check(bytes)?;
     let content = std::str::from_utf8(content).map_err(|e| Bad::Damaged(None, e.to_string()))?;
     parse(content, sum)
+}
+
+fn check(bytes: &[u8]) -> Result<(&[u8], String), Bad> {
+    let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
+    match version(first).filter(|v| *v > VERSION) {
+        Some(newer) => Err(Bad::Newer(newer)),
+        None => closed_lines(bytes),
+    }
+}
+
+fn header(line: &[u8]) -> Result<HeaderRow<'_>, Bad> {
+    let row: HeaderRow<'_> =
+        serde_json::from_slice(line).map_err(|e| Bad::at(1, format!("not the header of a state: {e}")))?;
+    if row.mesh_state == VERSION { Ok(row) } else { Err(Bad::at(1, "not the header of a state")) }
 }
 
 fn parse(content: &str, sum: String) -> Result<Stored, Bad> {
     let mut lines = content.split_terminator('\n').enumerate();
     let (_, first) = lines.next().ok_or_else(|| Bad::at(1, "it is empty"))?;
-    let header: HeaderRow<'_> =
-        serde_json::from_str(first).map_err(|e| Bad::at(1, format!("not the header of a state: {e}")))?;
-    if header.mesh_state != VERSION {
-        return Err(Bad::at(1, "not the header of a state"));
-    }
+    let header = header(first.as_bytes())?;
     let types = header.types.iter().map(Type::from_json).collect::<Option<Vec<_>>>();
     let reader = Reader::with_types(types.ok_or_else(|| Bad::at(1, "a type that this version does not know"))?);
     let mut stored =

@@ -90,11 +90,11 @@ fn stored(rows: usize) -> Stored {
         instances: (0..rows).map(|n| (address(n), Arc::new(instance(n)))).collect(),
         ..Snapshot::default()
     };
-    Stored { snapshot, seq: 9, ..Stored::default() }
+    Stored { snapshot, seq: 9, merged: "m".into(), ..Stored::default() }
 }
 
 fn bytes(stored: &Stored) -> Vec<u8> {
-    let encoded = encode_state(stored, "m").expect("it encodes");
+    let encoded = encode_state(stored).expect("it encodes");
     [encoded.head, encoded.body].concat()
 }
 

@@ -114,14 +114,20 @@ impl Paths {
                 let way_out = if path == self.journal {
                     format!(
                         "It holds what was done since the state of the last serial was written. Restore it from a \
-                         backup. Without one, move it away or delete the damaged line and all after it: then the \
-                         objects that they name (they are readable) must be imported again or removed by hand. {}",
+                         backup. Without one, move it away or delete the damaged line and all after it, and remove {}: \
+                         then the objects that they name (they are readable) must be imported again or removed by \
+                         hand. {}",
+                        self.lock.display(),
                         if line == Some(1) {
                             "All lines after the first may be good."
                         } else {
                             "Earlier lines are good."
                         }
                     )
+                } else if path.starts_with(&self.history) {
+                    "Restore it from a backup, or remove it: nothing but looking at that serial, or going back to it, needs \
+                     it."
+                        .into()
                 } else {
                     format!(
                         "Restore it from a backup, or copy the newest good file of {} over it; operations in {} \

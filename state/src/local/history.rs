@@ -3,15 +3,14 @@
 //! The one decision: whole files in the format of the state itself, so that putting one back is a
 //! copy. They are copies, not links: damage to the state must not reach its history.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::PathBuf;
 
 use mesh_model::Snapshot;
 
 use super::Retention;
 use super::files::{self, Paths};
-use crate::format;
+use crate::format::{self, Bad};
 use crate::{HistoryEntry, StateError};
 
 const SUFFIX: &str = ".state";
@@ -54,20 +53,22 @@ pub(super) fn prune(paths: &Paths, retention: Retention) -> Result<(), StateErro
     Ok(())
 }
 
-/// What is there, from the first lines.
+/// What is there. Whole files are looked at, so that damage is no other history.
 pub(super) fn list(paths: &Paths) -> Result<Vec<HistoryEntry>, StateError> {
     let mut entries = Vec::new();
     for serial in serials(paths)? {
-        let path = file(paths, serial);
-        let io = |e: &std::io::Error| StateError::io("reading", &path, e);
-        // Pruned by a running apply since the folder was listed.
-        let Some(file) = files::optional(File::open(&path)).map_err(|e| io(&e))? else { continue };
-        let mut line = Vec::new();
-        BufReader::new(file).read_until(b'\n', &mut line).map_err(|e| io(&e))?;
-        let (_, _, meta) = format::peek_header(&line).map_err(|e| paths.bad(&path, e))?;
+        // `None`: pruned by a running apply since the folder was listed.
+        let Some(bytes) = bytes(paths, serial)? else { continue };
+        let bad = |e| paths.bad(&file(paths, serial), e);
+        let (found, meta) = format::read_meta(&bytes).map_err(bad)?;
+        expect(found, serial).map_err(bad)?;
         entries.extend(meta.map(|m| m.entry(serial)));
     }
     Ok(entries)
+}
+
+fn expect(found: u64, serial: u64) -> Result<(), Bad> {
+    if found == serial { Ok(()) } else { Err(Bad::at(1, format!("it holds serial {found}"))) }
 }
 
 /// The file of a serial, if it is kept.
@@ -84,9 +85,6 @@ pub(super) fn read(paths: &Paths, serial: u64) -> Result<Snapshot, StateError> {
         return Err(StateError::NoSuchSerial { place: paths.state.display().to_string(), serial, range });
     };
     let stored = format::read_state(&bytes).map_err(|e| paths.bad(&path, e))?;
-    if stored.snapshot.serial != serial {
-        let why = format!("it holds serial {}", stored.snapshot.serial);
-        return Err(paths.bad(&path, format::Bad::at(1, why)));
-    }
+    expect(stored.snapshot.serial, serial).map_err(|e| paths.bad(&path, e))?;
     Ok(Snapshot { open: stored.open.into_values().collect(), ..stored.snapshot })
 }

@@ -2,18 +2,20 @@
 //!
 //! The one decision: the state file is opened first and looked at again after the journal was read;
 //! if it was replaced in between, a stage ended meanwhile and both are read again. A journal that
-//! does not belong to the state is an error, never ignored, unless the state says that it is merged.
+//! does not belong to the state is an error, never ignored, unless the state says that it is merged. So is less
+//! than what the lock file says was there before.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 use mesh_model::Snapshot;
 
 use super::files::{self, FileId};
-use super::{Shared, locked};
+use super::{Shared, lock, locked};
 use crate::StateError;
 use crate::format::{self, JournalHeader, ReadJournal, Stored, hex};
+use crate::left::Left;
 use crate::replay::Live;
 
 /// A state file that was read, as long as it is the same file.
@@ -53,39 +55,49 @@ impl Shared {
     pub(super) fn load(&self) -> Result<Loaded, StateError> {
         let paths = &self.paths;
         for _ in 0..ATTEMPTS {
-            let file =
-                files::optional(File::open(&paths.state)).map_err(|e| StateError::io("opening", &paths.state, &e))?;
-            let id = match &file {
-                Some(f) => Some(FileId::of(&f.metadata().map_err(|e| StateError::io("reading", &paths.state, &e))?)),
-                None => None,
-            };
+            let left = lock::left(paths);
+            let file = self.open_state()?;
+            let id = file.as_ref().map(|(_, id)| *id);
             let journal = files::read(&paths.journal)?;
             if FileId::at(&paths.state)? != id {
                 continue;
             }
-            let stored = match (file, id) {
-                (Some(file), Some(id)) => self.read_state(file, id)?,
-                _ => None,
+            let stored = match file {
+                Some((file, id)) => Some(self.read_state(file, id, Stored::clone)?),
+                None => None,
             };
             let journal = match &journal {
                 Some(bytes) => Some(format::read_journal(bytes).map_err(|e| paths.bad(&paths.journal, e))?),
                 None => None,
             }
             .zip(journal);
-            return self.join(stored, journal);
+            match self.join(stored, journal, left.as_ref()) {
+                // It was being written while we read it.
+                Err(_) if lock::left(paths) != left => {}
+                joined => return joined,
+            }
         }
         Err(StateError::io("reading", &paths.state, &std::io::Error::other("it is replaced again and again")))
     }
 
-    fn read_state(&self, mut file: File, id: FileId) -> Result<Option<Stored>, StateError> {
-        if let Some(cached) = locked(&self.cache).as_ref().filter(|c| c.id == id) {
-            return Ok(Some(cached.stored.clone()));
+    fn open_state(&self) -> Result<Option<(File, FileId)>, StateError> {
+        let path = &self.paths.state;
+        let Some(file) = files::optional(File::open(path)).map_err(|e| StateError::io("opening", path, &e))? else {
+            return Ok(None);
+        };
+        let id = FileId::of(&file.metadata().map_err(|e| StateError::io("reading", path, &e))?);
+        Ok(Some((file, id)))
+    }
+
+    fn read_state<T>(&self, mut file: File, id: FileId, part: impl FnOnce(&Stored) -> T) -> Result<T, StateError> {
+        let mut cache = locked(&self.cache);
+        if let Some(cached) = cache.as_ref().filter(|c| c.id == id) {
+            return Ok(part(&cached.stored));
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|e| StateError::io("reading", &self.paths.state, &e))?;
         let stored = format::read_state(&bytes).map_err(|e| self.paths.bad(&self.paths.state, e))?;
-        *locked(&self.cache) = Some(Cached { id, stored: stored.clone() });
-        Ok(Some(stored))
+        Ok(part(&cache.insert(Cached { id, stored }).stored))
     }
 
     /// Forgets the state file that was read last; frees its memory.
@@ -93,25 +105,60 @@ impl Shared {
         *locked(&self.cache) = None;
     }
 
-    fn join(&self, stored: Option<Stored>, journal: Option<(ReadJournal, Vec<u8>)>) -> Result<Loaded, StateError> {
+    /// An error unless state and journal hold all that was `left`.
+    fn check(&self, left: Option<&Left>, base: &Stored, journal: Option<&ReadJournal>) -> Result<(), StateError> {
+        let Some((left, why)) = left.and_then(|l| Some((l, l.missing_in(base, journal)?))) else { return Ok(()) };
+        let paths = &self.paths;
+        let older = base.snapshot.serial < left.serial && journal.is_none();
+        let file = if older { &paths.state } else { &paths.journal };
+        let gone = if file.exists() { "" } else { "it is not there; " };
+        Err(StateError::Corrupt {
+            place: file.display().to_string(),
+            line: None,
+            why: format!("{gone}{why}"),
+            way_out: format!(
+                "Restore {} and {} from a backup, both of the same time; files of whole serials are in {}. To go on \
+                 with what is there, remove {}: what the missing operations made must then be imported, or removed \
+                 by hand.",
+                paths.state.display(),
+                paths.journal.display(),
+                paths.history.display(),
+                paths.lock.display()
+            ),
+        })
+    }
+
+    fn join(
+        &self,
+        stored: Option<Stored>,
+        journal: Option<(ReadJournal, Vec<u8>)>,
+        left: Option<&Left>,
+    ) -> Result<Loaded, StateError> {
         let sum = stored.as_ref().map_or_else(String::new, |s| s.sum.clone());
         let Some((journal, mut bytes)) = journal else {
             let stored = match stored {
                 Some(stored) => stored,
                 None => self.nothing()?,
             };
+            self.check(left, &stored, None)?;
             return Ok(Loaded { live: Live::new(stored), sum, journal: None });
         };
         // Ended between writing the state and removing the journal.
         if let Some(stored) = stored.as_ref().filter(|s| s.merged == hex(&journal.chain)) {
+            self.check(left, stored, None)?;
             return Ok(Loaded { live: Live::new(stored.clone()), sum, journal: None });
         }
         let stored = self.base(stored, &journal.header, journal.entries.is_empty(), &sum)?;
         if stored.sum != journal.header.sum {
             // Only a journal without entries gets here: there is nothing in it to lose.
+            self.check(left, &stored, None)?;
             return Ok(Loaded { live: Live::new(stored), sum, journal: None });
         }
+        self.check(left, &stored, Some(&journal))?;
         let mut live = Live::new(stored);
+        if !journal.entries.is_empty() {
+            live.stored.merged = hex(&journal.chain);
+        }
         for (seq, entry) in journal.entries {
             live.apply(seq, entry);
         }
@@ -148,9 +195,10 @@ impl Shared {
                 ),
                 way_out: format!(
                     "If an older state was put in place, put serial {} back (see {}); its operations are then \
-                     replayed. To give them up, move {journal} away: the objects that it names must then be imported.",
+                     replayed. To give them up, move {journal} and {} away: the objects that it names must then be imported.",
                     header.base,
-                    paths.history.display()
+                    paths.history.display(),
+                    paths.lock.display()
                 ),
             }),
             None if header.base == 0 => {
@@ -168,11 +216,12 @@ impl Shared {
             why: format!("the state is not there, but {why}"),
             way_out: format!(
                 "Copy its newest file from {} to {}. If the stack is really gone and a new one shall begin, remove \
-                 that folder, {} and {}.",
+                 that folder, {}, {} and {}.",
                 paths.history.display(),
                 paths.state.display(),
                 paths.journal.display(),
-                paths.key.display()
+                paths.key.display(),
+                paths.lock.display()
             ),
         }
     }
@@ -186,17 +235,12 @@ impl Shared {
         Err(self.missing(&format!("{} is", self.paths.history.display())))
     }
 
-    /// The lineage of the state or its journal, from their first lines.
+    /// The lineage of the state or its journal. The file is read whole: a damaged one must not pass for another lineage,
+    /// and whoever asks reads the state next.
     pub(super) fn peek_lineage(&self) -> Result<Option<String>, StateError> {
         let paths = &self.paths;
-        let file =
-            files::optional(File::open(&paths.state)).map_err(|e| StateError::io("opening", &paths.state, &e))?;
-        if let Some(file) = file {
-            let mut line = Vec::new();
-            BufReader::new(file)
-                .read_until(b'\n', &mut line)
-                .map_err(|e| StateError::io("reading", &paths.state, &e))?;
-            return format::peek_header(&line).map(|(l, ..)| Some(l)).map_err(|e| paths.bad(&paths.state, e));
+        if let Some((file, id)) = self.open_state()? {
+            return self.read_state(file, id, |stored| Some(stored.snapshot.lineage.to_string()));
         }
         match files::read(&paths.journal)? {
             Some(bytes) => {

@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Paths};
+use crate::left::Left;
 use crate::{LockInfo, StateError};
 
 /// What the file says.
@@ -20,6 +21,9 @@ struct Content {
     token: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holder: Option<LockInfo>,
+    /// What was there when it was last given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<Left>,
 }
 
 /// A lock that we hold.
@@ -29,6 +33,8 @@ pub(super) struct HeldLock {
     pub(super) info: LockInfo,
     /// Who died holding it.
     pub(super) taken_over: Option<LockInfo>,
+    /// What was there when it was last given back.
+    left: Option<Left>,
 }
 
 /// What trying for the lock gave.
@@ -85,8 +91,10 @@ impl HeldLock {
             }
             let before = content(&file);
             let info = LockInfo { token: before.token + 1, ..info };
-            write(&file, &Content { token: info.token, holder: Some(info.clone()) }).map_err(|e| io(&e))?;
-            return Ok(Attempt::Taken(Box::new(Self { file, info, taken_over: before.holder })));
+            let content = Content { token: info.token, holder: Some(info.clone()), left: before.left.clone() };
+            write(&file, &content).map_err(|e| io(&e))?;
+            let lock = Self { file, info, taken_over: before.holder, left: before.left };
+            return Ok(Attempt::Taken(Box::new(lock)));
         }
     }
 
@@ -98,14 +106,20 @@ impl HeldLock {
         Err(StateError::LockLost { place: paths.state.display().to_string() })
     }
 
-    /// Gives it back.
-    pub(super) fn release(self, paths: &Paths) -> Result<(), StateError> {
+    /// Gives it back with what is there now, all of it durable; `None` where that is not known.
+    pub(super) fn release(self, paths: &Paths, left: Option<Left>) -> Result<(), StateError> {
         let io = |e: &io::Error| StateError::io("unlocking", &paths.lock, e);
         if self.check(paths).is_ok() {
-            write(&self.file, &Content { token: self.info.token, holder: None }).map_err(|e| io(&e))?;
+            let content = Content { token: self.info.token, holder: None, left: left.or(self.left) };
+            write(&self.file, &content).map_err(|e| io(&e))?;
         }
         self.file.unlock().map_err(|e| io(&e))
     }
+}
+
+/// What was there when it was last given back, as far as that can be read.
+pub(super) fn left(paths: &Paths) -> Option<Left> {
+    content(&File::open(&paths.lock).ok()?).left
 }
 
 /// Who holds it, or died holding it.
@@ -127,7 +141,8 @@ pub(super) fn break_lock(paths: &Paths, id: &str) -> Result<(), StateError> {
         return Err(StateError::NoSuchLock { place, id: id.to_owned(), holder: holder.map(Box::new) });
     };
     let file = File::open(&paths.lock).map_err(|e| StateError::io("reading", &paths.lock, &e))?;
-    let left = Content { token: content(&file).token, holder: None };
-    let bytes = serde_json::to_vec(&left).map_err(|e| StateError::io("writing", &paths.lock, &io::Error::other(e)))?;
+    let broken = Content { holder: None, ..content(&file) };
+    let bytes =
+        serde_json::to_vec(&broken).map_err(|e| StateError::io("writing", &paths.lock, &io::Error::other(e)))?;
     paths.replace(&paths.lock, &[&bytes], &|| Ok(())).map(drop)
 }

@@ -1,6 +1,7 @@
 //! The local backend: the suite, and what only files can suffer.
 
 mod crash;
+mod left;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -89,13 +90,17 @@ async fn a_journal_cut_at_every_byte_keeps_what_it_holds_and_goes_on() -> Result
         let seq = writer.intend(intent(n)).await?;
         writer.record(Some(seq), put(n)).await?;
     }
-    drop(writer);
+    let lock_file = folder.path().join("mesh.state.lock");
+    let held = fs::read(&lock_file)?;
+    writer.release().await?;
     let path = folder.path().join("mesh.state.journal");
     let whole = fs::read(&path)?;
     let header = whole.iter().position(|b| *b == b'\n').expect("a header") + 1;
     let mut sizes = BTreeSet::new();
     for cut in header..=whole.len() {
         fs::write(&path, &whole[..cut])?;
+        // As the holder leaves it that dies.
+        fs::write(&lock_file, &held)?;
         let seen = backend(folder.path()).snapshot().await?;
         sizes.insert(seen.instances.len());
         // The next writer goes on after the good part, and a reader of that sees both.
@@ -123,6 +128,7 @@ async fn an_edit_is_made_whole_or_not_at_all() -> Result<(), Failure> {
     // Without its history no edit is compacted, so that it stays in the journal.
     fs::rename(&history, folder.path().join("aside"))?;
     fs::write(&history, "")?;
+    let held = fs::read(folder.path().join("mesh.state.lock"))?;
     let changes = vec![
         Record::Move { from: address(1), to: address(11) },
         Record::Move { from: address(2), to: address(12) },
@@ -139,6 +145,7 @@ async fn an_edit_is_made_whole_or_not_at_all() -> Result<(), Failure> {
     for cut in header..=whole.len() {
         fs::write(&state, &base)?;
         fs::write(&journal, &whole[..cut])?;
+        fs::write(folder.path().join("mesh.state.lock"), &held)?;
         let now = backend(folder.path()).snapshot().await?;
         let names: Vec<String> = now.instances.keys().map(ToString::to_string).collect();
         seen.insert((now.serial, names.join(" ")));

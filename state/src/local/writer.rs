@@ -14,7 +14,8 @@ use super::lock::HeldLock;
 use super::{Shared, history, locked};
 use crate::StateError;
 use crate::desk::{self, Append, Desk, Job};
-use crate::format::{self, JournalHeader, hex};
+use crate::format::{self, Chain, JournalHeader};
+use crate::left::Left;
 use crate::replay::Live;
 
 /// The thread's side.
@@ -44,7 +45,7 @@ pub(super) fn start(shared: &Arc<Shared>, lock: HeldLock) -> Result<Desk, StateE
         Err(failed) => {
             let (lock, error) = *failed;
             // The first error is the one to tell.
-            let _ = lock.release(&shared.paths);
+            let _ = lock.release(&shared.paths, None);
             Err(error)
         }
     }
@@ -98,7 +99,7 @@ impl Thread {
                     let _ = reply.send(result);
                 }
                 Job::Release { reply } => {
-                    let _ = reply.send(self.lock.release(&self.shared.paths));
+                    let _ = reply.send(self.release());
                     return;
                 }
             }
@@ -108,7 +109,12 @@ impl Thread {
         }
         // Dropped without release: nobody is there to hear of an error, and the system gives the
         // lock back anyway.
-        let _ = self.lock.release(&self.shared.paths);
+        let _ = self.release();
+    }
+
+    fn release(self) -> Result<(), StateError> {
+        let left = Left::of(&locked(&self.live).stored);
+        self.lock.release(&self.shared.paths, Some(left))
     }
 
     fn append(&mut self, batch: Vec<Append>) {
@@ -119,7 +125,7 @@ impl Thread {
         desk::settle(&self.live, batch, written);
     }
 
-    fn write(&mut self, bodies: &[&[u8]]) -> Result<u64, StateError> {
+    fn write(&mut self, bodies: &[&[u8]]) -> Result<(u64, Chain), StateError> {
         let paths = &self.shared.paths;
         let permit = || self.lock.check(paths);
         let journal = match &mut self.journal {
@@ -131,7 +137,8 @@ impl Thread {
                 none.insert(Journal::create(paths, &header, &permit)?)
             }
         };
-        journal.append(paths, bodies, &permit)
+        let first = journal.append(paths, bodies, &permit)?;
+        Ok((first, journal.chain()))
     }
 
     /// Writes the state whole and removes the journal. What a crash leaves between two steps: the
@@ -149,10 +156,9 @@ impl Thread {
     fn replace_state(&mut self) -> Result<(), StateError> {
         let paths = &self.shared.paths;
         let permit = || self.lock.check(paths);
-        let merged = self.journal.as_ref().map_or_else(String::new, |j| hex(&j.chain()));
         let (encoded, serial) = {
             let live = locked(&self.live);
-            (format::encode_state(&live.stored, &merged)?, live.stored.snapshot.serial)
+            (format::encode_state(&live.stored)?, live.stored.snapshot.serial)
         };
         let parts = [encoded.head.as_slice(), encoded.body.as_slice()];
         permit()?;

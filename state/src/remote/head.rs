@@ -2,7 +2,8 @@
 //!
 //! The one decision: everything but the head and the lock is written once. The head names the state that
 //! is compacted last; the operations since then are segments, numbered without gaps, in a folder that is
-//! named after that state. A reader that finds the head unchanged at the end has seen one moment.
+//! named after that state. A reader that finds the head unchanged at the end has seen one moment. The head ends with
+//! a checksum, and the name of a state with a part of that state's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +12,11 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use mesh_model::Snapshot;
 use serde::{Deserialize, Serialize};
 
+use super::lease::LOCK;
 use super::store::{Store, Version};
 use crate::StateError;
-use crate::format::{self, Bad, Chain, Meta, Stored};
+use crate::format::{self, Bad, Chain, Meta, ReadJournal, Stored, hex};
+use crate::left::Left;
 use crate::replay::Live;
 
 /// The newest version of the head and of the layout.
@@ -67,18 +70,30 @@ impl Head {
         Self { mesh_remote: VERSION, lineage: lineage.to_owned(), serial, seq, state, history }
     }
 
+    /// The blob.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        Ok(format::close_lines(line))
+    }
+
     fn parse(place: &str, bytes: &[u8]) -> Result<Self, StateError> {
         let head = format!("{HEAD} in {place}");
-        if let Ok(v) = serde_json::from_slice::<VersionOnly>(bytes)
+        // One that was written by hand has no checksum.
+        let json = format::closed_lines(bytes).map_or(bytes, |(content, _)| content);
+        if let Ok(v) = serde_json::from_slice::<VersionOnly>(json)
             && v.mesh_remote > VERSION
         {
             return Err(StateError::Newer { place: head, version: v.mesh_remote, known: VERSION });
         }
-        serde_json::from_slice(bytes).map_err(|e| StateError::Corrupt {
+        serde_json::from_slice(json).map_err(|e| StateError::Corrupt {
             place: head,
             line: None,
             why: format!("it cannot be read: {e}"),
-            way_out: format!("It names the newest blob below {STATES}: write it again from the one beside it."),
+            way_out: format!(
+                "Restore it from a backup of the store. It names the newest blob below {STATES}; one that is written by \
+                 hand needs no closing line with a checksum."
+            ),
         })
     }
 }
@@ -86,6 +101,11 @@ impl Head {
 /// The folder of the segments that come after a state.
 pub(super) fn generation(serial: u64, seq: u64) -> String {
     format!("{JOURNAL}{serial:010}-{seq:014}/")
+}
+
+/// The name of a compacted state with this checksum.
+pub(super) fn state_name(serial: u64, sum: &str) -> String {
+    format!("{STATES}{serial:010}-{}", &sum[..16.min(sum.len())])
 }
 
 pub(super) fn segment(generation: &str, n: usize) -> String {
@@ -132,7 +152,11 @@ pub(super) async fn head(store: &dyn Store) -> Result<Option<(Head, Version)>, S
 /// A compacted state.
 pub(super) async fn state(store: &dyn Store, name: &str) -> Result<Option<Stored>, StateError> {
     let Some(blob) = store.get(name).await? else { return Ok(None) };
-    format::read_state(&blob.bytes).map(Some).map_err(|e| bad(store, name, e))
+    let stored = format::read_state(&blob.bytes).map_err(|e| bad(store, name, e))?;
+    if name != state_name(stored.snapshot.serial, &stored.sum) {
+        return Err(bad(store, name, Bad::Damaged(None, "it holds another state than its name says".into())));
+    }
+    Ok(Some(stored))
 }
 
 /// What is known now; `cached` is a state that was read before, by its name.
@@ -140,6 +164,7 @@ pub(super) async fn load(
     store: &dyn Store,
     cached: Option<&(String, Stored)>,
     lineage: Option<Arc<str>>,
+    left: Option<&Left>,
 ) -> Result<Loaded, StateError> {
     for _ in 0..ATTEMPTS {
         let head = head(store).await?;
@@ -167,17 +192,25 @@ pub(super) async fn load(
                 return Err(missing(store, HEAD));
             }
         }
-        let mut bytes = Vec::new();
+        let mut journal = Segments { count: names.len(), generation, bytes: Vec::new() };
+        let generation = &journal.generation;
         for (n, (name, part)) in names.iter().zip(parts).enumerate() {
-            let part = part.filter(|_| *name == segment(&generation, n));
-            let part = part.ok_or_else(|| missing(store, &segment(&generation, n)))?;
+            let part = part.filter(|_| *name == segment(generation, n));
+            let part = part.ok_or_else(|| missing(store, &segment(generation, n)))?;
             let lines = content(&part.bytes);
             let cut = || bad(store, name, Bad::at(1, "it is not whole"));
-            bytes.extend_from_slice(lines.ok_or_else(cut)?);
+            journal.bytes.extend_from_slice(lines.ok_or_else(cut)?);
         }
-        return join(store, head, stored, lineage, generation, names.len(), &bytes);
+        return join(store, head, stored, lineage, left, journal);
     }
     Err(StateError::remote("reading", &store.place(), "it is replaced again and again"))
+}
+
+/// The segments of a state, in order.
+struct Segments {
+    generation: String,
+    count: usize,
+    bytes: Vec<u8>,
 }
 
 fn join(
@@ -185,14 +218,13 @@ fn join(
     head: Option<(Head, Version)>,
     stored: Option<Stored>,
     lineage: Option<Arc<str>>,
-    generation: String,
-    segments: usize,
-    bytes: &[u8],
+    left: Option<&Left>,
+    Segments { generation, count: segments, bytes }: Segments,
 ) -> Result<Loaded, StateError> {
     let sum = stored.as_ref().map_or_else(String::new, |s| s.sum.clone());
     let journal = match segments {
         0 => None,
-        _ => Some(format::read_journal(bytes).map_err(|e| bad(store, &generation, e))?),
+        _ => Some(format::read_journal(&bytes).map_err(|e| bad(store, &generation, e))?),
     };
     let stored = match (stored, &journal) {
         (Some(stored), _) => stored,
@@ -201,7 +233,13 @@ fn join(
             Stored { snapshot: Snapshot { lineage, ..Snapshot::default() }, ..Stored::default() }
         }
     };
+    if let Some((head, _)) = &head
+        && (head.serial, head.seq, &*head.lineage) != (stored.snapshot.serial, stored.seq, &*stored.snapshot.lineage)
+    {
+        return Err(bad(store, HEAD, Bad::Damaged(None, format!("it says something else than {}", head.state))));
+    }
     let Some(journal) = journal else {
+        check(store, left, &stored, &generation, None)?;
         return Ok(Loaded { live: Live::new(stored), head, sum, generation, segments, chain: None });
     };
     if journal.valid != bytes.len() {
@@ -218,11 +256,37 @@ fn join(
         let why = "its operations come after another version of this serial".to_owned();
         return Err(bad(store, &generation, Bad::Damaged(None, why)));
     }
+    check(store, left, &stored, &generation, Some(&journal))?;
     let mut live = Live::new(stored);
+    if !journal.entries.is_empty() {
+        live.stored.merged = hex(&journal.chain);
+    }
     for (seq, entry) in journal.entries {
         live.apply(seq, entry);
     }
     Ok(Loaded { live, head, sum, generation, segments, chain: Some(journal.chain) })
+}
+
+/// An error unless state and journal hold all that was `left`.
+fn check(
+    store: &dyn Store,
+    left: Option<&Left>,
+    base: &Stored,
+    generation: &str,
+    journal: Option<&ReadJournal>,
+) -> Result<(), StateError> {
+    let Some((left, why)) = left.and_then(|l| Some((l, l.missing_in(base, journal)?))) else { return Ok(()) };
+    let name = if base.snapshot.serial < left.serial { HEAD } else { generation };
+    Err(StateError::Corrupt {
+        place: format!("{name} in {}", store.place()),
+        line: None,
+        why,
+        way_out: format!(
+            "If the store was put back to an earlier time, restore its newest blobs, all from the same time. To go on with \
+             what is there, remove the blob {LOCK}: what the missing operations made must then be imported, or removed \
+             by hand."
+        ),
+    })
 }
 
 /// The lineage of what is there, from the head or the first segment.
@@ -230,7 +294,7 @@ pub(super) async fn lineage(store: &dyn Store) -> Result<Option<String>, StateEr
     if let Some((head, _)) = head(store).await? {
         return Ok(Some(head.lineage));
     }
-    Ok(Some(load(store, None, None).await?.live.stored.snapshot.lineage.to_string()).filter(|l| !l.is_empty()))
+    Ok(Some(load(store, None, None, None).await?.live.stored.snapshot.lineage.to_string()).filter(|l| !l.is_empty()))
 }
 
 /// Blobs that nothing names any more.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::store::{Expected, Store, Version};
+use crate::left::Left;
 use crate::{LockInfo, StateError};
 
 /// The name of the lock.
@@ -22,6 +23,9 @@ struct Content {
     token: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     holder: Option<LockInfo>,
+    /// What was there when it was last given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<Left>,
 }
 
 /// A lease that we hold.
@@ -32,6 +36,8 @@ pub(super) struct Lease {
     pub(super) info: LockInfo,
     /// Who did not give it back.
     pub(super) taken_over: Option<LockInfo>,
+    /// What was there when it was last given back.
+    pub(super) left: Option<Left>,
 }
 
 /// What trying for it gave.
@@ -74,10 +80,11 @@ impl Lease {
             return Ok(Attempt::Held(Box::new(holder.clone())));
         }
         let info = LockInfo { token: before.token + 1, expires: later(ttl), ..info };
-        let content = Content { token: info.token, holder: Some(info.clone()) };
+        let content = Content { token: info.token, holder: Some(info.clone()), left: before.left.clone() };
         match write(&*store, &content, expected).await? {
             Some(version) => {
-                Ok(Attempt::Taken(Box::new(Self { store, ttl, version, info, taken_over: before.holder })))
+                let (taken_over, left) = (before.holder, before.left);
+                Ok(Attempt::Taken(Box::new(Self { store, ttl, version, info, taken_over, left })))
             }
             None => Ok(Attempt::Raced),
         }
@@ -97,7 +104,7 @@ impl Lease {
     /// Prolongs it; false when it is somebody else's.
     pub(super) async fn renew(&mut self) -> Result<bool, StateError> {
         let info = LockInfo { expires: later(self.ttl), ..self.info.clone() };
-        let content = Content { token: info.token, holder: Some(info.clone()) };
+        let content = Content { token: info.token, holder: Some(info.clone()), left: self.left.clone() };
         match write(&*self.store, &content, Expected::Is(self.version.clone())).await? {
             Some(version) => {
                 (self.version, self.info) = (version, info);
@@ -121,10 +128,20 @@ impl Lease {
         is_over(&self.info)
     }
 
-    /// Gives it back; one that is somebody else's by now stays.
-    pub(super) async fn release(self) -> Result<(), StateError> {
-        let content = Content { token: self.info.token, holder: None };
+    /// Gives it back with what is there now, all of it durable, or with what was there before. One that is
+    /// somebody else's by now stays.
+    pub(super) async fn release(self, left: Option<Left>) -> Result<(), StateError> {
+        let content = Content { token: self.info.token, holder: None, left: left.or(self.left) };
         write(&*self.store, &content, Expected::Is(self.version)).await.map(drop)
+    }
+}
+
+/// What was there when it was last given back, as far as that can be read: planning needs no right to the lock.
+pub(super) async fn left(store: &dyn Store) -> Result<Option<Left>, StateError> {
+    match store.get(LOCK).await {
+        Ok(blob) => Ok(blob.and_then(|b| serde_json::from_slice::<Content>(&b.bytes).ok()?.left)),
+        Err(StateError::Unusable { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -142,7 +159,7 @@ pub(super) async fn break_lock(store: &dyn Store, id: &str) -> Result<(), StateE
         if content.holder.as_ref().is_none_or(|h| h.id != id) {
             return Err(StateError::NoSuchLock { place, id: id.to_owned(), holder: content.holder.map(Box::new) });
         }
-        if write(store, &Content { token: content.token, holder: None }, expected).await?.is_some() {
+        if write(store, &Content { holder: None, ..content }, expected).await?.is_some() {
             return Ok(());
         }
     }

@@ -68,7 +68,8 @@ impl RemoteBackend {
     async fn load(&self) -> Result<head::Loaded, StateError> {
         let lineage = self.keyring.lineage().await?;
         let cached = locked(&self.cache).clone();
-        let loaded = head::load(&*self.store, cached.as_ref(), lineage).await?;
+        let left = lease::left(&*self.store).await?;
+        let loaded = head::load(&*self.store, cached.as_ref(), lineage, left.as_ref()).await?;
         if let (Some((head, _)), None) = (&loaded.head, loaded.chain) {
             *locked(&self.cache) = Some((head.state.clone(), loaded.live.stored.clone()));
         }

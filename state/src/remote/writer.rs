@@ -16,7 +16,8 @@ use super::lease::Lease;
 use super::store::{Expected, Store, Version};
 use crate::StateError;
 use crate::desk::{self, Append, Desk, Job};
-use crate::format::{self, Chain, JournalHeader, hex};
+use crate::format::{self, Chain, JournalHeader};
+use crate::left::Left;
 use crate::local::{Retention, locked};
 use crate::replay::Live;
 
@@ -69,7 +70,7 @@ pub(super) async fn start(
     lineage: Arc<str>,
     retention: Retention,
 ) -> Result<Desk, StateError> {
-    match Task::prepare(&*store, lease.info.token, lineage).await {
+    match Task::prepare(&*store, &lease, lineage).await {
         Ok((live, head, generation, next, chain)) => {
             let (info, taken_over) = (lease.info.clone(), lease.taken_over.clone());
             let place = store.place();
@@ -79,7 +80,7 @@ pub(super) async fn start(
                 && let Err(error) = task.compact().await
             {
                 // The first error is the one to tell.
-                let _ = task.lease.release().await;
+                let _ = task.lease.release(None).await;
                 return Err(error);
             }
             let (desk, queue) = Desk::new(task.live.clone(), task.lost.clone(), info, taken_over, place);
@@ -87,7 +88,7 @@ pub(super) async fn start(
             Ok(desk)
         }
         Err(error) => {
-            let _ = lease.release().await;
+            let _ = lease.release(None).await;
             Err(error)
         }
     }
@@ -97,10 +98,11 @@ pub(super) async fn start(
 type Prepared = (Live, Option<(Head, Version)>, String, usize, Chain);
 
 impl Task {
-    async fn prepare(store: &dyn Store, token: u64, lineage: Arc<str>) -> Result<Prepared, StateError> {
+    async fn prepare(store: &dyn Store, lease: &Lease, lineage: Arc<str>) -> Result<Prepared, StateError> {
+        let token = lease.info.token;
         loop {
             fence(store, token, "begins").await?;
-            let loaded = head::load(store, None, Some(lineage.clone())).await?;
+            let loaded = head::load(store, None, Some(lineage.clone()), lease.left.as_ref()).await?;
             let snapshot = &loaded.live.stored.snapshot;
             if *snapshot.lineage != *lineage {
                 return Err(StateError::Lineage {
@@ -158,14 +160,19 @@ impl Task {
                     let _ = reply.send(result.map(|()| locked(&self.live).snapshot()));
                 }
                 Job::Release { reply } => {
-                    let _ = reply.send(self.lease.release().await);
+                    let _ = reply.send(self.release().await);
                     return;
                 }
             }
             self.beat().await;
         }
         // Dropped without release: nobody is there to hear of an error, and the lease ends by itself.
-        let _ = self.lease.release().await;
+        let _ = self.release().await;
+    }
+
+    async fn release(self) -> Result<(), StateError> {
+        let left = Left::of(&locked(&self.live).stored);
+        self.lease.release(Some(left)).await
     }
 
     /// Prolongs the lease when it is time to.
@@ -198,7 +205,7 @@ impl Task {
             chain = format::frame(&mut lines, chain, seq, &a.body);
         }
         let segment = head::signed(self.lease.info.token, "writes", &lines);
-        let written = self.write(segment, chain).await.map(|()| first);
+        let written = self.write(segment, chain).await.map(|()| (first, chain));
         desk::settle(&self.live, batch, written);
     }
 
@@ -255,25 +262,25 @@ impl Task {
         let (encoded, lineage, serial, seq, meta) = {
             let live = locked(&self.live);
             let stored = &live.stored;
-            let encoded = format::encode_state(stored, &hex(&self.chain))?;
+            let encoded = format::encode_state(stored)?;
             (encoded, stored.snapshot.lineage.clone(), stored.snapshot.serial, stored.seq, stored.meta.clone())
         };
         let bytes = [encoded.head, encoded.body].concat();
         let size = bytes.len() as u64;
         // Holders that compact the same operations write the same bytes.
-        let name = format!("{STATES}{serial:010}-{}", &encoded.sum[..16.min(encoded.sum.len())]);
+        let name = head::state_name(serial, &encoded.sum);
         self.put_once(&name, bytes).await?;
         let kept = Kept { serial, name, bytes: size, meta };
         let mut history = self.head.as_ref().map_or_else(Vec::new, |(h, _)| h.history.clone());
         history.push(kept);
         let head = Head::new(&lineage, serial, seq, prune(history, self.retention));
         let expected = self.head.as_ref().map_or(Expected::Absent, |(_, v)| Expected::Is(v.clone()));
-        let json = serde_json::to_vec(&head).map_err(|e| StateError::remote("writing", &self.store.place(), e))?;
-        let version = match self.put_head(json.clone(), expected).await? {
+        let bytes = head.encode().map_err(|e| StateError::remote("writing", &self.store.place(), e))?;
+        let version = match self.put_head(bytes.clone(), expected).await? {
             Some(version) => version,
             // An answer was lost, or another holder has compacted the same.
             None => match self.store.get(HEAD).await? {
-                Some(blob) if blob.bytes == json => blob.version,
+                Some(blob) if blob.bytes == bytes => blob.version,
                 _ => return Err(StateError::LockLost { place: self.store.place() }),
             },
         };
