@@ -66,6 +66,7 @@ fn copy(from: &Path, to: &Path) {
     }
     // What was seen of the state that this one replaces.
     let _ = std::fs::remove_file(to.join(".mesh/seen.json"));
+    let _ = std::fs::remove_file(to.join("mesh.state.lock"));
 }
 
 fn list(output: Output) -> Vec<String> {
@@ -158,7 +159,9 @@ fn moves_removals_and_taints_are_those_of_terraform() {
         out
     };
     for (arguments, code) in cases {
-        let _ = std::fs::remove_file(ours.path().join(".mesh/seen.json"));
+        for seen in [".mesh/seen.json", "mesh.state.lock"] {
+            let _ = std::fs::remove_file(ours.path().join(seen));
+        }
         for name in ["mesh.state", "mesh.state.history"] {
             let (from, to) = (base.path().join(name), ours.path().join(name));
             if from.is_dir() {

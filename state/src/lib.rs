@@ -10,6 +10,8 @@
 
 pub mod api;
 pub mod conformance;
+#[cfg(test)]
+mod damage;
 mod desk;
 pub mod document;
 pub mod error;

@@ -307,6 +307,35 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_damage_is_an_error(
+            ends in proptest::array::uniform4(proptest::prelude::any::<usize>()),
+            inserted in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..9),
+        ) {
+            let f = Fingerprinter::new([5; 32]);
+            let whole = seal(&f, &Header::new("d".into(), "l", 3), &content()).expect("seals");
+            let other = seal(&f, &Header::new("d".into(), "l", 4), &content()).expect("seals");
+            let mut at = ends.map(|end| end % (whole.len() + 1));
+            at.sort_unstable();
+            let [a, b, c, d] = at;
+            let damaged: [&[&[u8]]; 6] = [
+                &[&whole[..a], &inserted, &whole[(a + inserted.len()).min(whole.len())..]],
+                &[&whole[..a], &inserted, &whole[a..]],
+                &[&whole[..a]],
+                &[&whole[..a], &whole[b..]],
+                &[&whole[..a], &whole[c..d], &whole[b..c], &whole[a..b], &whole[d..]],
+                &[&whole[..a], &other[a.min(other.len())..]],
+            ];
+            for bytes in damaged.map(<[&[u8]]>::concat) {
+                if bytes != whole && bytes != other {
+                    let error = open(&f, &bytes).map(|_| ()).expect_err("it is damaged").to_string();
+                    proptest::prop_assert!(error.contains("mesh plan -out"), "{error}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_damaged_byte_is_noticed_and_nothing_is_clear() {
         let f = Fingerprinter::new([5; 32]);

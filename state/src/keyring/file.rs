@@ -1,13 +1,15 @@
 //! The key file of this machine: its text, and how it is made.
 //!
 //! The one decision: one line that says what it is, of which version and whose, so that a file of something else is
-//! never taken for a key. A file with only the word `new` says that the key is lost for good.
+//! never taken for a key; with a checksum, since any other 32 bytes would be a key, too. A file with only the word `new`
+//! says that the key is lost for good.
 
 use std::io;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::StateError;
@@ -24,8 +26,15 @@ pub(super) fn is_new(bytes: &[u8]) -> bool {
 
 /// The text of keys that nothing seals; the data key is not among them, since nothing is sealed then.
 pub(super) fn open_bytes(lineage: &str, secrets: &Secrets) -> Zeroizing<Vec<u8>> {
-    let key = Zeroizing::new(STANDARD.encode(*secrets.fingerprint));
+    let summed = Zeroizing::new([&secrets.fingerprint[..], &sum(lineage, &*secrets.fingerprint)].concat());
+    let key = Zeroizing::new(STANDARD.encode(&*summed));
     Zeroizing::new(format!("{FIRST} {VERSION} {lineage} {}\n", *key).into_bytes())
+}
+
+/// What follows a key: files of earlier versions end without.
+fn sum(lineage: &str, key: &[u8]) -> [u8; 4] {
+    let digest = Sha256::new().chain_update(lineage).chain_update([0]).chain_update(key).finalize();
+    [digest[0], digest[1], digest[2], digest[3]]
 }
 
 /// The opposite; what is wrong with it, for people.
@@ -42,8 +51,11 @@ pub(super) fn parse(place: &str, bytes: &[u8]) -> Result<Result<(Arc<str>, Secre
     }
     let lineage = words.next();
     let key = words.next().and_then(|k| STANDARD.decode(k).ok()).map(Zeroizing::new);
-    match (lineage, key.and_then(|b| <[u8; 32]>::try_from(b.as_slice()).ok()), words.next()) {
-        (Some(lineage), Some(key), None) => Ok(Ok((lineage.into(), Secrets::new(Some(&key))?))),
+    let (Some(lineage), Some(bytes), None) = (lineage, key, words.next()) else { return Ok(Err("it is damaged")) };
+    match bytes.split_first_chunk::<32>() {
+        Some((key, rest)) if rest.is_empty() || rest == sum(lineage, key) => {
+            Ok(Ok((lineage.into(), Secrets::new(Some(key))?)))
+        }
         _ => Ok(Err("it is damaged")),
     }
 }

@@ -373,6 +373,14 @@ impl Keyring {
                     "Restore it from a backup of the folder. If it is lost for good, put the single word `new` into it: {lost}"
                 ),
             },
+            Some(_) if self.0.encryption.is_some() => StateError::Key {
+                place: self.place(),
+                why: why.into(),
+                way_out: format!(
+                    "Sealed keys lie beside the state: restore them there from a backup. If they are lost for good, put the \
+                     single word `new` into {file}: {lost}"
+                ),
+            },
             Some(state) => StateError::Key {
                 place: file.to_string(),
                 why: format!("{}: it belongs to {state}", why.into()),

@@ -27,6 +27,7 @@ use mesh_model::Snapshot;
 
 use crate::api::expect_empty;
 use crate::keyring::Keyring;
+use crate::left::Left;
 use crate::seal::Encryption;
 use crate::{Backend, Capabilities, HistoryEntry, Home, Keys, LockInfo, StateError, Writer};
 pub(crate) use files::{Paths, sync_folder};
@@ -182,7 +183,7 @@ impl Home for LocalBackend {
                 }
             };
             let removed = shared.remove(force);
-            lock.release(paths)?;
+            lock.release(paths, removed.is_ok().then(Left::default))?;
             removed?;
             paths.remove(&paths.lock)?;
             if shared.setup.base != paths.state {

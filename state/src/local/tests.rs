@@ -1,6 +1,8 @@
 //! The local backend: the suite, and what only files can suffer.
 
+mod cost;
 mod crash;
+mod damage;
 mod left;
 
 use std::collections::BTreeSet;

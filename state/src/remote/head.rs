@@ -112,6 +112,11 @@ pub(super) fn segment(generation: &str, n: usize) -> String {
     format!("{generation}{n:08}")
 }
 
+/// The number of a segment.
+pub(super) fn number(name: &str) -> Option<usize> {
+    name.rsplit('/').next()?.parse().ok()
+}
+
 /// A segment: a first line that makes it unlike any other and tells its length, then lines of the journal.
 pub(super) fn signed(token: u64, why: &str, lines: &[u8]) -> Vec<u8> {
     let mut bytes = format!("#{token} {why} {}\n", lines.len()).into_bytes();
@@ -146,6 +151,15 @@ pub(super) async fn head(store: &dyn Store) -> Result<Option<(Head, Version)>, S
     match store.get(HEAD).await? {
         Some(blob) => Ok(Some((Head::parse(&store.place(), &blob.bytes)?, blob.version))),
         None => Ok(None),
+    }
+}
+
+/// The serials that can be read.
+pub(super) async fn history(store: &dyn Store) -> Result<Vec<Kept>, StateError> {
+    match head(store).await? {
+        Some((head, _)) => Ok(head.history),
+        // Nothing yet, unless the head alone is gone.
+        None => load(store, None, None, None).await.map(|_| Vec::new()),
     }
 }
 
@@ -318,7 +332,7 @@ pub(super) fn bad(store: &dyn Store, name: &str, bad: Bad) -> StateError {
     }
 }
 
-fn missing(store: &dyn Store, name: &str) -> StateError {
+pub(super) fn missing(store: &dyn Store, name: &str) -> StateError {
     StateError::Missing {
         place: format!("{name} in {}", store.place()),
         why: "it is not there, but what it belongs to is".into(),

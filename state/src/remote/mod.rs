@@ -101,7 +101,7 @@ impl Home for RemoteBackend {
         let known = if force { Ok(()) } else { self.snapshot().await.and_then(|s| expect_empty(&s, &store.place())) };
         if let Err(error) = known {
             // The first error is the one to tell.
-            let _ = lease.release().await;
+            let _ = lease.release(None).await;
             return Err(error);
         }
         *locked(&self.cache) = None;
@@ -163,20 +163,22 @@ impl Backend for RemoteBackend {
     }
 
     async fn history(&self) -> Result<Vec<HistoryEntry>, StateError> {
-        let head = head::head(&*self.store).await?;
-        let kept = head.map_or_else(Vec::new, |(h, _)| h.history);
+        let kept = head::history(&*self.store).await?;
         Ok(kept.into_iter().filter_map(|k| k.meta.map(|m| m.entry(k.serial))).collect())
     }
 
     async fn at(&self, serial: u64) -> Result<Snapshot, StateError> {
-        let kept = head::head(&*self.store).await?.map_or_else(Vec::new, |(h, _)| h.history);
+        let kept = head::history(&*self.store).await?;
         let none = || {
             let range = kept.first().zip(kept.last()).map(|(a, b)| (a.serial, b.serial));
             StateError::NoSuchSerial { place: self.store.place(), serial, range }
         };
         let Some(found) = kept.iter().rev().find(|k| k.serial == serial) else { return Err(none()) };
-        // It may have been pruned since.
-        let Some(stored) = head::state(&*self.store, &found.name).await? else { return Err(none()) };
+        let Some(stored) = head::state(&*self.store, &found.name).await? else {
+            // It may have been pruned since.
+            let kept = head::history(&*self.store).await?.iter().any(|k| k.name == found.name);
+            return Err(if kept { head::missing(&*self.store, &found.name) } else { none() });
+        };
         Ok(Snapshot { open: stored.open.into_values().collect(), ..stored.snapshot })
     }
 }

@@ -1,99 +1,17 @@
 //! The suite over a store in memory, and what only a remote state can suffer: lost answers, a network that is cut,
 //! holders that sleep, blobs that are damaged.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod cost;
+mod damage;
+mod memory;
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::conformance::{self, sample};
 use crate::{Record, Summary};
-
-/// Blobs in memory, and how often the system lets us down.
-#[derive(Default)]
-struct Memory {
-    blobs: Mutex<BTreeMap<String, (Vec<u8>, usize)>>,
-    writes: AtomicUsize,
-    /// After so many more writes the answer of one is lost.
-    lose: Mutex<Option<usize>>,
-    /// After so many more requests nothing answers.
-    cut: Mutex<Option<usize>>,
-}
-
-impl Memory {
-    async fn request(&self) -> Result<(), StateError> {
-        // As an answer of a network would.
-        tokio::task::yield_now().await;
-        let mut cut = locked(&self.cut);
-        match cut.as_mut() {
-            Some(0) => Err(StateError::remote("asking", "memory", "the network is cut")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Store for Memory {
-    fn place(&self) -> String {
-        "memory".into()
-    }
-
-    async fn get(&self, name: &str) -> Result<Option<Blob>, StateError> {
-        self.request().await?;
-        let blobs = locked(&self.blobs);
-        Ok(blobs.get(name).map(|(bytes, v)| Blob { bytes: bytes.clone(), version: Version(v.to_string()) }))
-    }
-
-    async fn version(&self, name: &str) -> Result<Option<Version>, StateError> {
-        self.request().await?;
-        Ok(locked(&self.blobs).get(name).map(|(_, v)| Version(v.to_string())))
-    }
-
-    async fn put(&self, name: &str, bytes: Vec<u8>, expected: Expected) -> Result<Option<Version>, StateError> {
-        self.request().await?;
-        let mut blobs = locked(&self.blobs);
-        let there = blobs.get(name).map(|(_, v)| Version(v.to_string()));
-        let fits = match expected {
-            Expected::Absent => there.is_none(),
-            Expected::Is(version) => there == Some(version),
-        };
-        if !fits {
-            return Ok(None);
-        }
-        let version = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
-        blobs.insert(name.to_owned(), (bytes, version));
-        let mut lose = locked(&self.lose);
-        match lose.as_mut() {
-            Some(0) => {
-                *lose = None;
-                Err(StateError::remote("writing", "memory", "no answer"))
-            }
-            Some(left) => {
-                *left -= 1;
-                Ok(Some(Version(version.to_string())))
-            }
-            None => Ok(Some(Version(version.to_string()))),
-        }
-    }
-
-    async fn list(&self, prefix: &str) -> Result<Vec<String>, StateError> {
-        self.request().await?;
-        Ok(locked(&self.blobs).keys().filter(|k| k.starts_with(prefix)).cloned().collect())
-    }
-
-    async fn workspaces(&self) -> Result<Vec<String>, StateError> {
-        Ok(Vec::new())
-    }
-
-    async fn remove(&self, name: &str) -> Result<(), StateError> {
-        self.request().await?;
-        locked(&self.blobs).remove(name);
-        Ok(())
-    }
-}
+use memory::Memory;
 
 struct Bed {
     folder: tempfile::TempDir,

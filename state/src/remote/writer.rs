@@ -48,7 +48,9 @@ pub(super) async fn fence(store: &dyn Store, token: u64, why: &str) -> Result<()
     loop {
         let (serial, seq) = head::head(store).await?.map_or((0, 0), |(h, _)| (h.serial, h.seq));
         let generation = head::generation(serial, seq);
-        let next = store.list(&generation).await?.len();
+        // After the last one, also where one before it is gone: that is told when all are read.
+        let last = store.list(&generation).await?.pop();
+        let next = last.map_or(0, |name| head::number(&name).map_or(0, |n| n + 1));
         // Without a segment there is no header either: the next holder writes it, conditionally as well.
         if next == 0 {
             return Ok(());

@@ -1,15 +1,20 @@
-//! What the local backend costs: `cargo bench -p mesh-state`.
+//! What state costs in files and in a store: `cargo bench -p mesh-state`.
 //!
-//! The one decision: plain wall-clock lines for the numbers that the design promises (reading and
-//! writing by size, one durable operation at several sizes, a concurrent apply), no framework.
+//! The one decision: plain lines with wall-clock times, bytes and requests for the numbers that the design promises
+//! (reading and writing by size, one durable operation at several sizes, a concurrent apply), no framework. The store
+//! is in memory, so its times are ours alone; every request adds the way to a real one.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
+
+mod memory;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use memory::Counting;
 use mesh_model::snapshot::{Identity, Intent, Operation};
 use mesh_model::{Address, Instance, Type, Value};
+use mesh_state::remote::RemoteBackend;
 use mesh_state::{Backend, LocalBackend, LockInfo, Outputs, Record, StateError, Summary, Writer};
 
 fn address(n: usize) -> Address {
@@ -57,7 +62,7 @@ fn intent(n: usize) -> Intent {
     }
 }
 
-async fn lock(backend: &LocalBackend) -> Result<Arc<dyn Writer>, StateError> {
+async fn lock(backend: &dyn Backend) -> Result<Arc<dyn Writer>, StateError> {
     Ok(backend.lock(LockInfo::new("bench", "me", "here"), Duration::ZERO).await?.into())
 }
 
@@ -89,36 +94,65 @@ fn peak() -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0) / 1024
 }
 
+/// Operations that are measured at each size.
+const OPERATIONS: usize = 200;
+
+/// All that is measured at one size, of a place that counts what it is given: requests and bytes.
+async fn measure(
+    name: &str,
+    size: usize,
+    open: &dyn Fn() -> Box<dyn Backend>,
+    counted: &dyn Fn() -> (usize, u64),
+) -> Result<(), StateError> {
+    let backend = open();
+    let writer = lock(&*backend).await?;
+    creates(&writer, 0, size, 512).await?;
+    let start = Instant::now();
+    drop(writer.finish(Outputs::new(), Summary::default()).await?);
+    let written = start.elapsed();
+    drop((writer, backend));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let fresh = open();
+    let before = counted();
+    let start = Instant::now();
+    let snapshot = fresh.snapshot().await?;
+    let (read, looks) = (start.elapsed(), counted().0 - before.0);
+    assert_eq!(snapshot.instances.len(), size);
+    drop(snapshot);
+    let start = Instant::now();
+    let writer = lock(&*fresh).await?;
+    let locked = start.elapsed();
+    creates(&writer, 10_000_000, 1, 1).await?;
+    let before = counted();
+    let one = creates(&writer, 10_000_001, OPERATIONS, 1).await? / (2 * OPERATIONS as u32);
+    let after = counted();
+    let per = |n: f64| n / (2 * OPERATIONS) as f64;
+    let (requests, bytes) = (per((after.0 - before.0) as f64), per((after.1 - before.1) as f64));
+    println!(
+        "{name:<6} {size:>7} instances: finish {written:>8.1?}, read {read:>8.1?} ({looks} requests), lock after plan \
+         {locked:>8.1?}, one durable entry {one:>7.1?}, {requests:.1} requests, {bytes:.0} bytes; peak {} MiB",
+        peak(),
+    );
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Result<(), StateError> {
-    for size in [100, 10_000, 100_000] {
+    for size in [100, 1000, 10_000, 100_000] {
         let folder = tempfile::tempdir().expect("a folder");
-        let backend = LocalBackend::new(folder.path().join("mesh.state"));
-        let writer = lock(&backend).await?;
-        creates(&writer, 0, size, 512).await?;
-        let start = Instant::now();
-        let snapshot = writer.finish(Outputs::new(), Summary::default()).await?;
-        let written = start.elapsed();
-        drop((snapshot, writer));
-        tokio::time::sleep(Duration::from_millis(300)).await;
-
-        let bytes = std::fs::metadata(backend.path()).expect("a state").len();
-        let fresh = LocalBackend::new(backend.path());
-        let start = Instant::now();
-        let snapshot = fresh.snapshot().await?;
-        let read = start.elapsed();
-        assert_eq!(snapshot.instances.len(), size);
-        drop(snapshot);
-        let start = Instant::now();
-        let writer = lock(&fresh).await?;
-        let locked = start.elapsed();
-        let one = creates(&writer, size, 200, 1).await? / 400;
-        println!(
-            "{size:>7} instances, {:>6.1} MB: finish {written:>9.1?}, read {read:>9.1?}, lock after plan {locked:>9.1?}, \
-             one durable entry {one:>7.1?}, peak {} MiB",
-            bytes as f64 / 1e6,
-            peak(),
-        );
+        let path = folder.path().join("mesh.state");
+        let length = |name: &str| std::fs::metadata(folder.path().join(name)).map_or(0, |m| m.len());
+        let counted = || (0, length("mesh.state.journal"));
+        measure("files", size, &|| Box::new(LocalBackend::new(&path)), &counted).await?;
+        println!("       {size:>7} instances are {:.1} MB", length("mesh.state") as f64 / 1e6);
+    }
+    for size in [100, 1000, 10_000, 100_000] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Arc::new(Counting::default());
+        let keys = folder.path().join("mesh.state");
+        let open = || -> Box<dyn Backend> { Box::new(RemoteBackend::new(store.clone(), &keys, None)) };
+        measure("store", size, &open, &|| store.counted()).await?;
     }
     let folder = tempfile::tempdir().expect("a folder");
     let backend = LocalBackend::new(folder.path().join("mesh.state"));
