@@ -48,7 +48,7 @@ async fn an_operation_costs_the_same_at_any_size() {
     // A segment, and a look at whose state it is.
     assert_eq!(small[0], 3 * OPERATIONS * 2, "requests");
     assert_eq!(small, large, "requests and bytes at 100 and at 100,000 instances");
-    // Lock, head, state, the journal's names, its segments, and the head once more.
-    assert_eq!(read_small[0], 5 + 2 + 3 * OPERATIONS);
+    // Keys, lock, head, state, the journal's names, its segments, and the head once more.
+    assert_eq!(read_small[0], 6 + 2 + 3 * OPERATIONS);
     assert_eq!(read_small[0], read_large[0]);
 }
