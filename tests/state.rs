@@ -437,7 +437,7 @@ fn a_state_moves_to_another_place_with_its_key() {
     for (with_key, code) in [(false, 1), (true, 0)] {
         let place = tempfile::tempdir().expect("a folder");
         copy(folder.path(), place.path());
-        for name in ["mesh.state", "mesh.state.key", "mesh.state.lock"] {
+        for name in ["mesh.state", "mesh.state.key"] {
             if name != "mesh.state.key" || !with_key {
                 std::fs::remove_file(place.path().join(name)).expect("removes");
             }
