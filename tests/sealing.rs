@@ -87,6 +87,16 @@ fn a_passphrase_seals_keys_outputs_and_plans() {
     assert!(all.contains("\"withheld\": true") && !all.contains("canary"), "{all}");
     assert!(bed.run(&["output", "-show-sensitive"]).expect(0, "outputs").stdout.contains("canary-4711"));
     bed.run(&["plan", "-detailed-exitcode"]).expect(0, "the second plan is empty");
+    // A new data key: what is sealed is sealed again, and the history opens as before.
+    let (state, key) = (bed.folder.text("mesh.state"), bed.folder.text("mesh.state.key"));
+    let rekeyed = bed.run(&["state", "rekey"]).expect(0, "rekey");
+    assert!(words(&rekeyed).contains("1 sealed outputs are sealed with it"), "{}", rekeyed.text());
+    let sealed = |text: &str| text.split("\"sealed\":\"").nth(1).map(|rest| rest.split('"').next().map(str::to_owned));
+    assert_ne!(sealed(&state), sealed(&bed.folder.text("mesh.state")), "it is sealed with another key");
+    assert_ne!(key, bed.folder.text("mesh.state.key"));
+    assert!(bed.run(&["output", "secret"]).expect(0, "opens").stdout.contains("canary-4711"));
+    bed.run(&["state", "rollback", "-auto-approve", "1"]).expect(0, "what was sealed with the old key comes back");
+    assert!(bed.run(&["output", "secret"]).expect(0, "opens").stdout.contains("canary-4711"));
     // Without the phrase nothing opens, and nothing is changed.
     let state = bed.folder.text("mesh.state");
     bed.env.insert("MESH_VAR_phrase".into(), "another phrase of words".into());
@@ -194,4 +204,37 @@ fn vault_and_a_token_seal_and_recipients_change() {
     bed.recipients(&[PHRASE]);
     assert!(bed.run(&["output", "secret"]).expect(0, "through the passphrase").stdout.contains("canary-4711"));
     bed.run(&["plan", "-detailed-exitcode"]).expect(0, "the plan is empty: fingerprints are what they were");
+}
+
+#[test]
+fn a_stack_does_not_manage_the_only_thing_that_opens_its_state() {
+    let sandbox = sandbox(&[]);
+    let place = tempfile::tempdir().expect("a folder");
+    let token = sandbox.soft_token(place.path(), "state", "87654321", "12345678").expect("a token");
+    let connection = format!(
+        "  library     = \"{}\"\n  token_label = \"state\"\n  pin         = var.pin\n  environment = {{ SOFTHSM2_CONF = \"{}\" }}\n",
+        token.module_path.display(),
+        token.conf_path.display()
+    );
+    let stack = |encryption: &str| {
+        format!(
+            "{encryption}\n{SPEC}provider \"hsm\" {{\n{connection}}}\nresource \"hsm_secret_key\" \"kek\" {{\n  id = \"state-kek\"\n}}\n"
+        )
+    };
+    let bed = Bed::new();
+    let write = |text: String| std::fs::write(bed.folder.path().join("main.mesh.hcl"), text).expect("writes");
+    write(stack(""));
+    bed.run(&["apply", "-auto-approve"]).expect(0, "the key is made, without encryption");
+    let hsm = format!(
+        "    recipient \"hsm\" \"kek\" {{\n      key_id = \"state-kek\"\n      connection {{\n{connection}      }}\n    }}\n"
+    );
+    write(stack(&format!("mesh {{\n  encryption {{\n{hsm}  }}\n}}\n")));
+    for command in [&["plan"][..], &["apply", "-auto-approve"], &["plan", "-destroy"]] {
+        let refused = words(&bed.run(command).expect(1, "its own recipient"));
+        assert!(refused.contains("manages what its own state is sealed with"), "{command:?}: {refused}");
+        assert!(refused.contains("hsm \"kek\" needs hsm_secret_key.kek"), "{command:?}: {refused}");
+    }
+    write(stack(&format!("mesh {{\n  encryption {{\n{hsm}{PHRASE}\n  }}\n}}\n")));
+    bed.run(&["state", "rekey"]).expect(0, "sealed");
+    bed.run(&["plan", "-detailed-exitcode"]).expect(0, "somebody else can open it as well");
 }

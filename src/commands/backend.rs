@@ -11,11 +11,10 @@ use mesh_core::Inputs;
 use mesh_lang::functions::{Context, DEFAULT_WORKSPACE};
 use mesh_lang::{Body, Config, Scope, Subject, check_body, eval_body, suggestion};
 use mesh_model::{Attribute, Diagnostic, Diagnostics, Schema, Span, Type, Value};
-use mesh_state::seal::Encryption;
 use mesh_state::seen::{Origin, Seen, Watched};
 use mesh_state::{Backend, BackendKind, Home, Retention, STATE, Settings};
 
-use super::encryption::encryption;
+use super::encryption::{Configured, encryption};
 use super::options::StateArgs;
 use super::project::services;
 use super::workspace;
@@ -32,7 +31,7 @@ pub(crate) struct Places {
     kind: BackendKind,
     values: Value,
     env: Arc<BTreeMap<String, String>>,
-    pub(crate) encryption: Option<Encryption>,
+    pub(crate) encryption: Option<Configured>,
     retention: Retention,
     /// The block, and the values in it.
     spans: Option<(Span, BTreeMap<String, Span>)>,
@@ -123,7 +122,7 @@ impl Places {
     /// Settings that open nothing.
     pub(crate) fn open(&self, workspace: Option<&str>) -> Result<Arc<dyn Home>, Failure> {
         let settings = Settings {
-            encryption: self.encryption.as_ref(),
+            encryption: self.encryption.as_ref().map(|c| &c.encryption),
             workspace,
             retention: self.retention,
             ..Settings::new(&self.values, &self.env)

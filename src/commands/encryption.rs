@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
+use mesh_core::Keeper;
 use mesh_lang::{Block as Written, Body, Config, Scope, check_body, eval_body, suggestion};
-use mesh_model::{Attribute, Block, Diagnostic, Diagnostics, Nesting, Schema, Span, Type, Value};
+use mesh_model::{Attribute, Block, Diagnostic, Diagnostics, Nesting, RecipientNeed, Schema, Span, Type, Value};
 use mesh_sdk::{Provider, ProviderError, Services};
 use mesh_state::seal::{Encryption, Key, Passphrase, Recipient};
 use serde_json::Value as Json;
@@ -46,6 +47,15 @@ fn bad(detail: String, span: Span) -> Diagnostic {
     Diagnostic::error("cli::encryption", "Bad encryption settings", detail).at(span)
 }
 
+/// What an encryption block says.
+#[derive(Clone)]
+pub(crate) struct Configured {
+    /// For whom keys are sealed.
+    pub(crate) encryption: Encryption,
+    /// The same, for the check that a stack does not manage what opens its own state.
+    pub(crate) keepers: Vec<Keeper>,
+}
+
 /// The encryption of a configuration, if it has any.
 ///
 /// # Errors
@@ -54,7 +64,7 @@ pub(crate) fn encryption(
     config: &Config,
     scope: &dyn Scope,
     services: &Services,
-) -> Result<Option<Encryption>, Failure> {
+) -> Result<Option<Configured>, Failure> {
     let Some(body) = &config.root().settings.encryption else { return Ok(None) };
     let mut found = Diagnostics::new();
     for attribute in &body.attributes {
@@ -64,12 +74,16 @@ pub(crate) fn encryption(
         ));
     }
     let mut recipients: Vec<Arc<dyn Recipient>> = Vec::new();
+    let mut keepers = Vec::new();
     for block in &body.blocks {
         match recipient(block, scope, services) {
-            Ok(one) if recipients.iter().any(|r| r.kind() == one.kind() && r.name() == one.name()) => {
+            Ok((one, _)) if recipients.iter().any(|r| r.kind() == one.kind() && r.name() == one.name()) => {
                 found.push(bad(format!("There are two recipients {} {:?}.", one.kind(), one.name()), block.span));
             }
-            Ok(one) => recipients.push(one),
+            Ok((one, needs)) => {
+                keepers.push(Keeper { name: format!("{} {:?}", one.kind(), one.name()), needs });
+                recipients.push(one);
+            }
             Err(diagnostics) => found.extend(diagnostics),
         }
     }
@@ -79,10 +93,21 @@ pub(crate) fn encryption(
             body.span,
         ));
     }
-    if found.has_errors() { Err(found.into()) } else { Ok(Some(Encryption { recipients })) }
+    if found.has_errors() {
+        Err(found.into())
+    } else {
+        Ok(Some(Configured { encryption: Encryption { recipients }, keepers }))
+    }
 }
 
-fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<Arc<dyn Recipient>, Diagnostics> {
+/// What a recipient needs of the objects of its system.
+type Needs = Vec<(RecipientNeed, Value)>;
+
+fn recipient(
+    block: &Written,
+    scope: &dyn Scope,
+    services: &Services,
+) -> Result<(Arc<dyn Recipient>, Needs), Diagnostics> {
     let [kind, name] = block.labels.as_slice() else {
         return Err(
             bad("A recipient is written as: recipient \"kind\" \"name\" { ... }.".to_owned(), block.span).into()
@@ -97,7 +122,7 @@ fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<
         let text = Zeroizing::new(text.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned());
         let made =
             Passphrase::new(&**name, text).map_err(|why| bad(format!("Of {kind} {name:?}: {why}."), block.span))?;
-        return Ok(Arc::new(made));
+        return Ok((Arc::new(made), Vec::new()));
     }
     let providers = sealing();
     let found = providers.iter().find_map(|p| Some((p.clone(), held(&**p).filter(|_| p.schema().name == &**kind)?)));
@@ -110,7 +135,10 @@ fn recipient(block: &Written, scope: &dyn Scope, services: &Services) -> Result<
     let values = values(&block.body, &schema, scope)?;
     let connection = values.get("connection").filter(|v| !v.is_null()).map(|v| v.reveal_deep().0);
     let connection = connection.unwrap_or_else(|| empty(&provider.schema().config));
-    Ok(Arc::new(Held { provider, name: name.to_string(), settings: values, connection, services: services.clone() }))
+    let needs = provider.schema().recipient_needs.iter();
+    let needs = needs.filter_map(|need| Some((*need, values.get(need.setting)?.reveal_deep().0))).collect();
+    let held = Held { provider, name: name.to_string(), settings: values, connection, services: services.clone() };
+    Ok((Arc::new(held), needs))
 }
 
 /// A block of which nothing is given, with its defaults.

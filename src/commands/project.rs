@@ -11,10 +11,10 @@ use mesh_lang::functions::{Context, DEFAULT_WORKSPACE, Reader, Seen};
 use mesh_lang::{Config, Disk, Files, LoadOptions};
 use mesh_model::Diagnostic;
 use mesh_sdk::Services;
-use mesh_state::seal::Encryption;
 use mesh_state::{Home, LockInfo};
 
 use super::backend::Places;
+use super::encryption::Configured;
 use super::modules;
 use super::options::StateArgs;
 use super::other_states::States;
@@ -32,7 +32,7 @@ pub(crate) struct Project {
     /// Where state is.
     pub(crate) backend: Arc<dyn Home>,
     /// For whom its keys are sealed.
-    pub(crate) encryption: Option<Encryption>,
+    pub(crate) encryption: Option<Configured>,
     /// What functions know.
     pub(crate) context: Context,
     /// The root folder, absolute.
@@ -132,8 +132,12 @@ impl Project {
 
     /// The engine with all providers, which may read other states.
     pub(crate) fn engine(&self, ui: &Ui, sink: Arc<dyn Sink>) -> Engine {
-        let states = States { env: ui.env.clone(), encryption: self.encryption.clone() };
-        Engine::new(mesh_providers::all(), Services { states: Some(Arc::new(states)), ..services(ui) }, sink)
+        let (encryption, keepers) = self.encryption.clone().map(|c| (c.encryption, c.keepers)).unzip();
+        let states = States { env: ui.env.clone(), encryption };
+        let services = Services { states: Some(Arc::new(states)), ..services(ui) };
+        let mut engine = Engine::new(mesh_providers::all(), services, sink);
+        engine.keepers = keepers.unwrap_or_default();
+        engine
     }
 
     /// What the engine works on.

@@ -16,10 +16,10 @@ use mesh_lang::functions::{Context, Reader};
 use mesh_lang::{Config, Files, LoadOptions};
 use mesh_model::{Diagnostic, Diagnostics, json};
 use mesh_state::Home;
-use mesh_state::seal::Encryption;
 use serde_json::{Value as Json, json};
 
 use super::backend::Places;
+use super::encryption::Configured;
 use super::modules::{self, LOCK};
 use super::options::StateArgs;
 use super::project::{self, Project};
@@ -107,7 +107,7 @@ pub(crate) struct Opened {
     pub(crate) header: Header,
     pub(crate) content: Content,
     pub(crate) backend: Arc<dyn Home>,
-    pub(crate) encryption: Option<Encryption>,
+    pub(crate) encryption: Option<Configured>,
 }
 
 /// Opens a plan file with the key of its state.

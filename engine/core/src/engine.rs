@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mesh_model::{Diagnostics, Mode, ResourceSchema};
+use mesh_model::{Diagnostics, Mode, RecipientNeed, ResourceSchema, Value};
 use mesh_sdk::{Provider, Rules, Services};
 
 use crate::event::Sink;
@@ -17,8 +17,19 @@ pub struct Engine {
     pub services: Services,
     /// Where events go.
     pub sink: Arc<dyn Sink>,
+    /// Those who can open the keys of the state.
+    pub keepers: Vec<Keeper>,
     /// What the run has open.
     pub(crate) live: Live,
+}
+
+/// Somebody who can open the keys of a state, and the objects that are needed for it.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    /// What it is called: `hsm "kek"`.
+    pub name: String,
+    /// Each with the value of its attribute.
+    pub needs: Vec<(RecipientNeed, Value)>,
 }
 
 impl Engine {
@@ -31,7 +42,7 @@ impl Engine {
             }
         }
         let live = Live::new(sink.clone());
-        Self { providers, types, services, sink, live }
+        Self { providers, types, services, sink, keepers: Vec::new(), live }
     }
 
     /// Closes what the run has open: ephemeral objects and provider sessions, the newest first. Every

@@ -24,7 +24,7 @@ pub mod world;
 mod tests;
 
 pub use apply::{Cancel, Report, sealed_place};
-pub use engine::Engine;
+pub use engine::{Engine, Keeper};
 pub use event::{EphemeralOperation, Event, Phase, Silent, Sink};
 pub use inputs::{Input, Inputs};
 pub use plan::{Mode, Options, Planning};

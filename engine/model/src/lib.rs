@@ -25,7 +25,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity, Sources, Span};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use number::Number;
 pub use path::{Path, Step};
-pub use schema::{Attribute, Block, Nesting, ProviderSchema, ResourceSchema, Schema};
+pub use schema::{Attribute, Block, Nesting, ProviderSchema, RecipientNeed, ResourceSchema, Schema};
 pub use selector::Selector;
 pub use snapshot::{Instance, Snapshot};
 pub use types::Type;

@@ -265,8 +265,21 @@ pub struct ProviderSchema {
     pub ephemeral: BTreeMap<&'static str, ResourceSchema>,
     /// What names a key of the system that can seal the keys of a state; `None` where it has none.
     pub recipient: Option<Schema>,
+    /// The objects among those of the provider without which that key opens nothing.
+    pub recipient_needs: &'static [RecipientNeed],
     /// How many calls may run at once.
     pub concurrency: usize,
+}
+
+/// An object that a key needs: that of a type whose attribute is what a setting of the recipient says.
+#[derive(Clone, Copy, Debug)]
+pub struct RecipientNeed {
+    /// The resource type.
+    pub ty: &'static str,
+    /// Its attribute.
+    pub attribute: &'static str,
+    /// The setting.
+    pub setting: &'static str,
 }
 
 /// Seconds of a duration: a number of seconds (`86400`) or a Go duration with the units `ms s m h d`

@@ -4,7 +4,7 @@
 //! by `C_WrapKey` needs an extractable key, and SoftHSM has no mechanism for it. A Luna in FIPS mode makes
 //! the IV itself and puts it behind the data, so what is behind the tag is the IV.
 
-use mesh_model::{Attribute, Schema, Type, Value};
+use mesh_model::{Attribute, RecipientNeed, Schema, Type, Value};
 use mesh_sdk::{ErrorKind, KeyBytes, KeyWrapper, ProviderError, async_trait};
 use zeroize::Zeroizing;
 
@@ -35,6 +35,10 @@ impl KeyWrapper<Client> for Kek {
             Type::String,
             "The CKA_ID of an AES key that may encrypt and decrypt, as text (`hsm_secret_key.id`).",
         )])
+    }
+
+    fn needs(&self) -> &'static [RecipientNeed] {
+        &[RecipientNeed { ty: "hsm_secret_key", attribute: "id", setting: "key_id" }]
     }
 
     async fn wrap(

@@ -48,6 +48,7 @@ impl<C: Send + Sync + 'static> Registry<C> {
             data: data.iter().map(|(n, d)| (*n, d.schema())).collect(),
             ephemeral: BTreeMap::new(),
             recipient: None,
+            recipient_needs: &[],
             concurrency,
         };
         Self { schema, resources, data, ephemeral: BTreeMap::new(), wrapper: None }
@@ -65,6 +66,7 @@ impl<C: Send + Sync + 'static> Registry<C> {
     #[must_use]
     pub fn wrapper(mut self, wrapper: Box<dyn KeyWrapper<C>>) -> Self {
         self.schema.recipient = Some(wrapper.schema());
+        self.schema.recipient_needs = wrapper.needs();
         self.wrapper = Some(wrapper);
         self
     }

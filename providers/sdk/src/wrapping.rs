@@ -4,7 +4,7 @@
 //! sealed, and for whom else, is the state's business.
 
 use async_trait::async_trait;
-use mesh_model::{Schema, Value};
+use mesh_model::{RecipientNeed, Schema, Value};
 use zeroize::Zeroizing;
 
 use crate::{ErrorKind, ProviderError};
@@ -17,6 +17,9 @@ pub type KeyBytes = Zeroizing<[u8; 32]>;
 pub trait KeyWrapper<C>: Send + Sync {
     /// What names the key of the system, beside what it takes to connect.
     fn schema(&self) -> Schema;
+
+    /// The objects among the provider's own types without which it unwraps nothing.
+    fn needs(&self) -> &'static [RecipientNeed];
 
     /// `key` as text that only the system can unwrap, bound to `context`.
     async fn wrap(&self, client: &C, settings: &Value, context: &str, key: &KeyBytes) -> Result<String, ProviderError>;

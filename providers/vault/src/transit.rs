@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mesh_model::{Attribute, Schema, Type, Value};
+use mesh_model::{Attribute, RecipientNeed, Schema, Type, Value};
 use mesh_sdk::{ErrorKind, KeyBytes, KeyWrapper, ProviderError, async_trait};
 use serde_json::{Value as Json, json};
 use zeroize::Zeroizing;
@@ -43,6 +43,10 @@ impl KeyWrapper<Client> for Transit {
                 "Name of the key. The token needs `update` on `<mount>/encrypt/<key>` and `<mount>/decrypt/<key>`.",
             ),
         ])
+    }
+
+    fn needs(&self) -> &'static [RecipientNeed] {
+        &[RecipientNeed { ty: "vault_mount", attribute: "path", setting: "mount" }]
     }
 
     async fn wrap(

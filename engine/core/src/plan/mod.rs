@@ -11,6 +11,7 @@ mod defer;
 mod ephemeral;
 mod generate;
 mod imports;
+mod keepers;
 mod look;
 mod moves;
 mod orphan;
@@ -331,6 +332,7 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
     }
     let mut planning = planner.finish();
     planning.diagnostics.extend(engine.live.failures());
+    planning.diagnostics.extend(keepers::check(&engine.keepers, &planning));
     planning
 }
 
