@@ -135,10 +135,8 @@ fn wrong_settings_are_said_with_their_line() {
     }
 }
 
-#[test]
-fn vault_and_a_token_seal_and_recipients_change() {
-    let sandbox = sandbox(&[Part::Vault]);
-    let vault = sandbox.vault().expect("vault");
+/// Makes the key `mesh` in the transit engine of a Vault.
+fn transit_key(vault: &mesh_sandbox::Vault) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::blocking::Client::builder()
         .tls_certs_only([certificate(&vault.ca_file)])
@@ -149,6 +147,56 @@ fn vault_and_a_token_seal_and_recipients_change() {
         let request = http.post(format!("{}/v1/{path}", vault.address)).header("X-Vault-Token", vault.root_token());
         request.body(body.to_string()).send().and_then(|r| r.error_for_status()).expect("Vault does it");
     }
+}
+
+/// Vault's transit as a recipient.
+fn transit(vault: &mesh_sandbox::Vault) -> String {
+    format!(
+        "    recipient \"vault\" \"transit\" {{\n      key = \"mesh\"\n      connection {{\n        address      = {:?}\n        ca_cert_file = {:?}\n      }}\n    }}",
+        vault.address, vault.ca_file
+    )
+}
+
+#[test]
+fn a_vault_that_is_lost_in_the_middle_of_an_apply_loses_no_result() {
+    let sandbox = sandbox(&[Part::Vault]);
+    let vault = sandbox.vault().expect("vault");
+    transit_key(vault);
+    let mut bed = Bed::new();
+    bed.env.insert("VAULT_TOKEN".into(), vault.root_token().to_owned());
+    let spec = "resource \"local_file\" \"first\" {\n  filename = \"first.txt\"\n  content  = \"x\"\n}\nresource \"mesh_gate\" \"g\" {\n  waiting_for = \"signed.txt\"\n  \
+                open_when   = fileexists(\"signed.txt\")\n  depends_on  = [local_file.first]\n  poll {\n    timeout  = \"60s\"\n    interval = \"1s\"\n  }\n}\nresource \"local_file\" \"last\" {\n  \
+                filename   = \"last.txt\"\n  content    = \"x\"\n  depends_on = [mesh_gate.g]\n}\n";
+    let text = format!("mesh {{\n  encryption {{\n{}\n  }}\n}}\n{SPEC}{spec}", transit(vault));
+    std::fs::write(bed.folder.path().join("main.mesh.hcl"), text).expect("writes");
+    let log = std::fs::File::create(bed.folder.path().join("said")).expect("a file");
+    let mut run = crate::site::command(bed.folder.path(), &["apply", "-auto-approve"], &bed.env)
+        .stdout(std::process::Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("starts");
+    while !bed.folder.path().join("first.txt").exists() {
+        let ended = run.try_wait().expect("runs");
+        assert!(ended.is_none(), "it ends early: {}", bed.folder.text("said"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    vault.seal().expect("seals");
+    std::fs::write(bed.folder.path().join("signed.txt"), "x").expect("writes");
+    let ended = run.wait().expect("ends");
+    assert!(ended.success() && bed.folder.path().join("last.txt").exists(), "the apply goes on without Vault");
+    let known = bed.run(&["state", "list"]).expect(0, "what is no secret can be read").stdout;
+    assert_eq!(known.lines().count(), 4, "{known}");
+    bed.run(&["plan"]).expect(1, "the next run needs it");
+    vault.unseal().expect("unseals");
+    bed.run(&["plan", "-detailed-exitcode"]).expect(0, "nothing was lost");
+    assert!(bed.run(&["output", "secret"]).expect(0, "sealed without Vault").stdout.contains("canary-4711"));
+}
+
+#[test]
+fn vault_and_a_token_seal_and_recipients_change() {
+    let sandbox = sandbox(&[Part::Vault]);
+    let vault = sandbox.vault().expect("vault");
+    transit_key(vault);
     let mut bed = Bed::new();
     let place = tempfile::tempdir().expect("a folder");
     let token = sandbox.soft_token(place.path(), "state", "87654321", "12345678").expect("a token");
@@ -161,10 +209,7 @@ fn vault_and_a_token_seal_and_recipients_change() {
         "variable \"pin\" {{ sensitive = true }}\nprovider \"hsm\" {{\n{hsm}\n}}\nresource \"hsm_secret_key\" \"kek\" {{\n  id = \"state-kek\"\n}}\n"
     ));
     mesh(kek.path(), &["apply", "-auto-approve"], &bed.env).expect(0, "the key is made");
-    let transit = format!(
-        "    recipient \"vault\" \"transit\" {{\n      key = \"mesh\"\n      connection {{\n        address      = {:?}\n        ca_cert_file = {:?}\n      }}\n    }}",
-        vault.address, vault.ca_file
-    );
+    let transit = transit(vault);
     let hsm = format!(
         "    recipient \"hsm\" \"kek\" {{\n      key_id = \"state-kek\"\n      connection {{\n{hsm}      }}\n    }}"
     );

@@ -479,3 +479,37 @@ fn what_is_left_follows_a_provider_to_its_new_alias() {
     let gone = folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
     assert!(gone.stdout.contains("1 destroyed"), "{}", gone.stdout);
 }
+
+#[test]
+fn as_much_history_is_kept_as_is_said() {
+    let spec = |history: &str| {
+        format!(
+            "mesh {{\n  history {{\n    {history}\n  }}\n}}\nvariable \"v\" {{}}\nresource \"terraform_data\" \"t\" {{ input = var.v }}\n"
+        )
+    };
+    let folder = Folder::new(&spec("serials = 3"));
+    for n in 0..5 {
+        folder.run(&["apply", "-auto-approve", &format!("-var=v={n}")]).expect(0, "apply");
+    }
+    let serials = |folder: &Folder| {
+        let json: Json = serde_json::from_str(&folder.run(&["state", "history", "-json"]).expect(0, "history").stdout)
+            .expect("is JSON");
+        let rows = json["serials"].as_array().expect("serials").clone();
+        rows.iter().map(|row| row["serial"].as_u64().expect("a number")).collect::<Vec<_>>()
+    };
+    assert_eq!(serials(&folder), [3, 4, 5]);
+    let write = |history: &str| std::fs::write(folder.path().join("main.mesh.hcl"), spec(history)).expect("writes");
+    write("bytes = 1");
+    folder.run(&["apply", "-auto-approve", "-var=v=9"]).expect(0, "apply");
+    assert_eq!(serials(&folder), [5, 6], "the two newest always are");
+    for (bad, part) in [
+        ("serials = 0", "from 1 on"),
+        ("serials = 1.5", "from 1 on"),
+        ("serial = 1", "\"serial\" is not expected"),
+        ("serials = terraform_data.t.id", "variables only"),
+    ] {
+        write(bad);
+        let refused = folder.run(&["plan", "-var=v=9"]).expect(1, bad).text();
+        assert!(refused.contains(part) && refused.contains("main.mesh.hcl:3"), "{bad}: {refused}");
+    }
+}
