@@ -3,7 +3,7 @@
 //! The one decision: sources and inputs are in the file, so applying it reads no configuration from
 //! the disk except where state is; what is ephemeral is not in it and is given again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use mesh_core::planfile::{self, Content, Header, SavedReads};
 use mesh_core::{Input, Inputs, Mode, Options, Planning};
 use mesh_lang::functions::{Context, Reader};
-use mesh_lang::{Config, Files, LoadOptions};
+use mesh_lang::{Config, Files, LoadOptions, Subject, body_references};
 use mesh_model::{Diagnostic, Diagnostics, json};
 use mesh_state::Home;
 use serde_json::{Value as Json, json};
@@ -169,9 +169,17 @@ pub(crate) fn places(ui: &mut Ui, state: &StateArgs, vars: &[VarSource]) -> Resu
     let options = LoadOptions { calls: false, ..LoadOptions::new(&root) };
     let config = project::configuration(ui, &mesh_lang::Disk, options)?;
     let settings = &config.root().settings;
-    let inputs = match (&settings.backend, &settings.encryption) {
-        (None, None) => Inputs::new(),
-        _ => given.gather(ui, &config)?,
+    let bodies = settings.backend.iter().map(|(_, body)| body).chain(&settings.encryption).chain(&settings.history);
+    let needed: BTreeSet<Arc<str>> = bodies
+        .flat_map(body_references)
+        .filter_map(|reference| match reference.subject {
+            Subject::Variable(name) => Some(name),
+            _ => None,
+        })
+        .collect();
+    let inputs = match needed.is_empty() {
+        true => Inputs::new(),
+        false => given.gather_some(ui, &config, |name| needed.contains(name))?,
     };
     Places::of(ui, &config, &inputs, state)
 }

@@ -90,9 +90,22 @@ impl Given {
     /// # Errors
     /// Files that cannot be read, options that are no values, names that no variable has; all of them.
     pub(crate) fn gather(&self, ui: &Ui, config: &Config) -> Result<Inputs, Failure> {
+        self.gather_some(ui, config, |_| true)
+    }
+
+    /// The same for a command that needs some of them.
+    ///
+    /// # Errors
+    /// As [`Given::gather`].
+    pub(crate) fn gather_some(
+        &self,
+        ui: &Ui,
+        config: &Config,
+        needed: impl Fn(&str) -> bool,
+    ) -> Result<Inputs, Failure> {
         let mut inputs = self.reported(ui, config)?;
         if ui.can_ask() {
-            missing(config, &mut inputs)?;
+            missing(config, &mut inputs, needed)?;
         }
         Ok(inputs)
     }
@@ -104,7 +117,7 @@ impl Given {
     pub(crate) fn ephemeral(&self, ui: &Ui, config: &Config, inputs: &mut Inputs) -> Result<(), Failure> {
         let ephemeral = |name: &str| config.root().variable(name).is_some_and(|v| v.ephemeral);
         inputs.extend(self.reported(ui, config)?.into_iter().filter(|(name, _)| ephemeral(name)));
-        if ui.can_ask() { missing(config, inputs) } else { Ok(()) }
+        if ui.can_ask() { missing(config, inputs, |_| true) } else { Ok(()) }
     }
 
     fn reported(&self, ui: &Ui, config: &Config) -> Result<Inputs, Failure> {
@@ -175,8 +188,8 @@ fn read(
     }
 }
 
-fn missing(config: &Config, inputs: &mut Inputs) -> Result<(), Failure> {
-    for variable in &config.root().variables {
+fn missing(config: &Config, inputs: &mut Inputs, needed: impl Fn(&str) -> bool) -> Result<(), Failure> {
+    for variable in config.root().variables.iter().filter(|v| needed(&v.name)) {
         if variable.default.is_some() || inputs.contains_key(&*variable.name) {
             continue;
         }

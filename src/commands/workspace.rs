@@ -5,6 +5,7 @@
 
 use clap::ArgAction;
 use mesh_lang::functions::DEFAULT_WORKSPACE;
+use mesh_lang::suggestion;
 use mesh_model::Diagnostic;
 use mesh_state::seen::Seen;
 use mesh_state::{StateError, Summary};
@@ -129,13 +130,13 @@ pub(crate) fn run(ui: &mut Ui, args: &Args, vars: &[VarSource]) -> Outcome {
         }
         Command::Select { name, or_create } => {
             let name = named(name, "")?;
-            let there = match &name {
-                None => true,
-                Some(name) => runtime()?.block_on(places.open(None)?.workspaces())?.contains(name),
-            };
+            let names = runtime()?.block_on(places.open(None)?.workspaces())?;
+            let there = name.as_ref().is_none_or(|name| names.contains(name));
             if !there && !or_create {
                 let name = shown(name.as_deref());
-                let detail = format!("There is no workspace {name}. `mesh workspace new {name}` makes it.");
+                let known = names.iter().map(String::as_str).chain([DEFAULT_WORKSPACE]);
+                let hint = suggestion(name, known).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+                let detail = format!("There is no workspace {name}.{hint} `mesh workspace new {name}` makes it.");
                 return Err(error(detail).into());
             }
             if !there {

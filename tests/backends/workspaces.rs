@@ -34,7 +34,8 @@ fn life(folder: &Path, env: &BTreeMap<String, String>) {
     let typo = mesh(folder, &["apply", "-auto-approve"], &other).expect(1, "it was never made").text();
     assert!(typo.contains("The workspace does not exist") && !folder.join("us.txt").exists(), "{typo}");
     mesh(folder, &["workspace", "select", "us"], &other).expect(1, "the variable decides");
-    run(&["workspace", "select", "us"]).expect(1, "there is none");
+    let near = run(&["workspace", "select", "eu-2"]).expect(1, "there is none").text();
+    assert!(near.contains("Did you mean \"eu-1\"?"), "{near}");
     run(&["workspace", "select", "-or-create", "us"]).expect(0, "made");
     assert_eq!(run(&["workspace", "show"]).stdout, "us\n");
     let json: serde_json::Value =
@@ -73,6 +74,9 @@ fn at(place: &Place) {
 fn workspaces_in_files() {
     let folder = Folder::new(SPEC);
     life(folder.path(), &BTreeMap::new());
+    mesh(folder.path(), &["workspace", "delete", "eu-1"], &BTreeMap::new()).expect(0, "it is empty");
+    assert!(!folder.path().join("mesh.state.d").exists(), "nothing is left");
+    mesh(folder.path(), &["workspace", "new", "eu-1"], &BTreeMap::new()).expect(0, "again");
     let left: Vec<String> = std::fs::read_dir(folder.path().join("mesh.state.d"))
         .expect("a folder")
         .flatten()

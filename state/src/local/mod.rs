@@ -187,8 +187,9 @@ impl Home for LocalBackend {
             removed?;
             paths.remove(&paths.lock)?;
             if shared.setup.base != paths.state {
-                // Whatever else is in it stays.
-                let _ = std::fs::remove_dir(&paths.folder);
+                // Whatever else is in them stays.
+                let _ = std::fs::remove_dir(&paths.folder)
+                    .and_then(|()| std::fs::remove_dir(workspaces(&shared.setup.base)));
             }
             Ok(())
         })
