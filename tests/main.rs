@@ -14,6 +14,7 @@ mod exit_codes;
 mod hostile;
 mod house;
 mod import;
+mod kills;
 mod modules;
 mod onprem;
 mod order_oracle;

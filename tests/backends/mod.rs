@@ -17,18 +17,18 @@ use mesh_sandbox::{Part, Sandbox};
 use crate::site::{Output, command, mesh, sandbox};
 use proxy::Proxy;
 
-/// The servers of all scenes; the kernel ends them with the process.
-fn servers() -> &'static Sandbox {
+/// The servers of all scenes, here and in `kills`; the kernel ends them with the process.
+pub(crate) fn servers() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(|| sandbox(&[Part::Kubernetes, Part::Minio]))
+    SANDBOX.get_or_init(|| sandbox(&[&Part::ALL[..], &[Part::Minio]].concat()))
 }
 
 /// A backend with a state of its own, and a network to it.
-struct Place {
+pub(crate) struct Place {
     /// The `mesh` block; the address is a variable.
-    block: String,
+    pub(crate) block: String,
     /// What reaches it directly.
-    direct: BTreeMap<String, String>,
+    pub(crate) direct: BTreeMap<String, String>,
     /// What reaches it through the network.
     through: BTreeMap<String, String>,
     network: Proxy,
@@ -45,7 +45,7 @@ fn port_of(address: &str) -> u16 {
     address.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port")
 }
 
-fn s3() -> Place {
+pub(crate) fn s3() -> Place {
     let (minio, folder) = (servers().minio().expect("minio"), tempfile::tempdir().expect("a folder"));
     let bucket = minio.bucket("state").expect("a bucket");
     let network = Proxy::new(port_of(&minio.address));
@@ -65,7 +65,7 @@ fn s3() -> Place {
     Place { block, direct: env(&minio.address), through, network, called, _folder: folder }
 }
 
-fn postgres() -> Place {
+pub(crate) fn postgres() -> Place {
     // A sandbox of its own: the others take longer to start.
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     let sandbox = SANDBOX.get_or_init(|| sandbox(&[Part::Postgres]));
@@ -84,7 +84,7 @@ fn postgres() -> Place {
     Place { block, direct, through, network, called, _folder: folder }
 }
 
-fn kubernetes() -> Place {
+pub(crate) fn kubernetes() -> Place {
     let (cluster, folder) = (servers().kubernetes().expect("a cluster"), tempfile::tempdir().expect("a folder"));
     let namespace = servers().namespace("state");
     let made = std::process::Command::new("curl")
@@ -124,6 +124,22 @@ fn token(user: &str) -> String {
     json["users"][0]["user"]["token"].as_str().expect("a token").to_owned()
 }
 
+/// The id of the lock and who holds it, as a wrong id tells.
+fn held(folder: &Path, env: &BTreeMap<String, String>) -> Option<(String, String)> {
+    let text = mesh(folder, &["unlock", "-force", "nonsense"], env).text();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
+    let (_, rest) = text.split_once("under another id than nonsense: ")?;
+    let (holder, id) = rest.split_once(", lock id ")?;
+    Some((id.split('.').next().expect("an id").to_owned(), holder.to_owned()))
+}
+
+/// Breaks the lock that a killed run has left, if its backend knows leases.
+pub(crate) fn break_lock(folder: &Path, env: &BTreeMap<String, String>) {
+    if let Some((id, _)) = held(folder, env) {
+        mesh(folder, &["unlock", "-force", &id], env).expect(0, "unlock");
+    }
+}
+
 /// A folder with a configuration whose state is at a place.
 struct Stack<'p> {
     place: &'p Place,
@@ -152,13 +168,8 @@ impl<'p> Stack<'p> {
         command(self.path(), arguments, env).stdout(said).stderr(errors).spawn().expect("starts")
     }
 
-    /// The id of the lock and who holds it, as a wrong id tells.
     fn lock(&self) -> Option<(String, String)> {
-        let text = self.run(&["unlock", "-force", "nonsense"]).text();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "");
-        let (_, rest) = text.split_once("under another id than nonsense: ")?;
-        let (holder, id) = rest.split_once(", lock id ")?;
-        Some((id.split('.').next().expect("an id").to_owned(), holder.to_owned()))
+        held(self.path(), &self.place.direct)
     }
 
     /// Waits until somebody holds the lock.
@@ -184,9 +195,7 @@ impl<'p> Stack<'p> {
     }
 
     fn break_lock(&self) {
-        if let Some((id, _)) = self.lock() {
-            self.run(&["unlock", "-force", &id]).expect(0, "unlock");
-        }
+        break_lock(self.path(), &self.place.direct);
     }
 
     /// Files that were made.

@@ -139,21 +139,28 @@ fn unwritable(path: &Path, error: &std::io::Error) -> ProviderError {
 /// Writes or removes a file, whole and durably.
 fn put(path: &Path, bytes: Option<&[u8]>) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
+    // HAProxy passes over hidden files. Always the same name for one file, so that what a killed run leaves goes.
+    let half = format!(".{}.half", path.file_name().unwrap_or_default().to_string_lossy());
+    remove(&folder.join(&half))?;
     match bytes {
         Some(bytes) => {
-            // HAProxy passes over hidden files.
-            let mut file = tempfile::Builder::new().prefix(".mesh-").tempfile_in(folder)?;
+            let mut file = tempfile::Builder::new().prefix(&half).rand_bytes(0).tempfile_in(folder)?;
             file.write_all(bytes)?;
             file.as_file().set_permissions(PermissionsExt::from_mode(0o644))?;
             file.as_file().sync_all()?;
             file.persist(path).map_err(|e| e.error)?;
         }
-        None => match std::fs::remove_file(path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        },
+        None => remove(path)?,
     }
     std::fs::File::open(folder)?.sync_all()
+}
+
+/// Removes a file that may be gone already.
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// Why a configuration that passes the check may not start. Version 2.6 tells nobody but its log,
