@@ -5,11 +5,12 @@
 //! state does not know or is about to look up, and nothing that state takes for there is missing. The number of kills
 //! is `MESH_KILLS`, the seed of their moments `MESH_KILLS_SEED`; both are printed.
 
+mod keys;
 mod world;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Stdio;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -84,7 +85,8 @@ impl Matrix {
     fn new(place: Option<&Place>, leased: bool) -> Self {
         let world = World::new();
         let block = place.map_or("", |p| &p.block);
-        std::fs::write(world.folder().join("main.mesh.hcl"), format!("{block}{}", world.configuration())).expect("writes");
+        std::fs::write(world.folder().join("main.mesh.hcl"), format!("{block}{}", world.configuration()))
+            .expect("writes");
         let mut env = place.map_or_else(BTreeMap::new, |p| p.direct.clone());
         env.extend(world.variables());
         Self { world, leased, env, tally: BTreeMap::new() }
@@ -106,22 +108,26 @@ impl Matrix {
         started.elapsed()
     }
 
-    /// Starts a command and kills it at a moment; whether there was something left to kill.
-    fn killed(&self, arguments: &[String], moment: Duration) -> bool {
+    /// Starts a command; what it says goes to a file, since a pipe that nobody reads would stop it.
+    fn start(&self, arguments: &[String]) -> Child {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let said = std::fs::File::create(self.world.folder().join("said")).expect("a file");
-        let mut child = command(self.world.folder(), &arguments, &self.env)
-            .stdout(said.try_clone().expect("a copy"))
-            .stderr(said)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("starts");
+        let errors = said.try_clone().expect("a copy");
+        command(self.world.folder(), &arguments, &self.env).stdout(said).stderr(errors).spawn().expect("starts")
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.world.folder().join("said")).unwrap_or_default()
+    }
+
+    /// Starts a command and kills it at a moment; whether there was something left to kill.
+    fn killed(&self, arguments: &[String], moment: Duration) -> bool {
+        let mut child = self.start(arguments);
         std::thread::sleep(moment);
         let _ = child.kill();
-        let status = child.wait().expect("ends");
-        let said = || std::fs::read_to_string(self.world.folder().join("said")).unwrap_or_default();
-        assert!(status.code().is_none_or(|code| code == 0), "it failed before it was killed: {}", said());
-        status.code().is_none()
+        let code = child.wait().expect("ends").code();
+        assert!(code.is_none_or(|code| code == 0), "it failed before it was killed: {}", self.said());
+        code.is_none()
     }
 
     /// Everything that state knows or is about to look up.
@@ -154,7 +160,11 @@ impl Matrix {
             if object.starts_with("file .") || object.starts_with("gateway file .") {
                 continue;
             }
-            assert!(rows.iter().any(|row| names(row, object)), "{context}: state does not know {object}\n{}", shown(&rows));
+            assert!(
+                rows.iter().any(|row| names(row, object)),
+                "{context}: state does not know {object}\n{}",
+                shown(&rows)
+            );
         }
         for row in rows.iter().filter(|r| !r.open && !r.address.starts_with("terraform_data.")) {
             let there = objects.keys().any(|object| names(row, object));
@@ -177,7 +187,8 @@ impl Matrix {
         let own = if destroyed { 0 } else { size.n };
         assert_eq!(rows.len(), wanted.len() - twice + own, "{context}: state\n{}", shown(&rows));
         if !destroyed {
-            let plan = [vec!["plan".into(), "-detailed-exitcode".into(), "-input=false".into()], size.options()].concat();
+            let plan =
+                [vec!["plan".into(), "-detailed-exitcode".into(), "-input=false".into()], size.options()].concat();
             self.run(&plan).expect(0, context);
         }
     }

@@ -286,12 +286,18 @@ impl World {
     fn vault_objects(&self) -> Vec<(String, String)> {
         let names = |path: &str| -> Vec<String> {
             let answer = self.vault(&format!("{path}?list=true"));
-            answer["data"]["keys"].as_array().into_iter().flatten().filter_map(|k| k.as_str().map(str::to_owned)).collect()
+            answer["data"]["keys"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|k| k.as_str().map(str::to_owned))
+                .collect()
         };
         let mut found = Vec::new();
         for name in names("sys/policies/acl").iter().filter(|n| n.starts_with(&self.tag)) {
             let policy = self.vault(&format!("sys/policies/acl/{name}"));
-            let path = policy["data"]["policy"].as_str().and_then(|p| p.split('"').nth(1)).unwrap_or_default().to_owned();
+            let path =
+                policy["data"]["policy"].as_str().and_then(|p| p.split('"').nth(1)).unwrap_or_default().to_owned();
             found.push((format!("policy {name}"), path));
         }
         if !self.vault("sys/mounts")["data"][format!("{}/", self.mount)].is_null() {
@@ -343,11 +349,9 @@ impl World {
                 running.entry(name.to_owned()).or_default().insert(format!("{address}:{port}"));
             }
         }
-        found.extend(
-            running
-                .into_iter()
-                .map(|(name, servers)| (format!("gateway running {name}"), servers.into_iter().collect::<Vec<_>>().join(" "))),
-        );
+        found.extend(running.into_iter().map(|(name, servers)| {
+            (format!("gateway running {name}"), servers.into_iter().collect::<Vec<_>>().join(" "))
+        }));
         found
     }
 

@@ -1,8 +1,10 @@
 //! The worker: the process that holds the PKCS#11 library and answers calls, one after the other.
 //!
 //! The one decision: it knows nothing but the messages of [`crate::protocol`]; it ends when its
-//! standard input does, so it cannot outlive the program that started it.
+//! standard input does, after the call that it is in, so it outlives the program that started it by
+//! no more than that; see [`alone`] for who waits then.
 
+mod alone;
 mod attributes;
 mod objects;
 mod token;
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 use zeroize::Zeroize;
 
 use crate::protocol::{Call, Fault, FaultKind, MARKER, Reply, Request, Response};
+use alone::Alone;
 use token::Holder;
 
 /// Serves calls from standard input until it ends. The command line calls this for its hidden
@@ -43,11 +46,14 @@ fn serve(holder: &mut Option<Holder>, call: Call) -> Result<Reply, Fault> {
     if let Call::Open { library, label, serial } = call {
         let opened = Holder::open(&library, &label, serial.as_deref())?;
         let facts = opened.facts()?;
+        // What somebody else is still writing is there to be seen after this.
+        drop(Alone::on(&facts.serial)?);
         *holder = Some(opened);
         return Ok(Reply::Token(facts));
     }
     let holder =
         holder.as_mut().ok_or_else(|| Fault::new(FaultKind::Token, "BUG: the first call must open the token."))?;
+    let _alone = if call.is_write() { Some(Alone::on(&holder.serial()?)?) } else { None };
     match call {
         Call::Open { .. } => Ok(Reply::Done),
         Call::Login { pin, crypto_user } => holder.login(&pin, crypto_user).map(|()| Reply::Done),

@@ -66,6 +66,10 @@ fn function_name(function: Function) -> String {
     format!("C_{function:?}")
 }
 
+fn serial_of(info: &TokenInfo) -> String {
+    info.serial_number().trim().to_owned()
+}
+
 impl Holder {
     pub(super) fn open(library: &str, label: &str, serial: Option<&str>) -> Result<Self, Fault> {
         let broken = |e: &Error| {
@@ -91,7 +95,7 @@ impl Holder {
         mechanisms.sort();
         Ok(Token {
             label: info.label().to_owned(),
-            serial: info.serial_number().trim().to_owned(),
+            serial: serial_of(&info),
             model: info.model().to_owned(),
             manufacturer: info.manufacturer_id().to_owned(),
             firmware: info.firmware_version().to_string(),
@@ -103,6 +107,11 @@ impl Holder {
             pin_locked: info.user_pin_locked(),
             mechanisms,
         })
+    }
+
+    /// The serial number.
+    pub(super) fn serial(&self) -> Result<String, Fault> {
+        self.info().map(|info| serial_of(&info))
     }
 
     fn info(&self) -> Result<TokenInfo, Fault> {
