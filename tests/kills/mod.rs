@@ -6,10 +6,12 @@
 //! is `MESH_KILLS`, the seed of their moments `MESH_KILLS_SEED`; both are printed.
 
 mod keys;
+mod points;
 mod world;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -130,25 +132,13 @@ impl Matrix {
         code.is_none()
     }
 
-    /// Everything that state knows or is about to look up.
     fn rows(&self) -> Vec<Row> {
-        self.run(&["state".into(), "list".into()]).expect(0, "state can be read");
-        let pulled = self.run(&["state".into(), "pull".into()]).expect(0, "all of it").stdout;
-        let mut rows = Vec::new();
-        for line in pulled.lines() {
-            let line: Value = serde_json::from_str(line).expect("JSON");
-            for kind in ["instance", "open"] {
-                if let Some(row) = line.get(kind) {
-                    let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
-                    rows.push(Row { address: text("address"), identity: text("identity"), open: kind == "open" });
-                }
-            }
-        }
-        rows
+        rows(self.world.folder(), &self.env)
     }
 
     /// After a kill: what exists is known, and what is known exists, apart from what is open.
     fn nothing_is_unknown(&mut self, scene: &'static str, context: &str) {
+        self.run(&["state".into(), "list".into()]).expect(0, "state can be read");
         // What was on its way when the process died may still arrive: state is read first, so that it is not newer.
         let rows = self.rows();
         let objects = self.objects();
@@ -231,6 +221,22 @@ impl Matrix {
         }
         say(&text);
     }
+}
+
+/// Everything that state knows or is about to look up.
+fn rows(folder: &Path, env: &BTreeMap<String, String>) -> Vec<Row> {
+    let pulled = mesh(folder, &["state", "pull"], env).expect(0, "state can be read").stdout;
+    let mut rows = Vec::new();
+    for line in pulled.lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        for kind in ["instance", "open"] {
+            if let Some(row) = line.get(kind) {
+                let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+                rows.push(Row { address: text("address"), identity: text("identity"), open: kind == "open" });
+            }
+        }
+    }
+    rows
 }
 
 /// The command of a scene.

@@ -308,7 +308,7 @@ pub async fn plan<'c>(engine: &Engine, request: Request<'_, 'c>) -> Planning<'c>
         world: World::new(config, graph, context),
         snapshot,
         saved,
-        tentative: recover::created(&recovered),
+        tentative: recover::created(&recovered, &restored),
         recovered: RefCell::new(recovered),
         restored,
         fingerprinter,

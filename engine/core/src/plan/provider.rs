@@ -198,10 +198,12 @@ impl Planner<'_, '_> {
         }
         self.engine.sink.event(Event::Observed { provider: key, objects: addresses.len(), elapsed: start.elapsed() });
         for recovered in self.recovered.borrow_mut().iter_mut() {
-            // An intent about another object at the same address (a deposed one) is not answered by this.
+            // An intent about another object at the same address (a deposed one, or one that was to take the place of
+            // this one) is not answered by this.
             let Ok(i) = addresses.binary_search(&recovered.at) else { continue };
-            if recovered.intent.identity.is_some()
-                && recovered.intent.identity != self.snapshot.instances[&addresses[i]].identity
+            if recovered.restored(&self.restored)
+                || recovered.intent.identity.is_some()
+                    && recovered.intent.identity != self.snapshot.instances[&addresses[i]].identity
             {
                 continue;
             }

@@ -102,8 +102,16 @@ fn known(value: &Value) -> Value {
     if value.is_unknown() { Value::null(Type::Dynamic) } else { value.map_children(&known) }
 }
 
+impl Recovered {
+    /// Whether what now stands at the address is not what was about to be made, but the old object, which is the
+    /// current one again.
+    pub(super) fn restored(&self, restored: &[(Address, Arc<str>)]) -> bool {
+        self.intent.operation == Operation::Create && restored.iter().any(|(at, _)| *at == self.intent.address)
+    }
+}
+
 /// The addresses of open creates.
-pub(super) fn created(recovered: &[Recovered]) -> HashSet<Address> {
-    let creates = recovered.iter().filter(|r| r.intent.operation == Operation::Create);
+pub(super) fn created(recovered: &[Recovered], old: &[(Address, Arc<str>)]) -> HashSet<Address> {
+    let creates = recovered.iter().filter(|r| r.intent.operation == Operation::Create && !r.restored(old));
     creates.map(|r| r.at.clone()).collect()
 }

@@ -247,6 +247,53 @@ impl Resource<World> for Object {
     }
 }
 
+/// What is nowhere but in state, under a name that it gets when it is made.
+struct Note;
+
+impl Rules for Note {
+    fn identity(&self, _planned: &Value) -> IdentityHint {
+        IdentityHint::Assigned
+    }
+}
+
+#[async_trait]
+impl Resource<World> for Note {
+    fn schema(&self) -> ResourceSchema {
+        ResourceSchema {
+            name: "world_note",
+            version: 0,
+            doc: "A note that only state has.",
+            example: "resource \"world_note\" \"x\" { value = \"x\" }",
+            protected: false,
+            schema: Schema::of([Attribute::required("value", Type::String, "What it says.").force_new()]),
+        }
+    }
+
+    async fn observe(&self, _world: &World, requests: &[ObserveRequest]) -> Vec<Result<Observation, ProviderError>> {
+        let seen = |r: &ObserveRequest| r.saved.clone().zip(r.identity.clone()).map(|(v, i)| Observed::new(v, i));
+        requests.iter().map(|r| Ok(seen(r).map_or(Observation::Absent, Observation::Present))).collect()
+    }
+
+    async fn create(&self, world: &World, request: &OperationRequest) -> Outcome {
+        let values = request.after.clone().unwrap_or(Value::NULL);
+        let name = format!("note {}", values.get_str("value").unwrap_or_default());
+        if !world.signal(&name, false) {
+            return std::future::pending().await;
+        }
+        world.state().log.push(format!("create {name}"));
+        Outcome::applied(values, Identity(Arc::from(name)))
+    }
+
+    async fn update(&self, world: &World, request: &OperationRequest) -> Outcome {
+        self.create(world, request).await
+    }
+
+    async fn delete(&self, world: &World, request: &OperationRequest) -> Outcome {
+        world.state().log.push(format!("delete {}", name(request)));
+        Outcome::deleted()
+    }
+}
+
 /// Something that is opened: its token differs each time.
 struct Lease;
 
@@ -370,7 +417,8 @@ pub(crate) fn provider(world: &World) -> Arc<dyn Provider> {
         Attribute::optional("token", Type::String, "What opens it.").sensitive(),
     ]);
     let (objects, mirrors) = (Box::new(Object), Box::new(Mirror));
-    let registry = Registry::new("world", "A world in memory.", config, 4, vec![objects], vec![mirrors]);
+    let registry =
+        Registry::new("world", "A world in memory.", config, 4, vec![objects, Box::new(Note)], vec![mirrors]);
     let registry = registry.ephemeral(vec![Box::new(Lease)]);
     Arc::new(Fake { world: world.clone(), registry: Arc::new(registry) })
 }
