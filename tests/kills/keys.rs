@@ -20,9 +20,8 @@ const PAIR: &str = r#"resource "hsm_key_pair" "big" {
 fn a_key_that_is_being_made_when_the_program_dies_is_made_once() {
     let matrix = Matrix::new(None, false);
     let folder = matrix.world.folder();
-    let text = matrix.world.configuration();
-    let (providers, _) = text.split_once("resource \"").expect("resources");
-    std::fs::write(folder.join("main.mesh.hcl"), format!("{providers}{PAIR}")).expect("writes");
+    let providers = matrix.world.configuration_of(&[]);
+    std::fs::write(folder.join("main.mesh.hcl"), format!("{providers}\n{PAIR}")).expect("writes");
     for r in 1..3 {
         let arguments = super::arguments("apply", Size { n: 1, v: 1, r });
         let mut child = matrix.start(&arguments);

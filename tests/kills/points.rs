@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::world::Size;
-use super::{arguments, names, rows, say, setting, shown};
+use super::{Matrix, arguments, names, rows, say, setting, shown};
 use crate::site::{Output, command, mesh};
 
 /// Compiles `points.c`, once; `None` (and a word) where there is no compiler.
@@ -229,4 +229,53 @@ fn killed_at_every_step_of_a_replace() {
 #[test]
 fn killed_at_every_step_of_a_destroy() {
     both("destroy", "destroy", Some(size(1, 1)), size(1, 1));
+}
+
+/// The same with objects of Vault and Kubernetes between the steps.
+#[test]
+fn killed_at_steps_between_calls_of_real_servers() {
+    let Some(shim) = shim() else { return };
+    let kinds = ["vault_mount", "vault_policy", "kubernetes_manifest\" \"c", "local_file"];
+    let matrix = Matrix::new(None, false);
+    let folder = matrix.world.folder().canonicalize().expect("a path");
+    std::fs::write(folder.join("main.mesh.hcl"), matrix.world.configuration_of(&kinds)).expect("writes");
+    let scenes = [
+        ("create", "apply", Size { n: 2, v: 1, r: 1 }),
+        ("update", "apply", Size { n: 2, v: 2, r: 1 }),
+        ("replace", "apply", Size { n: 2, v: 2, r: 2 }),
+        ("destroy", "destroy", Size { n: 2, v: 2, r: 2 }),
+    ];
+    let stride = if setting("MESH_KILLS").is_some() { 1 } else { 7 };
+    let (mut kills, mut open) = (0, 0);
+    for step in (1..).step_by(stride) {
+        let before = kills;
+        for (scene, verb, size) in scenes {
+            let context = format!("{scene}, killed before step {step}");
+            let arguments = arguments(verb, size);
+            let undisturbed = killed_at(shim, &folder, &arguments, &matrix.env, (step, "before"));
+            if let Some(output) = undisturbed {
+                output.expect(0, &context);
+            } else {
+                kills += 1;
+                let objects = matrix.world.objects(&folder.join("out"));
+                let now = rows(&folder, &matrix.env);
+                open += usize::from(now.iter().any(|r| r.open));
+                for object in objects.keys().filter(|o| !o.starts_with("file .")) {
+                    assert!(now.iter().any(|r| names(r, object)), "{context}: {object} is unknown\n{}", shown(&now));
+                }
+                matrix.run(&arguments).expect(0, &context);
+            }
+            let mut wanted = matrix.world.wanted(if verb == "destroy" { Size { n: 0, ..size } } else { size });
+            let ours = ["mount ", "policy ", "configmap ", "file "];
+            wanted.retain(|name, _| ours.iter().any(|kind| name.starts_with(kind)));
+            assert_eq!(matrix.world.objects(&folder.join("out")), wanted, "{context}: what is there, and should be");
+            let after = rows(&folder, &matrix.env);
+            assert!(after.len() == wanted.len() && after.iter().all(|r| !r.open), "{context}\n{}", shown(&after));
+        }
+        if kills == before {
+            say(&format!("real servers: {kills} kills, {open} times an intent was open"));
+            assert!(open > 3, "the shim does not see the steps of this program");
+            return;
+        }
+    }
 }

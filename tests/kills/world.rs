@@ -115,7 +115,7 @@ resource "vault_kv_secret_v2" "s" {
 resource "vault_policy" "p" {
   count  = var.n
   name   = "@tag@-p${count.index}-r${var.r}"
-  policy = "path \"${vault_kv_secret_v2.s[count.index].mount}/v${var.v}\" { capabilities = [\"read\"] }"
+  policy = "path \"${vault_mount.m[0].path}/v${var.v}\" { capabilities = [\"read\"] }"
   lifecycle { create_before_destroy = true }
 }
 resource "kubernetes_manifest" "c" {
@@ -154,7 +154,7 @@ resource "local_file" "f" {
 }
 resource "terraform_data" "t" {
   count            = var.n
-  input            = local_file.f[count.index].filename
+  input            = "${local_file.f[count.index].filename} ${vault_kv_secret_v2.s[count.index].name}"
   triggers_replace = "${var.r}${join(",", [for g in gateway_load_balancer.g : g.name])}"
 }
 "#;
@@ -208,6 +208,18 @@ impl World {
         ]
         .iter()
         .fold(CONFIGURATION.to_owned(), |text, (name, value)| text.replace(name, value))
+    }
+
+    /// The configuration without the resources that do not begin with one of these.
+    pub(super) fn configuration_of(&self, resources: &[&str]) -> String {
+        let text = self.configuration();
+        let mut parts = text.split("\nresource \"");
+        let mut some = parts.next().expect("providers").to_owned();
+        for part in parts.filter(|p| resources.iter().any(|r| p.starts_with(r))) {
+            some.push_str("\nresource \"");
+            some.push_str(part);
+        }
+        some
     }
 
     pub(super) fn variables(&self) -> [(String, String); 2] {
