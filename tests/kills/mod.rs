@@ -5,6 +5,7 @@
 //! state does not know or is about to look up, and nothing that state takes for there is missing. The number of kills
 //! is `MESH_KILLS`, the seed of their moments `MESH_KILLS_SEED`; both are printed.
 
+mod disk;
 mod keys;
 mod points;
 mod world;

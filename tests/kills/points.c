@@ -4,7 +4,8 @@
  * callers go through libc and some call the kernel themselves, so it is the kernel that stops here (seccomp's trap),
  * and the handler makes the call again with a mark that lets it pass.
  *
- * POINT_N counts from 1; POINT_WHEN is "before" or "after". */
+ * POINT_N counts from 1; POINT_WHEN is "before" or "after". With POINT_WHEN=fail nobody is killed: from the Nth step on
+ * all fail with the number POINT_ERRNO, and only paths with POINT_ONLY in them (and the root) count. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,8 @@
 static const char *root;
 static long target;
 static int after;
+static const char *only;
+static long failure;
 static long count;
 
 static const int calls[] = {
@@ -44,7 +47,8 @@ static long pass(long number, const long *a) {
 
 /* Relative paths count from the root: the program is started there. */
 static int below(const char *path) {
-    return path && (path[0] != '/' || strncmp(path, root, strlen(root)) == 0);
+    if (!path || (path[0] == '/' && strncmp(path, root, strlen(root)) != 0)) return 0;
+    return !only || strstr(path, only) || strcmp(path, root) == 0;
 }
 
 static int file_below(long descriptor) {
@@ -85,9 +89,10 @@ static void on_call(int signal, siginfo_t *info, void *context) {
 #else
 #error "the registers of this machine are not known here"
 #endif
-    int met = is_step(info->si_syscall, a) && __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) == target;
+    long step = is_step(info->si_syscall, a) ? __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST) : 0;
+    int met = step == target && !failure;
     if (met && !after) kill(getpid(), SIGKILL);
-    long result = pass(info->si_syscall, a);
+    long result = failure && step >= target ? -failure : pass(info->si_syscall, a);
     if (met && after) kill(getpid(), SIGKILL);
 #if defined(__x86_64__)
     r[REG_RAX] = result;
@@ -103,6 +108,10 @@ __attribute__((constructor)) static void begin(void) {
     if (!number || !when || !root) return;
     target = atol(number);
     after = strcmp(when, "after") == 0;
+    if (strcmp(when, "fail") == 0) {
+        only = getenv("POINT_ONLY");
+        failure = atol(getenv("POINT_ERRNO") ? getenv("POINT_ERRNO") : "5");
+    }
     struct sigaction action = {.sa_sigaction = on_call, .sa_flags = SA_SIGINFO | SA_NODEFER};
     sigaction(SIGSYS, &action, NULL);
     struct sock_filter filter[CALLS + 6];

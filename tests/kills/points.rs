@@ -15,7 +15,7 @@ use super::{Matrix, arguments, names, rows, say, setting, shown};
 use crate::site::{Output, command, mesh};
 
 /// Compiles `points.c`, once; `None` (and a word) where there is no compiler.
-fn shim() -> Option<&'static Path> {
+pub(super) fn shim() -> Option<&'static Path> {
     static SHIM: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
     let made = SHIM.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a folder");
@@ -39,7 +39,7 @@ fn shim() -> Option<&'static Path> {
 }
 
 /// Runs a command that is killed at a step; `None` when it was.
-fn killed_at(
+pub(super) fn killed_at(
     shim: &Path,
     folder: &Path,
     arguments: &[String],
@@ -64,7 +64,7 @@ fn killed_at(
     })
 }
 
-const CONFIGURATION: &str = r#"
+pub(super) const CONFIGURATION: &str = r#"
 variable "n" { type = number }
 variable "v" {}
 variable "r" {}
@@ -93,11 +93,11 @@ output "content" {
 "#;
 
 /// A size, before and after a command.
-const fn size(v: usize, r: usize) -> Size {
+pub(super) const fn size(v: usize, r: usize) -> Size {
     Size { n: 3, v, r }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("reads").flatten() {
         let target = to.join(entry.file_name());
@@ -110,7 +110,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// All files below a folder, hidden ones too.
-fn files(folder: &Path) -> BTreeMap<String, String> {
+pub(super) fn files(folder: &Path) -> BTreeMap<String, String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|e| {
@@ -120,7 +120,7 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn wanted(Size { n, v, r }: Size) -> BTreeMap<String, String> {
+pub(super) fn wanted(Size { n, v, r }: Size) -> BTreeMap<String, String> {
     let content = format!("v{v} v{v}");
     let mut wanted: BTreeMap<_, _> = (0..n).map(|i| (format!("f{i}-r{r}"), content.clone())).collect();
     wanted.insert(format!("g-r{r}"), vec![content; n].join(","));
@@ -128,13 +128,13 @@ fn wanted(Size { n, v, r }: Size) -> BTreeMap<String, String> {
 }
 
 /// What lies beside the configuration and does not belong there: half files, the journal of what is over.
-fn left(folder: &Path) -> Vec<String> {
+pub(super) fn left(folder: &Path) -> Vec<String> {
     let known = ["main.mesh.hcl", "mesh.state", "mesh.state.key", "mesh.state.lock", "mesh.state.history", "out"];
     files(folder).into_keys().filter(|name| !known.contains(&name.as_str())).collect()
 }
 
 /// What must be so after a change.
-fn tidy(folder: &Path, context: &str) {
+pub(super) fn tidy(folder: &Path, context: &str) {
     let strange = left(folder);
     assert!(strange.is_empty(), "{context}: {strange:?} was left");
     let history = files(&folder.join("mesh.state.history"));

@@ -68,7 +68,7 @@ pub(super) fn make(paths: &Paths, bytes: &[u8]) -> Result<bool, StateError> {
     io::Write::write_all(&mut file, bytes).map_err(|e| io(&e))?;
     file.as_file().sync_all().map_err(|e| io(&e))?;
     match file.persist_noclobber(&paths.key) {
-        Ok(_) => sync_folder(&paths.folder).map(|()| true),
+        Ok(_) => sync_folder(&paths.key).map(|()| true),
         Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(io(&e.error)),
     }

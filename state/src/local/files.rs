@@ -78,7 +78,7 @@ impl Paths {
         file.as_file().sync_all().map_err(|e| io(&e))?;
         permit()?;
         let file = file.persist(path).map_err(|e| io(&e.error))?;
-        sync_folder(path.parent().filter(|p| *p != Path::new("")).unwrap_or(&self.folder))?;
+        sync_folder(path)?;
         Ok(file)
     }
 
@@ -142,9 +142,10 @@ impl Paths {
     }
 }
 
-/// Makes renames and removals in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), StateError> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StateError::io("syncing", folder, &e))
+/// Makes that a file was renamed or removed durable.
+pub(crate) fn sync_folder(of: &Path) -> Result<(), StateError> {
+    let folder = of.parent().filter(|p| *p != Path::new("")).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|f| f.sync_all()).map_err(|e| StateError::io("syncing the folder of", of, &e))
 }
 
 /// Reads a file whole; `None` when there is none.

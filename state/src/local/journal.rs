@@ -90,6 +90,6 @@ impl Journal {
     /// Removes the journal: all of it is in the state.
     pub(super) fn remove(self, paths: &Paths) -> Result<(), StateError> {
         std::fs::remove_file(&paths.journal).map_err(|e| StateError::io("removing", &paths.journal, &e))?;
-        files::sync_folder(&paths.folder)
+        files::sync_folder(&paths.journal)
     }
 }
