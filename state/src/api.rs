@@ -226,6 +226,13 @@ pub trait Backend: Send + Sync {
     /// [`StateError::Locked`] with the holder.
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError>;
 
+    /// Whether an earlier run left something on this machine that is not where it belongs (a journal that is not part of
+    /// the state, a state that was not handed over), and nobody is at it: the next lock, with the end of the stage
+    /// if that is missing, brings it there.
+    async fn unsettled(&self) -> Result<bool, StateError> {
+        Ok(false)
+    }
+
     /// The lock that is held, or was left by a dead process (then [`LockInfo::dead`]).
     async fn lock_info(&self) -> Result<Option<LockInfo>, StateError>;
 

@@ -256,6 +256,10 @@ impl Backend for Watched {
         Ok(Box::new(WatchedWriter { inner, watch: self.watch.clone() }))
     }
 
+    async fn unsettled(&self) -> Result<bool, StateError> {
+        self.inner.unsettled().await
+    }
+
     async fn lock_info(&self) -> Result<Option<LockInfo>, StateError> {
         self.inner.lock_info().await
     }

@@ -3,6 +3,9 @@
 mod migration;
 mod other_states;
 mod proxy;
+#[path = "../../state/http/src/tests/server.rs"]
+#[expect(dead_code, reason = "the tests of that backend ask it more")]
+mod server;
 mod settings;
 mod workspaces;
 
@@ -16,6 +19,11 @@ use mesh_sandbox::{Part, Sandbox};
 
 use crate::site::{Output, command, mesh, sandbox};
 use proxy::Proxy;
+
+/// In one line, without what frames it.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "")
+}
 
 /// The servers of all scenes, here and in `kills`; the kernel ends them with the process.
 pub(crate) fn servers() -> &'static Sandbox {
@@ -114,6 +122,25 @@ pub(crate) fn kubernetes() -> Place {
     let env = |file: &Path| variables(&[("MESH_VAR_kubeconfig", &file.display().to_string())]);
     let called = format!("kubernetes namespace {namespace}, state prod");
     Place { block, direct: env(direct), through: env(&through), network, called, _folder: folder }
+}
+
+/// A server of Terraform's protocol.
+fn server() -> &'static server::Server {
+    static SERVER: OnceLock<server::Server> = OnceLock::new();
+    SERVER.get_or_init(server::Server::start)
+}
+
+/// Terraform's protocol. Its copy on this machine belongs to one address, so every command takes the same way.
+fn http() -> Place {
+    let (server, folder) = (server(), tempfile::tempdir().expect("a folder"));
+    let network = Proxy::new(port_of(&server.address));
+    let path = folder.path().file_name().expect("a name").to_string_lossy().into_owned();
+    let address = format!("http://127.0.0.1:{}/{path}", network.port);
+    let block = format!(
+        "mesh {{\n  backend \"http\" {{\n    address      = \"{address}\"\n    lock_address = \"{address}\"\n    username     = \"ada\"\n  }}\n}}\n"
+    );
+    let env = variables(&[("TF_HTTP_PASSWORD", "pw")]);
+    Place { block, direct: env.clone(), through: env, network, called: address, _folder: folder }
 }
 
 /// The token of a user of the cluster.
@@ -368,6 +395,41 @@ fn a_network_that_is_cut_loses_nothing_in_s3() {
 #[test]
 fn a_network_that_is_cut_loses_nothing_in_postgres() {
     a_cut_network(&postgres());
+}
+
+/// The protocol cannot be asked who holds the lock, and a lock there has no time to live: whoever is refused reads its
+/// id and breaks it.
+#[test]
+fn a_network_that_is_cut_loses_nothing_over_http() {
+    let place = http();
+    let stack = Stack::new(&place, MANY);
+    for v in ["v=1", "v=2"] {
+        let arguments = apply(v, "n=300");
+        let run = stack.start(&arguments, &place.through);
+        let started = Instant::now();
+        let written = || std::fs::read_to_string(stack.path().join("out/f7.txt")).unwrap_or_default();
+        while written() != v {
+            assert!(started.elapsed() < Duration::from_secs(60), "it does nothing");
+        }
+        place.network.cut();
+        let text = flat(&stack.ends(run).expect(1, "it cannot hand its state over").text());
+        for part in ["The state could not be read or written", &place.called, "run the same command again"] {
+            assert!(text.contains(part), "{part:?} in {text}");
+        }
+        place.network.mend();
+        let held = flat(&stack.run(&arguments).expect(1, "the lock is still there").text());
+        let (_, id) = held.split_once(", lock id ").expect(&held);
+        stack.run(&["unlock", "-force", id.split('.').next().expect("an id")]).expect(0, "unlock");
+        // Nothing is left to be done, and yet the same command has to end: other machines see the server's state alone.
+        stack.run(&arguments).expect(0, "the same command");
+        let path = stack.place.called.rsplit_once('/').expect("an address").1;
+        let kept = server().content(&format!("/{path}")).expect("a state is handed over");
+        let kept = String::from_utf8_lossy(&kept).into_owned();
+        assert_eq!(kept.matches("{\"instance\":").count(), 600, "the server has all of it");
+        let plan = ["plan", "-detailed-exitcode", "-var", v, "-var=n=300"];
+        stack.run(&plan).expect(0, "the second plan is empty");
+        assert_eq!((stack.files().len(), stack.run(&["state", "list"]).stdout.lines().count()), (300, 600));
+    }
 }
 
 fn a_life(place: &Place) {

@@ -1,11 +1,7 @@
 //! Settings that are wrong and servers that refuse, as the command line says it.
 
-use super::{Stack, kubernetes, s3, servers};
+use super::{Stack, flat, kubernetes, s3, servers};
 use crate::site::Folder;
-
-fn flat(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "")
-}
 
 #[test]
 fn wrong_settings_are_said_with_their_lines() {

@@ -214,10 +214,17 @@ impl Run<'_> {
             finished.deferred = planning.plan.deferred.clone();
             let updates = apply::state_updates(self.engine, &planning);
             let idle = planning.plan.is_empty() && planning.recovered.is_empty() && planning.restored.is_empty();
+            // An earlier run may have done all of it without coming to its end: this one does.
+            let unsettled =
+                idle && lock.is_some() && self.backend.unsettled().await.map_err(|e| state_diagnostics(&e))?;
+            let idle = idle && !(unsettled && planning.snapshot.unfinished.is_some());
             let open = |o: &StoredOutput| o.sensitive && o.sealed.is_none() && !o.value.is_null();
             let to_seal = sealer.is_some() && planning.snapshot.outputs.values().any(open);
             if idle && (stage > 1 || updates.is_empty() && !to_seal) {
                 finished.nothing = stage == 1;
+                if unsettled {
+                    self.begin(&mut lock, &mut writer, wait, &seen).await?;
+                }
                 if stage == 1 && since.is_none() {
                     approver.approve(stage, &planning, true);
                     approver.applied(&planning);
@@ -263,15 +270,7 @@ impl Run<'_> {
             if first_plan.is_none() {
                 first_plan = Some(planning.plan.clone());
             }
-            if let Some(info) = lock.take() {
-                match self.locked(info, wait, &seen).await {
-                    Ok(w) => writer = Some(w),
-                    Err(mut diagnostics) => {
-                        diagnostics.extend(self.engine.close().await);
-                        return Err(diagnostics);
-                    }
-                }
-            }
+            self.begin(&mut lock, &mut writer, wait, &seen).await?;
             let Some(w) = writer.as_deref() else { break };
             let report = self.stage(stage, &planning, w, reviewed, &command, &cancel).await;
             approver.applied(&planning);
@@ -314,6 +313,25 @@ impl Run<'_> {
             () = tokio::time::sleep(pause) => true,
             () = cancel.more_than(0) => false,
         }
+    }
+
+    /// Takes the lock, if that is not done yet.
+    async fn begin(
+        &self,
+        lock: &mut Option<LockInfo>,
+        writer: &mut Option<Box<dyn Writer>>,
+        wait: Duration,
+        seen: &Mark,
+    ) -> Result<(), Diagnostics> {
+        let Some(info) = lock.take() else { return Ok(()) };
+        match self.locked(info, wait, seen).await {
+            Ok(taken) => *writer = Some(taken),
+            Err(mut diagnostics) => {
+                diagnostics.extend(self.engine.close().await);
+                return Err(diagnostics);
+            }
+        }
+        Ok(())
     }
 
     /// Takes the lock; state must be as it was when the plan was made.

@@ -136,6 +136,13 @@ impl Backend for HttpBackend {
         }
     }
 
+    async fn unsettled(&self) -> Result<bool, StateError> {
+        if self.copy.lock_info().await?.is_some_and(|holder| !holder.dead) {
+            return Ok(false);
+        }
+        Ok(self.follow().await? != Followed::Same || self.copy.unsettled().await?)
+    }
+
     async fn lock_info(&self) -> Result<Option<LockInfo>, StateError> {
         // The protocol cannot be asked: this is what this machine knows.
         self.copy.lock_info().await

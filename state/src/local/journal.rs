@@ -86,10 +86,13 @@ impl Journal {
         self.broken = Some(error.clone());
         error
     }
+}
 
-    /// Removes the journal: all of it is in the state.
-    pub(super) fn remove(self, paths: &Paths) -> Result<(), StateError> {
-        std::fs::remove_file(&paths.journal).map_err(|e| StateError::io("removing", &paths.journal, &e))?;
-        files::sync_folder(&paths.journal)
+/// Removes the journal, if there is one: all of it is in the state.
+pub(super) fn remove(paths: &Paths) -> Result<(), StateError> {
+    match files::optional(std::fs::remove_file(&paths.journal)) {
+        Ok(None) => Ok(()),
+        Ok(Some(())) => files::sync_folder(&paths.journal),
+        Err(e) => Err(StateError::io("removing", &paths.journal, &e)),
     }
 }

@@ -80,6 +80,13 @@ impl Shared {
         Err(StateError::io("reading", &paths.state, &std::io::Error::other("it is replaced again and again")))
     }
 
+    /// Whether the journal of an earlier stage is still there, and nobody who would remove it.
+    pub(super) fn unsettled(&self) -> Result<bool, StateError> {
+        let journal = files::optional(std::fs::metadata(&self.paths.journal))
+            .map_err(|e| StateError::io("reading", &self.paths.journal, &e))?;
+        Ok(journal.is_some() && super::lock::look(&self.paths)?.is_none_or(|holder| holder.dead))
+    }
+
     fn open_state(&self) -> Result<Option<(File, FileId)>, StateError> {
         let path = &self.paths.state;
         let Some(file) = files::optional(File::open(path)).map_err(|e| StateError::io("opening", path, &e))? else {

@@ -262,6 +262,10 @@ impl Backend for LocalBackend {
         }
     }
 
+    async fn unsettled(&self) -> Result<bool, StateError> {
+        self.blocking(Shared::unsettled).await
+    }
+
     async fn lock_info(&self) -> Result<Option<LockInfo>, StateError> {
         self.blocking(|shared| lock::look(&shared.paths)).await
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::lock::HeldLock;
 use super::{Shared, history, locked};
 use crate::StateError;
@@ -69,7 +69,8 @@ impl Thread {
             sum: loaded.sum,
         };
         let ready = match loaded.journal {
-            None => Ok(()),
+            // One that is merged, or says nothing, may have been left.
+            None => thread.lock.check(&shared.paths).and_then(|()| journal::remove(&shared.paths)),
             Some(tail) => {
                 let paths = &thread.shared.paths;
                 Journal::put(paths, &tail.bytes, tail.chain, seq, &|| thread.lock.check(paths)).and_then(|journal| {
@@ -166,8 +167,8 @@ impl Thread {
         drop(paths.replace(&paths.state, &parts, &permit)?);
         locked(&self.live).finished = false;
         self.sum = encoded.sum;
-        if let Some(journal) = self.journal.take() {
-            journal.remove(paths)?;
+        if self.journal.take().is_some() {
+            journal::remove(paths)?;
         }
         history::prune(paths, self.shared.setup.retention)
     }
