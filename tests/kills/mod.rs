@@ -191,15 +191,17 @@ impl Matrix {
             durations.push(self.undisturbed(&arguments(verb, size), scene));
             self.complete(size, verb == "destroy", scene);
         }
+        // Few kills are spread over all scenes.
+        let in_a_row = IN_A_ROW.min(count.div_ceil(SCENES.len()));
         let mut done = 0;
         let mut round = 0;
         while done < count {
             round += 1;
             for (&(scene, verb, size), duration) in SCENES.iter().zip(&mut durations) {
                 let arguments = arguments(verb, size);
-                for attempt in 0..IN_A_ROW {
-                    // Each third of the time is met.
-                    let moment = duration.mul_f64((attempt as f64 + random.part()) / IN_A_ROW as f64);
+                for attempt in 0..in_a_row {
+                    // Each part of the time is met.
+                    let moment = duration.mul_f64((attempt as f64 + random.part()) / in_a_row as f64);
                     let context = format!("round {round}, {scene}, killed after {moment:?} (attempt {attempt})");
                     if done == count || !self.killed(&arguments, moment) {
                         self.tally.entry(scene).or_default().ended_before += usize::from(done != count);
