@@ -63,6 +63,8 @@ impl Batch {
         if let Some(outcome) = self.answers.borrow_mut().remove(&ticket) {
             return Some(outcome);
         }
+        // An intent that was durable at once must not run ahead of those that are about to begin.
+        tokio::task::yield_now().await;
         while self.coming.get() > 0 {
             self.arrived.notified().await;
         }
