@@ -30,12 +30,13 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     // Another lock, or none, is said by the attempt itself.
     let holder = runtime.block_on(backend.lock_info())?.filter(|h| h.id == args.id);
     if let Some(holder) = holder.filter(|_| !args.force) {
+        let gone = if holder.dead { ", which is gone: the next run takes the lock over" } else { "" };
         if !ui.can_ask() {
-            let detail = format!("The lock is held by {holder}. Give -force to break it without a question.");
+            let detail = format!("The lock is held by {holder}{gone}. Give -force to break it without a question.");
             return Err(Diagnostic::error("cli::no_terminal", "Nobody can be asked for approval", detail).into());
         }
         let question = format!(
-            "\n{}\n  It is held by {holder}.\n  If that run still lives, it can write nothing more to state; what it is doing outside goes on.\n  \
+            "\n{}\n  It is held by {holder}{gone}.\n  If that run still lives, it can write nothing more to state; what it is doing outside goes on.\n  \
              Only \'yes\' will be accepted to confirm.\n\n  {} ",
             paint(BOLD, "Do you really want to break the lock?"),
             paint(BOLD, "Enter a value:")

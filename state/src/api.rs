@@ -16,8 +16,8 @@ use mesh_model::snapshot::{Intent, StoredOutput};
 use mesh_model::{Address, Fingerprinter, Instance, Snapshot};
 use serde::{Deserialize, Serialize};
 
-use crate::StateError;
 use crate::seal::Sealer;
+use crate::{StateError, process};
 
 /// Root outputs by name.
 pub type Outputs = BTreeMap<Arc<str>, StoredOutput>;
@@ -48,6 +48,9 @@ pub struct LockInfo {
     pub host: String,
     /// The process on that machine.
     pub pid: u32,
+    /// The same beyond doubt, for processes of that machine; `None` where the system does not tell enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<String>,
     /// When it was taken.
     pub started: Timestamp,
     /// Until when it holds without a heartbeat; `None` where the operating system releases it when
@@ -72,6 +75,7 @@ impl LockInfo {
             user: user.into(),
             host: host.into(),
             pid: std::process::id(),
+            process: process::own(),
             started: Timestamp::now(),
             expires: None,
             token: 0,

@@ -174,6 +174,7 @@ pub(crate) fn judge(whole: &Views, damaged: &Views, names: &[String], context: &
             (_, Err(e)) => {
                 let way_out = match e {
                     StateError::Corrupt { way_out, .. }
+                    | StateError::Unknown { way_out, .. }
                     | StateError::Missing { way_out, .. }
                     | StateError::Key { way_out, .. } => !way_out.is_empty(),
                     StateError::Newer { .. } | StateError::Lineage { .. } => true,

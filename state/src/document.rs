@@ -51,7 +51,7 @@ fn corrupt(place: &str, line: Option<usize>, why: String) -> StateError {
         "Give a document as `mesh state pull` writes it, or a file of the history. One that was edited by hand ends with \
          the line {EDITED} in the place of its checksum."
     );
-    StateError::Corrupt { place: place.to_owned(), line, why, way_out }
+    StateError::unread(place, line, why, way_out)
 }
 
 /// The changes that make `from` into `to`: lineage, serial and open intents apart.

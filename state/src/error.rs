@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use mesh_model::Diagnostic;
+use serde::Deserialize;
 
 use crate::LockInfo;
 
@@ -74,6 +75,17 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
         /// What to do.
+        way_out: String,
+    },
+    /// Well formed, and more than this version knows: it could be lost if it were ignored.
+    Unknown {
+        /// The file or object.
+        place: String,
+        /// The line, from 1.
+        line: Option<usize>,
+        /// What is not known.
+        why: String,
+        /// What to do if it is damage.
         way_out: String,
     },
     /// The state is gone, but its journal or history is there.
@@ -170,6 +182,18 @@ impl StateError {
         Self::Io { doing, path: PathBuf::from(place), fault: Fault::Other, message: message.to_string() }
     }
 
+    /// What could not be read: damaged, or more than this version knows.
+    pub fn unread(place: impl Into<String>, line: Option<usize>, why: String, way_out: String) -> Self {
+        let place = place.into();
+        // As serde and the readers of this crate say it.
+        let words = ["unknown field `", "unknown variant `", "this version does not know"];
+        if words.iter().any(|w| why.contains(w)) {
+            Self::Unknown { place, line, why, way_out }
+        } else {
+            Self::Corrupt { place, line, why, way_out }
+        }
+    }
+
     /// A stable code.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -179,6 +203,7 @@ impl StateError {
             Self::Lineage { .. } => "state::lineage",
             Self::Newer { .. } => "state::newer",
             Self::Corrupt { .. } => "state::corrupt",
+            Self::Unknown { .. } => "state::unknown",
             Self::Missing { .. } => "state::missing",
             Self::Key { .. } => "state::key",
             Self::NoSuchSerial { .. } => "state::no_such_serial",
@@ -200,6 +225,7 @@ impl StateError {
             Self::Lineage { .. } => "The state is of another lineage",
             Self::Newer { .. } => "The state was written by a newer version",
             Self::Corrupt { .. } => "The state is damaged",
+            Self::Unknown { .. } => "The state holds what this version does not know",
             Self::Missing { .. } => "The state is missing",
             Self::Key { .. } => "The fingerprint key of the state cannot be used",
             Self::NoSuchSerial { .. } => "The history has no such serial",
@@ -255,6 +281,13 @@ impl StateError {
                 let at = line.map_or_else(String::new, |n| format!(", line {n}"));
                 format!("{place}{at}: {why}. Nothing was changed. {way_out}")
             }
+            Self::Unknown { place, line, why, way_out } => {
+                let at = line.map_or_else(String::new, |n| format!(", line {n}"));
+                format!(
+                    "{place}{at}: {why}. Nothing was changed. If a newer mesh wrote it, use that version or a later one; \
+                     if not, it is damaged. {way_out}"
+                )
+            }
             Self::Missing { place, why, way_out }
             | Self::Key { place, why, way_out }
             | Self::Other { place, why, way_out }
@@ -289,6 +322,25 @@ impl StateError {
             }
         }
     }
+}
+
+/// A JSON object whose field `field` says its version.
+///
+/// # Errors
+/// [`StateError::Newer`]; [`StateError::Unknown`] or [`StateError::Corrupt`] with a way out.
+pub(crate) fn versioned<'a, T: Deserialize<'a>>(
+    place: &str,
+    field: &str,
+    known: u64,
+    bytes: &'a [u8],
+    way_out: impl FnOnce() -> String,
+) -> Result<T, StateError> {
+    let version = serde_json::from_slice::<serde_json::Value>(bytes).ok().and_then(|v| v.get(field)?.as_u64());
+    if let Some(version) = version.filter(|v| *v > known) {
+        return Err(StateError::Newer { place: place.to_owned(), version, known });
+    }
+    let read = serde_json::from_slice(bytes);
+    read.map_err(|e| StateError::unread(place, None, format!("it cannot be read: {e}"), way_out()))
 }
 
 impl fmt::Display for StateError {

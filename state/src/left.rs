@@ -11,6 +11,7 @@ use crate::format::{ReadJournal, Stored, hex};
 
 /// The end of a state.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Left {
     /// The serial.
     pub(crate) serial: u64,

@@ -15,12 +15,16 @@ mod damage;
 mod desk;
 pub mod document;
 pub mod error;
+#[cfg(test)]
+mod fixtures;
 mod format;
+mod hold;
 mod home;
 pub mod keyring;
 mod kind;
 mod left;
 pub mod local;
+mod process;
 pub mod remote;
 mod replay;
 pub mod rows;

@@ -66,11 +66,9 @@ impl Ledger {
     /// [`StateError::Corrupt`] for a row that is none of this version.
     pub fn read(place: &str, header: &Header, stock: &Stock<'_>) -> Result<Self, StateError> {
         let reader = Reader::default();
-        let corrupt = |what: &str, why: String| StateError::Corrupt {
-            place: place.to_owned(),
-            line: None,
-            why: format!("{what} is none of this version: {why}"),
-            way_out: "Restore it from a backup.".to_owned(),
+        let corrupt = |what: &str, why: String| {
+            let why = format!("{what} is none of this version: {why}");
+            StateError::unread(place, None, why, "Restore it from a backup.".to_owned())
         };
         let mut stored = Stored { seq: header.seq, ..Stored::default() };
         let snapshot = &mut stored.snapshot;
@@ -332,7 +330,7 @@ fn who(info: &LockInfo) -> String {
 
 fn corrupt_file(place: &str, line: Option<usize>, why: String) -> StateError {
     let way_out = "Restore it from a backup, or use another serial.".to_owned();
-    StateError::Corrupt { place: place.to_owned(), line, why, way_out }
+    StateError::unread(place, line, why, way_out)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use mesh_model::snapshot::Intent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::error::versioned;
 use crate::local::Paths;
 use crate::{
     Backend, Capabilities, HistoryEntry, Home, Keyring, Keys, LockInfo, Outputs, Record, StateError, Summary, Writer,
@@ -98,18 +99,10 @@ impl Seen {
     pub fn read(&self) -> Result<Memory, StateError> {
         let place = self.0.display().to_string();
         let Some(bytes) = Paths::new(self.0.clone()).read(&self.0)? else { return Ok(Memory::default()) };
-        let version = serde_json::from_slice::<Json>(&bytes).ok().and_then(|v| v.get("mesh_seen")?.as_u64());
-        if let Some(version) = version.filter(|v| *v > VERSION) {
-            return Err(StateError::Newer { place, version, known: VERSION });
-        }
-        serde_json::from_slice(&bytes).map_err(|e| StateError::Corrupt {
-            place,
-            line: None,
-            why: format!("it cannot be read: {e}"),
-            way_out:
-                "It only tells what this machine has seen last: look whether state is the one that you expect, then \
-                      remove the file."
-                    .into(),
+        versioned(&place, "mesh_seen", VERSION, &bytes, || {
+            "It only tells what this machine has seen last: look whether state is the one that you expect, then remove the \
+             file."
+                .into()
         })
     }
 

@@ -19,12 +19,15 @@ use serde_json::Value as Json;
 
 use crate::plan::{Mode, Options};
 
+#[cfg(test)]
+mod fixtures;
 mod saved;
 
 const FORMAT: u32 = 1;
 
 /// The clear part.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     /// Version of the format.
     pub mesh_plan: u32,
@@ -38,6 +41,7 @@ pub struct Header {
 
 /// The sealed part.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Content {
     /// Sources by path relative to the root folder.
     pub files: BTreeMap<String, String>,
@@ -89,6 +93,7 @@ impl std::fmt::Debug for Content {
 
 /// Files that functions read: `file`, `fileexists`, `fileset` and their like, by path.
 #[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SavedReads {
     /// Contents in base64.
     contents: BTreeMap<String, String>,
@@ -125,6 +130,7 @@ impl SavedReads {
 
 /// A reviewed change.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SavedChange {
     /// The instance.
     pub address: String,
@@ -145,6 +151,7 @@ pub struct SavedChange {
 
 /// A reviewed change of a root output.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SavedOutput {
     /// The action, as in [`SavedChange`].
     pub action: String,
@@ -156,6 +163,7 @@ pub struct SavedOutput {
 
 /// A reviewed envelope.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SavedEnvelope {
     /// The address pattern.
     pub pattern: String,
@@ -207,6 +215,11 @@ fn damaged(why: &str) -> Diagnostic {
     )
 }
 
+/// What was sealed whole is not damaged.
+fn unread(what: &str, e: &serde_json::Error) -> Diagnostic {
+    damaged(&format!("{what} is not one of this version of mesh; a newer one may have written it: {e}."))
+}
+
 fn cipher(fingerprinter: &Fingerprinter) -> Aes256Gcm {
     let key = fingerprinter.bytes(b"mesh plan file, version 1");
     Aes256Gcm::new(&(*key.bytes()).into())
@@ -237,13 +250,15 @@ pub fn seal(fingerprinter: &Fingerprinter, header: &Header, content: &Content) -
 /// When this is no plan file, or one of another version.
 pub fn header(bytes: &[u8]) -> Result<(Header, usize), Diagnostic> {
     let end = bytes.iter().take(4096).position(|b| *b == b'\n').ok_or_else(|| damaged("This is no plan file."))?;
-    let header: Header = serde_json::from_slice(&bytes[..end]).map_err(|_| damaged("This is no plan file."))?;
-    if header.mesh_plan != FORMAT {
+    let clear: Json = serde_json::from_slice(&bytes[..end]).map_err(|_| damaged("This is no plan file."))?;
+    let format = clear.get("mesh_plan").and_then(Json::as_u64).ok_or_else(|| damaged("This is no plan file."))?;
+    if format != u64::from(FORMAT) {
+        let newer = if format > u64::from(FORMAT) { ": a newer mesh wrote it" } else { "" };
         return Err(damaged(&format!(
-            "It has format {}, and this version of mesh reads format {FORMAT}.",
-            header.mesh_plan
+            "It has format {format}, and this version of mesh reads format {FORMAT}{newer}."
         )));
     }
+    let header = serde_json::from_value(clear).map_err(|e| unread("Its header", &e))?;
     Ok((header, end))
 }
 
@@ -259,7 +274,7 @@ pub fn open(fingerprinter: &Fingerprinter, bytes: &[u8]) -> Result<(Header, Cont
     let body = cipher(fingerprinter).decrypt(&nonce.into(), Payload { msg: sealed, aad: &bytes[..end] }).map_err(|_| {
         damaged("It is damaged, or it was sealed with the key of another state. Plan files can be opened where the key file of their state is.")
     })?;
-    let content = serde_json::from_slice(&body).map_err(|e| damaged(&format!("Its content cannot be read: {e}.")))?;
+    let content = serde_json::from_slice(&body).map_err(|e| unread("Its content", &e))?;
     Ok((header, content))
 }
 

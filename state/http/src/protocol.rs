@@ -62,7 +62,7 @@ impl Lock {
         let (user, host) = self.who.split_once('@').unwrap_or((&self.who, "another machine"));
         let mut info = LockInfo::new(self.operation, user, host);
         info.started = self.created.parse().unwrap_or(info.started);
-        (info.id, info.pid) = (self.id, 0);
+        (info.id, info.pid, info.process) = (self.id, 0, None);
         info
     }
 }

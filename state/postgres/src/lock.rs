@@ -39,14 +39,12 @@ impl Target {
 
     fn holder(&self, text: Option<String>) -> Result<Option<LockInfo>, StateError> {
         let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
-        parsed.map_err(|e| StateError::Corrupt {
-            place: self.place.clone(),
-            line: None,
-            why: format!("its lock cannot be read: {e}"),
-            way_out: format!(
+        parsed.map_err(|e| {
+            let way_out = format!(
                 "If nobody uses it: UPDATE \"{}\".state SET holder = NULL, token = token + 1 WHERE name = '{}'.",
                 self.schema, self.name
-            ),
+            );
+            StateError::unread(&*self.place, None, format!("its lock cannot be read: {e}"), way_out)
         })
     }
 

@@ -11,7 +11,7 @@ use crate::lock::key;
 use crate::settings::Target;
 
 /// From each version to the next; `@` is the schema.
-const STEPS: &[&str] = &[
+pub(crate) const STEPS: &[&str] = &[
     "
 CREATE TABLE @.format (version bigint NOT NULL);
 CREATE TABLE @.state (name text PRIMARY KEY, lineage text, serial bigint NOT NULL DEFAULT 0,

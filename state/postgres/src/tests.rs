@@ -2,6 +2,7 @@
 
 mod cost;
 mod crash;
+mod fixtures;
 
 use std::collections::BTreeMap;
 use std::path::Path;

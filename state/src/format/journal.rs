@@ -95,7 +95,10 @@ pub(crate) fn header_line(header: &JournalHeader) -> (Vec<u8>, Chain) {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct HeaderRow<'a> {
+    #[serde(rename = "h")]
+    _hash: serde::de::IgnoredAny,
     mesh_journal: u64,
     #[serde(borrow)]
     lineage: Text<'a>,

@@ -51,7 +51,10 @@ pub(super) fn parse(place: &str, bytes: &[u8]) -> Result<Result<(Arc<str>, Secre
     }
     let lineage = words.next();
     let key = words.next().and_then(|k| STANDARD.decode(k).ok()).map(Zeroizing::new);
-    let (Some(lineage), Some(bytes), None) = (lineage, key, words.next()) else { return Ok(Err("it is damaged")) };
+    if words.next().is_some() {
+        return Ok(Err("it holds more than this version knows: a newer mesh wrote it, or it is damaged"));
+    }
+    let (Some(lineage), Some(bytes)) = (lineage, key) else { return Ok(Err("it is damaged")) };
     match bytes.split_first_chunk::<32>() {
         Some((key, rest)) if rest.is_empty() || rest == sum(lineage, key) => {
             Ok(Ok((lineage.into(), Secrets::new(Some(key))?)))

@@ -136,7 +136,7 @@ impl Paths {
                         self.journal.display()
                     )
                 };
-                StateError::Corrupt { place, line, why, way_out }
+                StateError::unread(place, line, why, way_out)
             }
         }
     }

@@ -55,7 +55,7 @@ impl Shared {
     pub(super) fn load(&self) -> Result<Loaded, StateError> {
         let paths = &self.paths;
         for _ in 0..ATTEMPTS {
-            let left = lock::left(paths);
+            let left = lock::left(paths)?;
             let file = self.open_state()?;
             let id = file.as_ref().map(|(_, id)| *id);
             let journal = files::read(&paths.journal)?;
@@ -73,7 +73,7 @@ impl Shared {
             .zip(journal);
             match self.join(stored, journal, left.as_ref()) {
                 // It was being written while we read it.
-                Err(_) if lock::left(paths) != left => {}
+                Err(_) if lock::left(paths)? != left => {}
                 joined => return joined,
             }
         }

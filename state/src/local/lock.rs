@@ -8,23 +8,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-use serde::{Deserialize, Serialize};
-
 use super::files::{self, Paths};
+use crate::hold::Hold;
 use crate::left::Left;
 use crate::{LockInfo, StateError};
-
-/// What the file says.
-#[derive(Default, Serialize, Deserialize)]
-struct Content {
-    /// The last token that was given out.
-    token: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    holder: Option<LockInfo>,
-    /// What was there when it was last given back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    left: Option<Left>,
-}
 
 /// A lock that we hold.
 #[derive(Debug)]
@@ -43,15 +30,17 @@ pub(super) enum Attempt {
     Held(Box<LockInfo>),
 }
 
-fn content(file: &File) -> Content {
+fn content(file: &File, paths: &Paths) -> Result<Hold, StateError> {
     let mut bytes = vec![0; 8192];
     let length = file.read_at(&mut bytes, 0).unwrap_or(0);
-    // Only the first JSON value counts: the file may be looked at while it is written. What cannot
-    // be read is nobody: the system's lock alone decides.
-    serde_json::Deserializer::from_slice(&bytes[..length]).into_iter().next().and_then(Result::ok).unwrap_or_default()
+    match Hold::parse(&paths.lock.display().to_string(), &bytes[..length]) {
+        // What is damaged is nobody: the system's lock alone decides.
+        Err(StateError::Corrupt { .. }) => Ok(Hold::default()),
+        read => read,
+    }
 }
 
-fn write(file: &File, content: &Content) -> io::Result<()> {
+fn write(file: &File, content: &Hold) -> io::Result<()> {
     let bytes = serde_json::to_vec(content).map_err(io::Error::other)?;
     file.write_all_at(&bytes, 0)?;
     file.set_len(bytes.len() as u64)
@@ -59,7 +48,7 @@ fn write(file: &File, content: &Content) -> io::Result<()> {
 
 fn unknown_holder() -> LockInfo {
     let mut info = LockInfo::new("unknown", "somebody", "this machine or another");
-    (info.id, info.pid) = (String::from("unknown"), 0);
+    (info.id, info.pid, info.process) = (String::from("unknown"), 0, None);
     info
 }
 
@@ -80,7 +69,7 @@ impl HeldLock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let holder = content(&file).holder.unwrap_or_else(unknown_holder);
+                    let holder = content(&file, paths)?.holder.unwrap_or_else(unknown_holder);
                     return Ok(Attempt::Held(Box::new(holder)));
                 }
                 Err(TryLockError::Error(e)) => return Err(io(&e)),
@@ -89,9 +78,9 @@ impl HeldLock {
             if !files::is_at(&file, &paths.lock) {
                 continue;
             }
-            let before = content(&file);
+            let before = content(&file, paths)?;
             let info = LockInfo { token: before.token + 1, ..info };
-            let content = Content { token: info.token, holder: Some(info.clone()), left: before.left.clone() };
+            let content = Hold::new(info.token, Some(info.clone()), before.left.clone());
             write(&file, &content).map_err(|e| io(&e))?;
             let lock = Self { file, info, taken_over: before.holder, left: before.left };
             return Ok(Attempt::Taken(Box::new(lock)));
@@ -110,7 +99,7 @@ impl HeldLock {
     pub(super) fn release(self, paths: &Paths, left: Option<Left>) -> Result<(), StateError> {
         let io = |e: &io::Error| StateError::io("unlocking", &paths.lock, e);
         if self.check(paths).is_ok() {
-            let content = Content { token: self.info.token, holder: None, left: left.or(self.left) };
+            let content = Hold::new(self.info.token, None, left.or(self.left));
             write(&self.file, &content).map_err(|e| io(&e))?;
         }
         self.file.unlock().map_err(|e| io(&e))
@@ -118,8 +107,9 @@ impl HeldLock {
 }
 
 /// What was there when it was last given back, as far as that can be read.
-pub(super) fn left(paths: &Paths) -> Option<Left> {
-    content(&File::open(&paths.lock).ok()?).left
+pub(super) fn left(paths: &Paths) -> Result<Option<Left>, StateError> {
+    let Ok(file) = File::open(&paths.lock) else { return Ok(None) };
+    Ok(content(&file, paths)?.left)
 }
 
 /// Who holds it, or died holding it.
@@ -127,9 +117,9 @@ pub(super) fn look(paths: &Paths) -> Result<Option<LockInfo>, StateError> {
     let io = |e: &io::Error| StateError::io("reading", &paths.lock, e);
     let Some(file) = files::optional(File::open(&paths.lock)).map_err(|e| io(&e))? else { return Ok(None) };
     match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Ok(Some(content(&file).holder.unwrap_or_else(unknown_holder))),
+        Err(TryLockError::WouldBlock) => Ok(Some(content(&file, paths)?.holder.unwrap_or_else(unknown_holder))),
         Err(TryLockError::Error(e)) => Err(io(&e)),
-        Ok(()) => Ok(content(&file).holder.map(|holder| LockInfo { dead: true, ..holder })),
+        Ok(()) => Ok(content(&file, paths)?.holder.map(|holder| LockInfo { dead: true, ..holder })),
     }
 }
 
@@ -141,7 +131,7 @@ pub(super) fn break_lock(paths: &Paths, id: &str) -> Result<(), StateError> {
         return Err(StateError::NoSuchLock { place, id: id.to_owned(), holder: holder.map(Box::new) });
     };
     let file = File::open(&paths.lock).map_err(|e| StateError::io("reading", &paths.lock, &e))?;
-    let broken = Content { holder: None, ..content(&file) };
+    let broken = Hold::broken(content(&file, paths)?);
     let bytes =
         serde_json::to_vec(&broken).map_err(|e| StateError::io("writing", &paths.lock, &io::Error::other(e)))?;
     paths.replace(&paths.lock, &[&bytes], &|| Ok(())).map(drop)

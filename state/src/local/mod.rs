@@ -238,6 +238,8 @@ impl Backend for LocalBackend {
         // Before the first change: who cannot open the keys changes nothing, and losing those who open them later
         // loses no result.
         self.keyring().open(self.lineage().await?, true).await?;
+        // Nor does who cannot read what is there.
+        self.blocking(|shared| shared.load().map(drop)).await?;
         let deadline = Instant::now() + wait;
         let mut patience = 3;
         loop {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::lease::LOCK;
 use super::store::{Store, Version};
 use crate::StateError;
+use crate::error::versioned;
 use crate::format::{self, Bad, Chain, Meta, ReadJournal, Stored, hex};
 use crate::left::Left;
 use crate::replay::Live;
@@ -59,11 +60,6 @@ pub(super) struct Head {
     pub(super) history: Vec<Kept>,
 }
 
-#[derive(Deserialize)]
-struct VersionOnly {
-    mesh_remote: u64,
-}
-
 impl Head {
     pub(super) fn new(lineage: &str, serial: u64, seq: u64, history: Vec<Kept>) -> Self {
         let state = history.last().map(|k| k.name.clone()).unwrap_or_default();
@@ -81,19 +77,11 @@ impl Head {
         let head = format!("{HEAD} in {place}");
         // One that was written by hand has no checksum.
         let json = format::closed_lines(bytes).map_or(bytes, |(content, _)| content);
-        if let Ok(v) = serde_json::from_slice::<VersionOnly>(json)
-            && v.mesh_remote > VERSION
-        {
-            return Err(StateError::Newer { place: head, version: v.mesh_remote, known: VERSION });
-        }
-        serde_json::from_slice(json).map_err(|e| StateError::Corrupt {
-            place: head,
-            line: None,
-            why: format!("it cannot be read: {e}"),
-            way_out: format!(
+        versioned(&head, "mesh_remote", VERSION, json, || {
+            format!(
                 "Restore it from a backup of the store. It names the newest blob below {STATES}; one that is written by \
                  hand needs no closing line with a checksum."
-            ),
+            )
         })
     }
 }
@@ -322,13 +310,11 @@ pub(super) fn bad(store: &dyn Store, name: &str, bad: Bad) -> StateError {
     let place = format!("{name} in {}", store.place());
     match bad {
         Bad::Newer(version) => StateError::Newer { place, version, known: format::VERSION },
-        Bad::Damaged(line, why) => StateError::Corrupt {
-            place,
-            line,
-            why,
-            way_out: "Restore it from a backup of the store. Earlier serials are in its history: `mesh state history`."
-                .into(),
-        },
+        Bad::Damaged(line, why) => {
+            let way_out =
+                "Restore it from a backup of the store. Earlier serials are in its history: `mesh state history`.";
+            StateError::unread(place, line, why, way_out.into())
+        }
     }
 }
 

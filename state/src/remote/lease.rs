@@ -2,31 +2,20 @@
 //!
 //! The one decision: the lease only keeps people apart; what keeps an old holder from writing is the journal,
 //! in which the next holder takes the place that the old one would write to. So a clock that is wrong can
-//! cost somebody the lock, but never a write.
+//! cost somebody the lock, but never a write. The same holds for a wrong guess that a holder is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::store::{Expected, Store, Version};
+use crate::hold::Hold;
 use crate::left::Left;
-use crate::{LockInfo, StateError};
+use crate::{LockInfo, StateError, process};
 
 /// The name of the lock.
 pub const LOCK: &str = "lock";
-
-#[derive(Default, Serialize, Deserialize)]
-struct Content {
-    /// The last token that was given out.
-    token: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    holder: Option<LockInfo>,
-    /// What was there when it was last given back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    left: Option<Left>,
-}
 
 /// A lease that we hold.
 pub(super) struct Lease {
@@ -48,24 +37,27 @@ pub(super) enum Attempt {
     Raced,
 }
 
-async fn read(store: &dyn Store) -> Result<(Content, Expected), StateError> {
-    let Some(blob) = store.get(LOCK).await? else { return Ok((Content::default(), Expected::Absent)) };
-    let content = serde_json::from_slice(&blob.bytes).map_err(|e| StateError::Corrupt {
-        place: format!("{LOCK} in {}", store.place()),
-        line: None,
-        why: format!("it cannot be read: {e}"),
-        way_out: "If nobody works on this state, remove it: it only says who does.".into(),
-    })?;
-    Ok((content, Expected::Is(blob.version)))
+fn parse(store: &dyn Store, bytes: &[u8]) -> Result<Hold, StateError> {
+    Hold::parse(&format!("{LOCK} in {}", store.place()), bytes)
 }
 
-async fn write(store: &dyn Store, content: &Content, expected: Expected) -> Result<Option<Version>, StateError> {
+async fn read(store: &dyn Store) -> Result<(Hold, Expected), StateError> {
+    let Some(blob) = store.get(LOCK).await? else { return Ok((Hold::default(), Expected::Absent)) };
+    Ok((parse(store, &blob.bytes)?, Expected::Is(blob.version)))
+}
+
+async fn write(store: &dyn Store, content: &Hold, expected: Expected) -> Result<Option<Version>, StateError> {
     let bytes = serde_json::to_vec(content).map_err(|e| StateError::remote("writing", &store.place(), e))?;
     store.put(LOCK, bytes, expected).await
 }
 
 fn is_over(holder: &LockInfo) -> bool {
     holder.expires.is_none_or(|e| e <= Timestamp::now())
+}
+
+/// Whether it may be taken over: its time is over, or it was a process of this machine that has ended.
+fn is_dead(holder: &LockInfo) -> bool {
+    is_over(holder) || holder.process.as_deref().is_some_and(process::is_gone)
 }
 
 fn later(ttl: Duration) -> Option<Timestamp> {
@@ -76,11 +68,11 @@ impl Lease {
     /// Tries once.
     pub(super) async fn try_take(store: Arc<dyn Store>, info: LockInfo, ttl: Duration) -> Result<Attempt, StateError> {
         let (before, expected) = read(&*store).await?;
-        if let Some(holder) = before.holder.as_ref().filter(|h| !is_over(h)) {
+        if let Some(holder) = before.holder.as_ref().filter(|h| !is_dead(h)) {
             return Ok(Attempt::Held(Box::new(holder.clone())));
         }
         let info = LockInfo { token: before.token + 1, expires: later(ttl), ..info };
-        let content = Content { token: info.token, holder: Some(info.clone()), left: before.left.clone() };
+        let content = Hold::new(info.token, Some(info.clone()), before.left.clone());
         match write(&*store, &content, expected).await? {
             Some(version) => {
                 let (taken_over, left) = (before.holder, before.left);
@@ -104,7 +96,7 @@ impl Lease {
     /// Prolongs it; false when it is somebody else's.
     pub(super) async fn renew(&mut self) -> Result<bool, StateError> {
         let info = LockInfo { expires: later(self.ttl), ..self.info.clone() };
-        let content = Content { token: info.token, holder: Some(info.clone()), left: self.left.clone() };
+        let content = Hold::new(info.token, Some(info.clone()), self.left.clone());
         match write(&*self.store, &content, Expected::Is(self.version.clone())).await? {
             Some(version) => {
                 (self.version, self.info) = (version, info);
@@ -131,7 +123,7 @@ impl Lease {
     /// Gives it back with what is there now, all of it durable, or with what was there before. One that is
     /// somebody else's by now stays.
     pub(super) async fn release(self, left: Option<Left>) -> Result<(), StateError> {
-        let content = Content { token: self.info.token, holder: None, left: left.or(self.left) };
+        let content = Hold::new(self.info.token, None, left.or(self.left));
         write(&*self.store, &content, Expected::Is(self.version)).await.map(drop)
     }
 }
@@ -139,8 +131,13 @@ impl Lease {
 /// What was there when it was last given back, as far as that can be read: planning needs no right to the lock.
 pub(super) async fn left(store: &dyn Store) -> Result<Option<Left>, StateError> {
     match store.get(LOCK).await {
-        Ok(blob) => Ok(blob.and_then(|b| serde_json::from_slice::<Content>(&b.bytes).ok()?.left)),
-        Err(StateError::Unusable { .. }) => Ok(None),
+        Ok(None) | Err(StateError::Unusable { .. }) => Ok(None),
+        Ok(Some(blob)) => match parse(store, &blob.bytes) {
+            Ok(hold) => Ok(hold.left),
+            // A reader can do without; only a writer has to put it right.
+            Err(StateError::Corrupt { .. }) => Ok(None),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error),
     }
 }
@@ -148,7 +145,7 @@ pub(super) async fn left(store: &dyn Store) -> Result<Option<Left>, StateError> 
 /// Who holds it, or did not give it back.
 pub(super) async fn look(store: &dyn Store) -> Result<Option<LockInfo>, StateError> {
     let (content, _) = read(store).await?;
-    Ok(content.holder.map(|holder| LockInfo { dead: is_over(&holder), ..holder }))
+    Ok(content.holder.map(|holder| LockInfo { dead: is_dead(&holder), ..holder }))
 }
 
 /// Takes it away from whoever holds it under this id.
@@ -159,7 +156,7 @@ pub(super) async fn break_lock(store: &dyn Store, id: &str) -> Result<(), StateE
         if content.holder.as_ref().is_none_or(|h| h.id != id) {
             return Err(StateError::NoSuchLock { place, id: id.to_owned(), holder: content.holder.map(Box::new) });
         }
-        if write(store, &Content { holder: None, ..content }, expected).await?.is_some() {
+        if write(store, &Hold::broken(content), expected).await?.is_some() {
             return Ok(());
         }
     }

@@ -9,7 +9,7 @@ mod keys;
 mod lease;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use std::path::PathBuf;
@@ -135,13 +135,15 @@ impl Backend for RemoteBackend {
 
     async fn lock(&self, info: LockInfo, wait: Duration) -> Result<Box<dyn Writer>, StateError> {
         let (lineage, _) = self.keyring.open(self.lineage().await?, true).await?;
+        // Who cannot read what is there changes nothing, not even who may write.
+        self.load().await?;
         let deadline = Instant::now() + wait;
         loop {
             match Lease::try_take(self.store.clone(), info.clone(), self.lease).await? {
                 Attempt::Taken(lease) => {
-                    *locked(&self.cache) = None;
+                    let cached = locked(&self.cache).take();
                     let (store, retention) = (self.store.clone(), self.retention);
-                    return Ok(Box::new(writer::start(store, *lease, lineage, retention).await?));
+                    return Ok(Box::new(writer::start(store, *lease, lineage, retention, cached).await?));
                 }
                 Attempt::Raced => {}
                 Attempt::Held(holder) if Instant::now() >= deadline => {

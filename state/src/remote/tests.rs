@@ -3,7 +3,7 @@
 
 mod cost;
 mod damage;
-mod memory;
+pub(crate) mod memory;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -125,6 +125,44 @@ async fn a_holder_that_slept_through_its_lease_writes_nothing_more() {
     locked(&store.blobs).insert(lease::LOCK.into(), (json.to_string().into_bytes(), 9999));
     let new = sample::lock(&bed.open("s")).await.expect("takes over");
     assert_eq!(new.taken_over().map(|i| i.id.clone()), Some(old.lock_info().id.clone()));
+    let stale = old.record(Some(seq), sample::put(1)).await;
+    assert!(matches!(stale, Err(StateError::LockLost { .. })) && old.lost(), "{stale:?}");
+    new.record(Some(seq), sample::put(1)).await.expect("the new holder closes it");
+    new.release().await.expect("releases");
+}
+
+#[tokio::test]
+async fn a_process_of_this_machine_that_is_gone_holds_nothing() {
+    let bed = Bed::new();
+    let store = bed.store("s");
+    let old = sample::lock(&bed.open("s")).await.expect("the lease");
+    let seq = old.intend(sample::intent(1)).await.expect("an intent");
+    let held = locked(&store.blobs)[lease::LOCK].0.clone();
+    let holder = |process: Option<&str>| {
+        let mut json: serde_json::Value = serde_json::from_slice(&held).expect("JSON");
+        json["holder"]["process"] = process.into();
+        locked(&store.blobs).insert(lease::LOCK.into(), (json.to_string().into_bytes(), 9999));
+    };
+    let Some(ours) = old.lock_info().process.clone() else { return };
+    let (place, started) = ours.rsplit_once(' ').expect("words");
+    let (here, pid) = place.rsplit_once(' ').expect("words");
+    let elsewhere = here.replace("pid:[", "pid:[9");
+    let another = format!("{elsewhere} {pid} 1");
+    let rebooted = format!("0{} {pid} 1", &here[1..]);
+    for living in [Some(&*ours), Some(&another), Some(&rebooted), Some("nonsense"), Some(""), None] {
+        holder(living);
+        let error = bed.open("s").lock(LockInfo::new("a", "b", "c"), Duration::ZERO).await.err().expect("it is held");
+        assert!(matches!(error, StateError::Locked { .. }), "{living:?}: {error}");
+        assert!(bed.open("s").lock_info().await.expect("looks").is_some_and(|i| !i.dead), "{living:?}");
+    }
+    // The number is in use, by a process that was started at another time.
+    assert_ne!(started, "1");
+    holder(Some(&format!("{place} 1")));
+    let left = bed.open("s").lock_info().await.expect("looks").expect("somebody");
+    assert!(left.dead && left.expires.is_some_and(|at| at > jiff::Timestamp::now()), "{left:?}");
+    let new = bed.open("s").lock(LockInfo::new("a", "b", "c"), Duration::ZERO).await.expect("takes over at once");
+    assert_eq!(new.taken_over().map(|i| i.id.clone()), Some(old.lock_info().id.clone()));
+    // Where that was wrong: the holder lives after all, and writes nothing more.
     let stale = old.record(Some(seq), sample::put(1)).await;
     assert!(matches!(stale, Err(StateError::LockLost { .. })) && old.lost(), "{stale:?}");
     new.record(Some(seq), sample::put(1)).await.expect("the new holder closes it");

@@ -16,7 +16,7 @@ use super::lease::Lease;
 use super::store::{Expected, Store, Version};
 use crate::StateError;
 use crate::desk::{self, Append, Desk, Job};
-use crate::format::{self, Chain, JournalHeader};
+use crate::format::{self, Chain, JournalHeader, Stored};
 use crate::left::Left;
 use crate::local::{Retention, locked};
 use crate::replay::Live;
@@ -71,8 +71,9 @@ pub(super) async fn start(
     lease: Lease,
     lineage: Arc<str>,
     retention: Retention,
+    cached: Option<(String, Stored)>,
 ) -> Result<Desk, StateError> {
-    match Task::prepare(&*store, &lease, lineage).await {
+    match Task::prepare(&*store, &lease, lineage, cached).await {
         Ok((live, head, generation, next, chain)) => {
             let (info, taken_over) = (lease.info.clone(), lease.taken_over.clone());
             let place = store.place();
@@ -100,11 +101,16 @@ pub(super) async fn start(
 type Prepared = (Live, Option<(Head, Version)>, String, usize, Chain);
 
 impl Task {
-    async fn prepare(store: &dyn Store, lease: &Lease, lineage: Arc<str>) -> Result<Prepared, StateError> {
+    async fn prepare(
+        store: &dyn Store,
+        lease: &Lease,
+        lineage: Arc<str>,
+        cached: Option<(String, Stored)>,
+    ) -> Result<Prepared, StateError> {
         let token = lease.info.token;
         loop {
             fence(store, token, "begins").await?;
-            let loaded = head::load(store, None, Some(lineage.clone()), lease.left.as_ref()).await?;
+            let loaded = head::load(store, cached.as_ref(), Some(lineage.clone()), lease.left.as_ref()).await?;
             let snapshot = &loaded.live.stored.snapshot;
             if *snapshot.lineage != *lineage {
                 return Err(StateError::Lineage {

@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 pub use passphrase::Passphrase;
 
 use crate::StateError;
+use crate::error::versioned;
 
 /// A key of 32 bytes; zeroed when it is dropped.
 pub type Key = Zeroizing<[u8; 32]>;
@@ -178,11 +179,6 @@ struct Sealed {
     sealed: String,
 }
 
-#[derive(Deserialize)]
-struct VersionOnly {
-    mesh_keys: u64,
-}
-
 impl Sealed {
     /// What the secrets are bound to.
     fn bound(&self) -> Vec<u8> {
@@ -254,13 +250,11 @@ pub(crate) async fn open(place: &str, bytes: &[u8], encryption: Option<&Encrypti
         why,
         way_out: format!("{way_out} Nothing was changed."),
     };
-    if let Ok(VersionOnly { mesh_keys: version }) = serde_json::from_slice(bytes)
-        && version > VERSION
-    {
-        return Err(StateError::Newer { place: place.to_owned(), version, known: VERSION });
-    }
     let damaged = |why: &str| error(format!("it is damaged: {why}"), "Restore it from a backup.");
-    let sealed: Sealed = serde_json::from_slice(bytes).map_err(|e| damaged(&e.to_string()))?;
+    let sealed: Sealed = match versioned(place, "mesh_keys", VERSION, bytes, || "Restore it from a backup.".into()) {
+        Err(StateError::Corrupt { why, .. }) => return Err(damaged(&why)),
+        read => read?,
+    };
     let names = |list: &mut dyn Iterator<Item = (String, String)>| {
         list.map(|(kind, name)| format!("{kind} {name:?}")).collect::<Vec<_>>().join(", ")
     };

@@ -106,11 +106,14 @@ impl Recipient for Passphrase {
     }
 
     async fn unwrap(&self, lineage: &str, wrapped: &Json) -> Result<Key, String> {
-        let w = Wrapped::deserialize(wrapped).map_err(|e| format!("its parameters are damaged: {e}"))?;
+        let w = Wrapped::deserialize(wrapped)
+            .map_err(|e| format!("its parameters are damaged, or a newer mesh wrote them: {e}"))?;
         if w.kdf != "argon2id" {
-            return Err(format!("this version does not know the key derivation {:?}", w.kdf));
+            return Err(format!("the key derivation {:?} is not known here: a newer mesh wrote it", w.kdf));
         }
-        let decode = |text: &str| STANDARD.decode(text).map_err(|e| format!("its parameters are damaged: {e}"));
+        let decode = |text: &str| {
+            STANDARD.decode(text).map_err(|e| format!("its parameters are damaged, or a newer mesh wrote them: {e}"))
+        };
         let derived = self.derive((w.memory, w.passes, w.lanes), decode(&w.salt)?).await?;
         let key = decrypt(&derived, &bound(lineage), &decode(&w.key)?).ok_or("the passphrase is not the right one")?;
         let key: [u8; 32] = key.as_slice().try_into().map_err(|_| "its key has another length")?;

@@ -115,7 +115,7 @@ pub fn reviewed(header: &Header, content: &Content) -> Result<Reviewed, Diagnost
     Ok(Reviewed { plan, digest, serial: header.serial, anywhere: false, unfinished })
 }
 
-fn encode(value: &Value) -> Json {
+pub(super) fn encode(value: &Value) -> Json {
     match value.kind() {
         Kind::Null(_) => Json::Null,
         Kind::Bool(b) => json!(b),

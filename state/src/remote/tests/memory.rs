@@ -12,8 +12,8 @@ use crate::remote::{Blob, Expected, Store, Version};
 
 /// Blobs in memory, and how often the system lets us down.
 #[derive(Default)]
-pub(super) struct Memory {
-    pub(super) blobs: Mutex<BTreeMap<String, (Vec<u8>, usize)>>,
+pub(crate) struct Memory {
+    pub(crate) blobs: Mutex<BTreeMap<String, (Vec<u8>, usize)>>,
     writes: AtomicUsize,
     /// What was asked for, and how many bytes went either way.
     pub(super) requests: AtomicUsize,
