@@ -15,10 +15,13 @@ mod view;
 
 use std::process::ExitCode;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
 /// Bytes of stack for the thread that does the work.
 const STACK: usize = 16 << 20;
 
 fn main() -> ExitCode {
+    keep_memory();
     // A worker must not touch anything else: its output is a protocol.
     if std::env::args_os().nth(1).is_some_and(|a| a == mesh_provider_hsm::WORKER_ARGUMENT) {
         return mesh_provider_hsm::worker_main();
@@ -34,6 +37,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// PINs, tokens and passphrases are in memory: no crash writes it to a disk, the worker's neither, and no program of the
+/// same user looks into it. The limit alone does not bind a core pattern that is a program, hence both.
+fn keep_memory() {
+    // Lowering never fails; where a system refuses the other one, there is no better way left.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// A panic is a bug of ours. Its message may hold a value, so only the place is said.

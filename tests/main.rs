@@ -15,6 +15,7 @@ mod hostile;
 mod house;
 mod import;
 mod kills;
+mod leaks;
 mod modules;
 mod onprem;
 mod order_oracle;

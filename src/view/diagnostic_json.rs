@@ -110,7 +110,7 @@ fn context(text: &str, at: usize) -> Option<String> {
 }
 
 fn snippet(span: Span, sources: &Sources) -> Option<Json> {
-    let source = sources.get(span.file)?;
+    let source = sources.get(span.file).filter(|source| !source.private)?;
     let start = (span.start as usize).min(source.text.len());
     let (line, _) = source.line_column(start);
     let from = source.line_starts()[line - 1];

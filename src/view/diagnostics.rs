@@ -88,6 +88,12 @@ fn one(out: &mut String, handler: &GraphicalReportHandler, diagnostic: &Diagnost
     push!(out, "\n{} {}\n", paint(style, word), paint(BOLD, diagnostic.summary));
     let shown: Vec<Shown<'_>> = by_file(diagnostic, sources);
     for shown in &shown {
+        if shown.source.private {
+            for label in &shown.labels {
+                push!(out, "  {}\n", sources.position(label.span));
+            }
+            continue;
+        }
         if let Some(label) = shown.labels.iter().find(|l| shown.is_long(l)) {
             shown.excerpt(label, out);
             continue;
@@ -320,6 +326,19 @@ Error: Unsupported argument
 1 error and 1 warning.
 "#;
         assert_eq!(text, expected, "{text}");
+    }
+
+    #[test]
+    fn of_private_files_the_place_is_shown() {
+        let mut sources = Sources::default();
+        let file = sources.add_private("v.meshvars.hcl", "a = 1\npin = \"1234\n");
+        let diagnostic =
+            Diagnostic::error("lang::syntax", "Unclosed string", "It is open.").at(Span { file, start: 12, end: 17 });
+        let found = Diagnostics::from(diagnostic);
+        let text = plain(&text(&found, &sources, Layout::default()));
+        assert!(text.contains("  v.meshvars.hcl:2:7\n") && !text.contains("1234"), "{text}");
+        let json = crate::view::diagnostic_json::validation(&found, &sources);
+        assert!(json["diagnostics"][0]["snippet"].is_null() && json["diagnostics"][0]["range"].is_object(), "{json}");
     }
 
     #[test]

@@ -126,10 +126,29 @@ fn without_type(tree: &Expression) -> (&Expression, usize) {
 /// Parses a file of values: attributes whose expressions are constants, or, where the name ends with
 /// `.json`, an object, whose texts are no templates.
 pub fn parse_values(text: &str, name: &str, sources: &mut Sources) -> Result<Vec<(String, Value, Span)>, Diagnostics> {
-    let file = sources.add(name, text);
-    if name.ends_with(".json") {
-        return on_large_stack(|| json_values(text, file));
+    // Values are what secrets are given in, and an unclosed string is one with its line.
+    let file = sources.add_private(name, text);
+    let parsed = if name.ends_with(".json") {
+        on_large_stack(|| json_values(text, file))
+    } else {
+        native_values(text, file, sources)
+    };
+    parsed.map_err(|mut diagnostics| {
+        diagnostics.0.iter_mut().for_each(|d| without_words(d, sources));
+        diagnostics
+    })
+}
+
+/// A value that lost its quotes is a word that messages would quote; what they quote of arguments' names stays.
+fn without_words(diagnostic: &mut Diagnostic, sources: &Sources) {
+    let word = diagnostic.span.map(|span| sources.text(span)).unwrap_or_default();
+    if !word.is_empty() && matches!(diagnostic.code, "lang::syntax" | "lang::expression" | "lang::json") {
+        let quoted = diagnostic.detail.replace(&format!("{word:?}"), "what stands here");
+        diagnostic.detail = if word.len() < 3 { quoted } else { quoted.replace(word, "what stands here") };
     }
+}
+
+fn native_values(text: &str, file: u32, sources: &Sources) -> Result<Vec<(String, Value, Span)>, Diagnostics> {
     on_large_stack(|| {
         let mut diagnostics = Diagnostics::new();
         let mut values: Vec<(String, Value, Span)> = Vec::new();
@@ -309,6 +328,26 @@ mod tests {
             ])
         );
         assert_eq!(values("a = 1\na = 2\n"), Err(vec!["v:2:1 Duplicate argument".into()]));
+    }
+
+    #[test]
+    fn no_word_and_no_line_of_a_file_of_values_is_shown() {
+        for text in [
+            "a = s3cret\n",
+            "a = \"x\" s3cret\n",
+            "a = \"s3cret\n",
+            "a = s3cret.x\n",
+            "a = [s3cret\n",
+            "a = <<EOT\ns3cret\n",
+        ] {
+            let mut sources = Sources::default();
+            let found = parse_values(text, "v", &mut sources).expect_err(text);
+            assert!(sources.iter().all(|s| s.private), "its lines may be shown");
+            assert!(
+                found.iter().all(|d| !format!("{} {}", d.summary, d.detail).contains("s3cret")),
+                "{text}: {found:?}"
+            );
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Source {
     pub name: String,
     /// The text.
     pub text: String,
+    /// Whether it may hold secrets: then places in it are said, and none of its lines is shown.
+    pub private: bool,
     line_starts: Vec<usize>,
 }
 
@@ -60,11 +62,19 @@ pub struct Sources(Vec<Arc<Source>>);
 impl Sources {
     /// Adds a file and gives its index.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
-        let text = text.into();
+        self.push(name.into(), text.into(), false)
+    }
+
+    /// Adds a file of which no line is ever shown.
+    pub fn add_private(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
+        self.push(name.into(), text.into(), true)
+    }
+
+    fn push(&mut self, name: String, text: String, private: bool) -> u32 {
         let line_starts = std::iter::once(0)
             .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
             .collect();
-        self.0.push(Arc::new(Source { name: name.into(), text, line_starts }));
+        self.0.push(Arc::new(Source { name, text, private, line_starts }));
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use mesh_model::{Attribute, Schema, Type, Value};
 use mesh_sdk::{ErrorKind, ProviderError, Services};
 
@@ -71,6 +71,10 @@ pub(crate) async fn cluster(config: &Value, services: &Services) -> Result<Clust
         (None, None) => {}
         _ => return Err(refused("`client_certificate` and `client_key` go together: set both or none.")),
     }
+    if !sendable(&client.auth_info) {
+        let detail = "The token holds characters that cannot be sent, such as a line break; a token is one line of letters, digits and dots.";
+        return Err(refused(detail));
+    }
     if let Some(name) = text("tls_server_name") {
         client.tls_server_name = Some(name.to_owned());
     }
@@ -91,6 +95,20 @@ pub(crate) async fn cluster(config: &Value, services: &Services) -> Result<Clust
     Ok(Cluster::new(client, manager, host, ca_pem))
 }
 
+/// Why a kubeconfig cannot be read; its parser quotes the lines that it does not understand, and those hold tokens.
+fn unread(error: &KubeconfigError) -> String {
+    let KubeconfigError::Parse(error) = error else { return chain(error) };
+    let place = error.location().map_or_else(String::new, |l| format!(" at line {}, column {}", l.line(), l.column()));
+    format!("it is not YAML with clusters, users and contexts{place}")
+}
+
+/// Whether the token fits into a header; the client takes that for granted.
+fn sendable(auth: &kube::config::AuthInfo) -> bool {
+    // As it would be written into a kubeconfig: the one way to its text without another library.
+    let written = serde_json::to_value(auth).unwrap_or_default();
+    written["token"].as_str().is_none_or(|token| token.bytes().all(|b| b.is_ascii_graphic()))
+}
+
 async fn base(config: &Value, services: &Services) -> Result<kube::Config, ProviderError> {
     let text = |name: &str| config.get_str(name).filter(|t| !t.is_empty());
     let kubeconfig = match (text("kubeconfig"), text("kubeconfig_content")) {
@@ -98,13 +116,11 @@ async fn base(config: &Value, services: &Services) -> Result<kube::Config, Provi
         (Some(path), None) => {
             let file = services.root.join(PathBuf::from(path));
             Some(Kubeconfig::read_from(&file).map_err(|e| {
-                refused(format!("The kubeconfig {} cannot be used: {}.", file.display(), chain(&e))).at("kubeconfig")
+                refused(format!("The kubeconfig {} cannot be used: {}.", file.display(), unread(&e))).at("kubeconfig")
             })?)
         }
-        // Its parser quotes what it does not understand, and here that is secret.
-        (None, Some(content)) => Some(Kubeconfig::from_yaml(content).map_err(|_| {
-            refused("`kubeconfig_content` is not a kubeconfig (YAML with clusters, users and contexts).")
-                .at("kubeconfig_content")
+        (None, Some(content)) => Some(Kubeconfig::from_yaml(content).map_err(|e| {
+            refused(format!("`kubeconfig_content` cannot be used: {}.", unread(&e))).at("kubeconfig_content")
         })?),
         (None, None) => None,
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use mesh_state::{BadSetting, Settings};
 
 use crate::error::chain;
@@ -36,7 +36,7 @@ impl Access {
             (None, true) => Ok(Self::InCluster),
             (Some(path), false) => {
                 let file = Kubeconfig::read_from(Path::new(path)).map_err(|e| {
-                    BadSetting::of("kubeconfig", format!("The kubeconfig {path} cannot be used: {}.", chain(&e)))
+                    BadSetting::of("kubeconfig", format!("The kubeconfig {path} cannot be used: {}.", unread(&e)))
                 })?;
                 let name = context.or(file.current_context.as_deref());
                 if name.is_none_or(|name| !file.contexts.iter().any(|c| c.name == name)) {
@@ -65,6 +65,13 @@ impl Access {
             }
             Self::InCluster => kube::Config::incluster_dns().map_err(|e| chain(&e))?,
         };
+        // The client takes for granted that the token fits into a header.
+        let written = serde_json::to_value(&config.auth_info).unwrap_or_default();
+        if written["token"].as_str().is_some_and(|token| !token.bytes().all(|b| b.is_ascii_graphic())) {
+            return Err(
+                "the token of the kubeconfig holds characters that cannot be sent, such as a line break".to_owned()
+            );
+        }
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
         config.write_timeout = Some(READ_TIMEOUT);
@@ -73,4 +80,11 @@ impl Access {
         config.default_retry = false;
         Client::try_from(config).map_err(|e| chain(&e))
     }
+}
+
+/// Why a kubeconfig cannot be read; its parser quotes the lines that it does not understand, and those hold tokens.
+fn unread(error: &KubeconfigError) -> String {
+    let KubeconfigError::Parse(error) = error else { return chain(error) };
+    let place = error.location().map_or_else(String::new, |l| format!(" at line {}, column {}", l.line(), l.column()));
+    format!("it is not YAML with clusters, users and contexts{place}")
 }
