@@ -49,11 +49,26 @@ fn keep_memory() {
 
 /// A panic is a bug of ours. Its message may hold a value, so only the place is said.
 fn bug(info: &std::panic::PanicHookInfo<'_>) {
-    let place = info.location().map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
-    view::style::talk(&format!(
+    view::style::talk(&place_of_bug(info.location()));
+}
+
+/// What is said of a panic; it is given nothing but the place, so nothing else can be in it.
+fn place_of_bug(place: Option<&std::panic::Location<'_>>) -> String {
+    let place = place.map_or_else(String::new, |l| format!(" at {}:{}", l.file(), l.line()));
+    format!(
         "\nBUG: mesh {} has stopped{place}. This is not your fault.\n\
          Please report it with this line, the command and what it was working on; leave secrets out.\n\
          Nothing that was recorded is lost: the same command goes on where this one stopped.\n",
         env!("CARGO_PKG_VERSION")
-    ));
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn of_a_panic_the_place_is_said() {
+        let text = super::place_of_bug(Some(std::panic::Location::caller()));
+        assert!(text.contains(&format!("has stopped at {}:{}.", file!(), line!() - 1)), "{text}");
+        assert!(super::place_of_bug(None).contains("has stopped. "));
+    }
 }

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use super::canary::{Flock, text};
+use super::scene::Scene;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -59,4 +60,22 @@ fn a_canary_is_found_in_every_encoding() {
         assert_eq!(found, ["planted"], "{}", String::from_utf8_lossy(&bytes));
     }
     assert!(flock.find(b"nothing of it").is_empty());
+}
+
+#[test]
+fn what_a_command_shows_or_leaves_is_found() {
+    let mut scene = Scene::new(
+        "variable \"planted\" {}\nresource \"terraform_data\" \"open\" {\n  input = base64encode(var.planted)\n}\n",
+    );
+    scene.secret("planted", &text("planted"));
+    for (name, bytes) in
+        [("left.gz", gzip(text("planted").as_bytes())), ("left", hex(text("planted").as_bytes()).into_bytes())]
+    {
+        std::fs::write(scene.work().join(name), bytes).expect("writes");
+    }
+    scene.run(0, &["apply", "-auto-approve"]);
+    let found = scene.found();
+    for place in ["work/left.gz after", "work/left after", "work/mesh.state after", "\"-auto-approve\"] said"] {
+        assert!(found.iter().any(|f| f.starts_with("planted in ") && f.contains(place)), "{place}: {found:?}");
+    }
 }

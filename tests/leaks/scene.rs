@@ -219,9 +219,14 @@ impl Scene {
         }
     }
 
+    /// All that was found: source, place and command.
+    pub(super) fn found(&self) -> BTreeSet<String> {
+        self.found.borrow().clone()
+    }
+
     /// Panics with all that was found.
     pub(super) fn nothing(&self) {
-        let found = self.found.borrow();
+        let found = self.found();
         assert!(found.is_empty(), "{} leaks:\n{}", found.len(), found.iter().cloned().collect::<Vec<_>>().join("\n"));
         assert!(self.known.borrow().len() > 3, "there was something to look at");
     }
