@@ -158,7 +158,6 @@ fn no_broken_input_is_shown() {
     let admin: Json = serde_json::from_slice(&admin.expect("reads")).expect("JSON");
     let secret = word("broken kubeconfig");
     scene.flock.add("a broken kubeconfig", &secret);
-    scene.write("mistake.mesh.hcl", "data \"kubernetes_cluster\" \"c\" {}\n");
     let mut no_key = admin.clone();
     no_key["users"][0]["user"] = serde_json::json!({ "client-key-data": secret, "client-certificate-data": secret });
     let mut wrong = admin.clone();
@@ -170,6 +169,13 @@ fn no_broken_input_is_shown() {
     {
         let file = scene.input("broken.kubeconfig", &config);
         scene.var("kubeconfig", &file);
+        scene.write("mistake.mesh.hcl", "data \"kubernetes_cluster\" \"c\" {}\n");
+        scene.run(1, &["plan"]);
+        // The same file as the way to the state.
+        let backend = format!(
+            "mesh {{\n  backend \"kubernetes\" {{\n    namespace  = \"default\"\n    kubeconfig = \"{file}\"\n  }}\n}}\n"
+        );
+        scene.write("mistake.mesh.hcl", &backend);
         scene.run(1, &["plan"]);
     }
     scene.nothing();
