@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{kubernetes, postgres, s3};
+use super::{http, kubernetes, postgres, s3};
 use crate::site::{Folder, Output, mesh};
 
 const SPEC: &str = r#"
@@ -99,6 +99,47 @@ fn a_state_goes_through_all_backends_with_its_key() {
 #[test]
 fn a_state_goes_through_all_backends_with_sealed_keys() {
     moves(true);
+}
+
+/// Whole states behind the http protocol come and go as well, one for each address.
+fn through_http(encrypted: bool) {
+    let (server, store, folder) = (http(), s3(), Folder::new(""));
+    let write = |block: &str| {
+        let block =
+            if encrypted { block.replacen("  }\n}\n", &format!("  }}\n{SEALED}"), 1) } else { block.to_owned() };
+        std::fs::write(folder.path().join("main.mesh.hcl"), format!("{block}{SPEC}")).expect("writes");
+    };
+    let mut env = BTreeMap::from([("MESH_VAR_phrase".to_owned(), "canary canary canary".to_owned())]);
+    env.extend(store.direct.clone());
+    env.extend(server.direct.clone());
+    let run = |arguments: &[&str]| mesh(folder.path(), arguments, &env);
+    write("mesh {\n  backend \"local\" {\n    path = \"mesh.state\"\n  }\n}\n");
+    run(&["apply", "-auto-approve"]).expect(0, "apply");
+    run(&["workspace", "new", "eu"]).expect(0, "new");
+    run(&["workspace", "select", "default"]).expect(0, "select");
+    write(&server.block);
+    let one = words(&run(&["init", "-force-copy"]).expect(1, "two states do not go to one address"));
+    assert!(one.contains("there is no workspace \"eu\" here"), "{one}");
+    std::fs::remove_dir_all(folder.path().join("mesh.state.d")).expect("removes");
+    for block in [&server.block, &store.block] {
+        write(block);
+        run(&["init", "-force-copy"]).expect(0, "copied");
+        run(&["plan", "-detailed-exitcode"]).expect(0, "everything is known there");
+        run(&["apply", "-auto-approve"]).expect(0, "nothing to do");
+        if encrypted {
+            assert_eq!(run(&["output", "-raw", "o"]).expect(0, "sealed there").stdout, "canary canary canary");
+        }
+    }
+}
+
+#[test]
+fn a_state_goes_over_http_with_its_key() {
+    through_http(false);
+}
+
+#[test]
+fn a_state_goes_over_http_with_sealed_keys() {
+    through_http(true);
 }
 
 #[test]

@@ -160,13 +160,6 @@ fn held(folder: &Path, env: &BTreeMap<String, String>) -> Option<(String, String
     (!end.contains("its holder is gone")).then(|| (id.to_owned(), holder.trim().to_owned()))
 }
 
-/// Breaks the lock that a run still holds.
-pub(crate) fn break_lock(folder: &Path, env: &BTreeMap<String, String>) {
-    if let Some((id, _)) = held(folder, env) {
-        mesh(folder, &["unlock", "-force", &id], env).expect(0, "unlock");
-    }
-}
-
 /// A folder with a configuration whose state is at a place.
 struct Stack<'p> {
     place: &'p Place,
@@ -241,7 +234,9 @@ impl<'p> Stack<'p> {
     }
 
     fn break_lock(&self) {
-        break_lock(self.path(), &self.place.direct);
+        if let Some((id, _)) = held(self.path(), &self.place.direct) {
+            self.run(&["unlock", "-force", &id]).expect(0, "unlock");
+        }
     }
 
     /// Files that were made.

@@ -18,7 +18,7 @@ const PAIR: &str = r#"resource "hsm_key_pair" "big" {
 
 #[test]
 fn a_key_that_is_being_made_when_the_program_dies_is_made_once() {
-    let matrix = Matrix::new(None, false);
+    let matrix = Matrix::new(None);
     let folder = matrix.world.folder();
     let providers = matrix.world.configuration_of(&[]);
     std::fs::write(folder.join("main.mesh.hcl"), format!("{providers}\n{PAIR}")).expect("writes");

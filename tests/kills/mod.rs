@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::backends::{Place, break_lock, kubernetes, postgres, s3};
+use crate::backends::{Place, kubernetes, postgres, s3};
 use crate::site::{Output, command, mesh};
 use world::{Objects, Size, World};
 
@@ -78,21 +78,19 @@ struct Tally {
 
 struct Matrix {
     world: World,
-    /// Whether the lock of a dead process holds until it is broken.
-    leased: bool,
     env: BTreeMap<String, String>,
     tally: BTreeMap<&'static str, Tally>,
 }
 
 impl Matrix {
-    fn new(place: Option<&Place>, leased: bool) -> Self {
+    fn new(place: Option<&Place>) -> Self {
         let world = World::new();
         let block = place.map_or("", |p| &p.block);
         std::fs::write(world.folder().join("main.mesh.hcl"), format!("{block}{}", world.configuration()))
             .expect("writes");
         let mut env = place.map_or_else(BTreeMap::new, |p| p.direct.clone());
         env.extend(world.variables());
-        Self { world, leased, env, tally: BTreeMap::new() }
+        Self { world, env, tally: BTreeMap::new() }
     }
 
     fn run(&self, arguments: &[String]) -> Output {
@@ -209,9 +207,6 @@ impl Matrix {
                     }
                     done += 1;
                     self.nothing_is_unknown(scene, &context);
-                    if self.leased {
-                        break_lock(self.world.folder(), &self.env);
-                    }
                 }
                 let context = format!("round {round}, {scene}");
                 self.run(&arguments).expect(0, &context);
@@ -282,25 +277,25 @@ fn share(parts: usize) -> (usize, Random) {
 #[test]
 fn killed_at_any_moment_nothing_is_lost_on_any_server() {
     let (count, mut random) = share(9);
-    Matrix::new(None, false).kills(count, &mut random);
+    Matrix::new(None).kills(count, &mut random);
 }
 
-fn with_state_in(place: &Place, leased: bool) {
+fn with_state_in(place: &Place) {
     let (count, mut random) = share(1);
-    Matrix::new(Some(place), leased).kills(count, &mut random);
+    Matrix::new(Some(place)).kills(count, &mut random);
 }
 
 #[test]
 fn killed_at_any_moment_with_state_in_kubernetes() {
-    with_state_in(&kubernetes(), true);
+    with_state_in(&kubernetes());
 }
 
 #[test]
 fn killed_at_any_moment_with_state_in_s3() {
-    with_state_in(&s3(), true);
+    with_state_in(&s3());
 }
 
 #[test]
 fn killed_at_any_moment_with_state_in_postgres() {
-    with_state_in(&postgres(), false);
+    with_state_in(&postgres());
 }

@@ -232,7 +232,7 @@ fn killed_at_every_step_of_a_destroy() {
 fn killed_at_steps_between_calls_of_real_servers() {
     let Some(shim) = shim() else { return };
     let kinds = ["vault_mount", "vault_policy", "kubernetes_manifest\" \"c", "local_file"];
-    let matrix = Matrix::new(None, false);
+    let matrix = Matrix::new(None);
     let folder = matrix.world.folder().canonicalize().expect("a path");
     std::fs::write(folder.join("main.mesh.hcl"), matrix.world.configuration_of(&kinds)).expect("writes");
     let scenes = [
