@@ -305,7 +305,7 @@ impl StateError {
                  workspace list` shows those that there are."
             ),
             Self::NotEmpty { place, objects } => format!(
-                "{place} knows {objects} objects; without it nothing would manage them. Nothing was changed. Destroy them first, or \
+                "{place} still knows objects ({objects} of them); without it nothing would manage them. Nothing was changed. Destroy them first, or \
                  give -force to leave them as they are."
             ),
             Self::Refused { what } => format!("{what}. Nothing was written. This is a bug in mesh: please report it."),

@@ -52,7 +52,7 @@ pub(super) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     runtime.block_on(writer.release())?;
     out(&match done? {
         Some(count) => format!(
-            "There is a new data key, and {count} sealed outputs are sealed with it. The keys of the state are sealed for the recipients of the \
+            "There is a new data key; outputs that were sealed again with it: {count}. The keys of the state are sealed for the recipients of the \
              encryption block, and for nobody else.\n"
         ),
         None => "No encryption is configured, so the keys of the state stay in a file that only its owner can read.\n"
