@@ -55,14 +55,7 @@ impl Places {
             ..Self::file(ui, state)?
         };
         let Some((name, body)) = settings.backend.as_ref().filter(|_| state.state.is_none()) else { return Ok(places) };
-        let kinds = mesh_backends::all();
-        let names: Vec<&str> = kinds.iter().map(|k| k.name).collect();
-        let Some(kind) = mesh_backends::all().into_iter().find(|k| k.name == name) else {
-            let hint =
-                suggestion(name, names.iter().copied()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
-            let detail = format!("There is no backend {name:?}.{hint} This version has: {}.", names.join(", "));
-            return Err(Diagnostic::error(CODE, SUMMARY, detail).at(body.span).into());
-        };
+        let kind = kind(name).map_err(|detail| Diagnostic::error(CODE, SUMMARY, detail).at(body.span))?;
         let values = values(&kind, body, &scope)?;
         let given = body.attributes.iter().map(|a| (a.name.to_string(), a.expr.span())).collect();
         Ok(Self { kind, values, spans: Some((body.span, given)), ..places })
@@ -90,7 +83,7 @@ impl Places {
     /// The same where they were before, as far as it is remembered; what is sensitive comes from these settings or the
     /// environment.
     pub(crate) fn at(&self, origin: &Origin) -> Option<Self> {
-        let kind = mesh_backends::all().into_iter().find(|k| k.name == origin.backend)?;
+        let kind = kind(&origin.backend).ok()?;
         let value = |a: &mesh_model::Attribute| {
             let kept = origin.settings.get(a.name).map(mesh_model::json::from_json);
             let here = || self.values.get(a.name).filter(|_| kind.name == self.kind.name && a.sensitive).cloned();
@@ -144,6 +137,17 @@ impl Places {
         let name = self.selected.as_deref().unwrap_or(DEFAULT_WORKSPACE);
         Ok(Arc::new(Watched::new(inner, seen.clone(), self.origin(), name, self.selected.is_some())))
     }
+}
+
+/// The backend of a name; else what to say about the name.
+pub(crate) fn kind(name: &str) -> Result<BackendKind, String> {
+    let mut kinds = mesh_backends::all();
+    if let Some(at) = kinds.iter().position(|k| k.name == name) {
+        return Ok(kinds.swap_remove(at));
+    }
+    let names: Vec<&str> = kinds.iter().map(|k| k.name).collect();
+    let hint = suggestion(name, names.iter().copied()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
+    Err(format!("There is no backend {name:?}.{hint} This version has: {}.", names.join(", ")))
 }
 
 /// How much of the history a configuration keeps.

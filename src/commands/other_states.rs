@@ -15,6 +15,8 @@ use mesh_sdk::{ErrorKind, OtherOutputs, OtherStates, ProviderError, async_trait}
 use mesh_state::seal::Encryption;
 use mesh_state::{BackendKind, Settings, StateError};
 
+use super::backend::kind;
+
 /// The way to them.
 pub(crate) struct States {
     pub(crate) env: Arc<BTreeMap<String, String>>,
@@ -76,14 +78,8 @@ impl OtherStates for States {
         workspace: Option<&str>,
         config: &Value,
     ) -> Result<OtherOutputs, ProviderError> {
-        let kinds = mesh_backends::all();
-        let names = || kinds.iter().map(|k| k.name);
-        let kind = kinds.iter().find(|k| k.name == backend).ok_or_else(|| {
-            let hint = suggestion(backend, names()).map(|s| format!(" Did you mean {s:?}?")).unwrap_or_default();
-            let list = names().collect::<Vec<_>>().join(", ");
-            invalid("backend", format!("There is no backend {backend:?}.{hint} This version has: {list}."))
-        })?;
-        let values = settings(kind, config)?;
+        let kind = kind(backend).map_err(|detail| invalid("backend", detail))?;
+        let values = settings(&kind, config)?;
         let encryption = self.encryption.as_ref();
         let home = (kind.open)(&Settings { encryption, workspace, ..Settings::new(&values, &self.env) });
         let home = home.map_err(|bad| invalid("config", bad.why))?;

@@ -106,16 +106,19 @@ pub(crate) fn run(ui: &mut Ui, args: &Args) -> Outcome {
     Ok(0)
 }
 
+/// What is wrong with a sealed value that no key of its state opens.
+pub(crate) fn unopened(name: &str) -> Diagnostic {
+    let detail = format!("The sealed value of {name:?} is damaged, or belongs to another output or state.");
+    Diagnostic::error("cli::output_sealed", "A sealed value cannot be opened", detail)
+}
+
 /// Puts the values of sealed outputs in the place of their fingerprints.
 fn unseal(snapshot: &mut Snapshot, sealer: Option<&Sealer>, asked: &dyn Fn(&str) -> bool) -> Result<(), Diagnostic> {
     let lineage = snapshot.lineage.clone();
     for (name, output) in snapshot.outputs.iter_mut().filter(|(name, _)| asked(name)) {
         let (Some(sealed), Some(sealer)) = (&output.sealed, sealer) else { continue };
         let value = sealer.open_value(&sealed_place(&lineage, name), sealed, &output.value.ty());
-        output.value = value.ok_or_else(|| {
-            let detail = format!("The sealed value of {name:?} is damaged, or belongs to another output or state.");
-            Diagnostic::error("cli::output_sealed", "A sealed value cannot be opened", detail)
-        })?;
+        output.value = value.ok_or_else(|| unopened(name))?;
         output.value = output.value.reveal_deep().0;
     }
     Ok(())

@@ -13,6 +13,7 @@ use mesh_state::seal::Sealer;
 use mesh_state::{Outputs, Record, Summary};
 
 use crate::commands::options::StateArgs;
+use crate::commands::output::unopened;
 use crate::commands::project::lock_info;
 use crate::commands::running::runtime;
 use crate::commands::saved;
@@ -67,10 +68,7 @@ fn sealed_again(snapshot: &Snapshot, sealer: &Sealer) -> Result<(Outputs, usize)
     for (name, output) in &mut outputs {
         let Some(sealed) = &output.sealed else { continue };
         let place = sealed_place(&snapshot.lineage, name);
-        let plain = sealer.open(&place, sealed).ok_or_else(|| {
-            let detail = format!("The sealed value of {name:?} is damaged, or belongs to another output or state.");
-            Diagnostic::error("cli::output_sealed", "A sealed value cannot be opened", detail)
-        })?;
+        let plain = sealer.open(&place, sealed).ok_or_else(|| unopened(name))?;
         output.sealed = Some(Arc::from(sealer.seal(&place, &plain)?));
         count += 1;
     }

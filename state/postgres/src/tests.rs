@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mesh_model::snapshot::{Intent, Operation};
-use mesh_model::{Address, Instance, Value};
+use mesh_model::Value;
 use mesh_sandbox::{Options, Part, Postgres, Sandbox};
+use mesh_state::conformance::plain::{address, intent, put};
 use mesh_state::{
     Backend, BadSetting, LockInfo, Outputs, Record, Retention, Settings, StateError, Summary, Writer, conformance,
 };
@@ -73,41 +73,6 @@ async fn admin(database: &str) -> Result<Client, Failure> {
     let (client, connection) = tokio_postgres::connect(&postgres().connection(database, "disable"), NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
-}
-
-fn address(n: usize) -> Address {
-    format!("terraform_data.x[{n}]").parse().expect("an address")
-}
-
-fn put(n: usize) -> Record {
-    let instance = Instance {
-        provider: "builtin".into(),
-        schema_version: 0,
-        values: Value::object([("n", Value::number(n))]),
-        identity: None,
-        target: None,
-        dependencies: Arc::from([]),
-        protected: false,
-        create_before_destroy: false,
-        tainted: false,
-        adopted: false,
-        kept: false,
-        private: None,
-    };
-    Record::Put { address: address(n), deposed: None, instance: Arc::new(instance) }
-}
-
-fn intent(n: usize) -> Intent {
-    Intent {
-        address: address(n),
-        operation: Operation::Create,
-        provider: "builtin".into(),
-        identity: None,
-        planned: Value::object([("n", Value::number(n))]),
-        dependencies: Arc::from([]),
-        protected: false,
-        kept: false,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 mod cases;
 mod crash;
 mod edits;
+pub mod plain;
 pub(crate) mod sample;
 
 use std::sync::Arc;

@@ -11,49 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mesh_model::snapshot::{Intent, Operation};
-use mesh_model::{Address, Instance, Value};
-
 use super::{LocalBackend, Retention};
 use crate::Home as _;
+use crate::conformance::plain::{address, intent, put};
 use crate::{Backend, Fault, LockInfo, Outputs, Record, StateError, Summary, Writer};
 
 type Failure = Box<dyn std::error::Error>;
-
-fn address(n: usize) -> Address {
-    format!("terraform_data.x[{n}]").parse().expect("an address")
-}
-
-fn put(n: usize) -> Record {
-    let instance = Instance {
-        provider: "builtin".into(),
-        schema_version: 0,
-        values: Value::object([("n", Value::number(n))]),
-        identity: None,
-        target: None,
-        dependencies: Arc::from([]),
-        protected: false,
-        create_before_destroy: false,
-        tainted: false,
-        adopted: false,
-        kept: false,
-        private: None,
-    };
-    Record::Put { address: address(n), deposed: None, instance: Arc::new(instance) }
-}
-
-fn intent(n: usize) -> Intent {
-    Intent {
-        address: address(n),
-        operation: Operation::Create,
-        provider: "builtin".into(),
-        identity: None,
-        planned: Value::object([("n", Value::number(n))]),
-        dependencies: Arc::from([]),
-        protected: false,
-        kept: false,
-    }
-}
 
 fn backend(folder: &Path) -> LocalBackend {
     LocalBackend::new(folder.join("mesh.state"))
