@@ -147,15 +147,17 @@ impl Scene {
     /// Scans arguments and environment of all that a running command has started; how many there were.
     pub(super) fn children(&self, of: u32) -> usize {
         let until = Instant::now() + Duration::from_secs(20);
-        let own = std::fs::read(format!("/proc/{of}/cmdline")).unwrap_or_default();
         loop {
+            // Empty until its program has begun, which is after it was started.
+            let own = std::fs::read(format!("/proc/{of}/cmdline")).unwrap_or_default();
             let tasks = std::fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
             let children: Vec<String> = tasks
                 .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
                 .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
                 // Between its making and its program a child is a copy of its parent.
                 .filter(|child| {
-                    std::fs::read(format!("/proc/{child}/cmdline")).is_ok_and(|c| !c.is_empty() && c != own)
+                    std::fs::read(format!("/proc/{child}/cmdline"))
+                        .is_ok_and(|c| !own.is_empty() && !c.is_empty() && c != own)
                 })
                 .collect();
             for child in &children {
