@@ -24,8 +24,8 @@ enum Share {
 /// What is planned. Without options it is everything.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
-    targets: Vec<Selector>,
-    excludes: Vec<Selector>,
+    targets: Selectors,
+    excludes: Selectors,
     /// Blocks of the configuration and of state; `None`: everything is planned.
     blocks: Option<HashMap<ResourceAddress, Share>>,
     /// Nodes that are not visited.
@@ -35,7 +35,7 @@ pub(super) struct Selection {
 impl Selection {
     /// What the options leave.
     pub(super) fn new(options: &Options, config: &Config, graph: &Graph, snapshot: &Snapshot) -> Self {
-        let (targets, excludes) = (options.targets.clone(), options.excludes.clone());
+        let (targets, excludes) = (Selectors::new(&options.targets), Selectors::new(&options.excludes));
         let mut new = Self { targets, excludes, ..Self::default() };
         if options.is_partial() {
             let needs = Needs::new(config, graph, snapshot, options.mode == Mode::Destroy);
@@ -74,15 +74,16 @@ impl Selection {
     }
 
     fn named(&self, address: &Address) -> bool {
-        let any = |list: &[Selector]| list.iter().any(|s| s.covers(address));
+        let block = address.resource();
+        let any = |list: &Selectors| list.of(&block).any(|s| s.covers(address));
         (self.targets.is_empty() || any(&self.targets)) && !any(&self.excludes)
     }
 
     fn shares(&self, mode: Mode, needs: &Needs) -> HashMap<ResourceAddress, Share> {
         let by_target = !self.targets.is_empty();
         let list = if by_target { &self.targets } else { &self.excludes };
-        let named = |b: &ResourceAddress| list.iter().any(|s| s.names(b));
-        let whole = |b: &ResourceAddress| list.iter().any(|s| s.names(b) && s.is_whole());
+        let named = |b: &ResourceAddress| list.of(b).next().is_some();
+        let whole = |b: &ResourceAddress| list.of(b).any(Selector::is_whole);
         let begin: Vec<ResourceAddress> = needs.blocks.iter().filter(|b| named(b)).cloned().collect();
         let follow = if by_target == (mode == Mode::Destroy) { &needs.dependents } else { &needs.needs };
         let reached = reach(&begin, follow);
@@ -131,9 +132,13 @@ impl Selection {
     pub(super) fn diagnostics(&self, options: &Options, moves: &[(Address, Address)]) -> Diagnostics {
         let mut found = Diagnostics::new();
         let Some(blocks) = &self.blocks else { return found };
-        let all = [("target", &self.targets), ("exclude", &self.excludes)];
+        let all = [("target", &options.targets), ("exclude", &options.excludes)];
         for (option, selector) in all.iter().flat_map(|(o, list)| list.iter().map(move |s| (o, s))) {
-            if blocks.keys().any(|b| selector.names(b)) {
+            let means_something = match selector {
+                Selector::Resource(address) => blocks.contains_key(&address.resource()),
+                Selector::Module(_) => blocks.keys().any(|b| selector.names(b)),
+            };
+            if means_something {
                 continue;
             }
             let known: BTreeSet<String> = blocks.keys().map(ToString::to_string).collect();
@@ -166,6 +171,37 @@ impl Selection {
             found.push(Diagnostic::warning("plan::partial", "Only a part is planned", detail));
         }
         found
+    }
+}
+
+/// Selectors by the block that they name, so that one of thousands is found at once.
+#[derive(Debug, Default)]
+struct Selectors {
+    blocks: HashMap<ResourceAddress, Vec<Selector>>,
+    modules: Vec<Selector>,
+}
+
+impl Selectors {
+    fn new(list: &[Selector]) -> Self {
+        let mut new = Self::default();
+        for selector in list {
+            match selector {
+                Selector::Resource(address) => new.blocks.entry(address.resource()).or_default(),
+                Selector::Module(_) => &mut new.modules,
+            }
+            .push(selector.clone());
+        }
+        new
+    }
+
+    fn is_empty(&self) -> bool {
+        self.blocks.is_empty() && self.modules.is_empty()
+    }
+
+    /// Those that name a block or a module around it.
+    fn of<'a>(&'a self, block: &'a ResourceAddress) -> impl Iterator<Item = &'a Selector> {
+        let modules = self.modules.iter().filter(|s| s.names(block));
+        self.blocks.get(block).into_iter().flatten().chain(modules)
     }
 }
 
