@@ -110,7 +110,7 @@ async fn a_cut_network_keeps_what_was_acknowledged_and_says_so() {
 #[tokio::test]
 async fn a_holder_that_slept_through_its_lease_writes_nothing_more() {
     let bed = Bed::new();
-    let ttl = Duration::from_millis(200);
+    let ttl = Duration::from_millis(600);
     let slow = bed.open("s").with_lease(ttl);
     let old = sample::lock(&slow).await.expect("the lease");
     let seq = old.intend(sample::intent(1)).await.expect("an intent");

@@ -90,7 +90,7 @@ async fn killed_between_intent_and_result() -> Result<(), Failure> {
     child.wait()?;
     let killed = Instant::now();
     let writer = lock(&backend).await?;
-    assert!(killed.elapsed() < Duration::from_secs(1), "the lock was free after {:?} only", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(10), "the lock was free after {:?} only", killed.elapsed());
     assert_eq!(writer.taken_over().map(|h| &h.id), Some(&holder.id), "the takeover is not reported");
     assert_eq!(writer.open().await?, [(seq, intent(1))]);
     assert!(writer.snapshot().await?.unfinished.is_some());
