@@ -3,65 +3,25 @@
 //! The one decision: marks and unknowns belong to the value, not to the printer. `Debug` redacts a
 //! marked value, and [`Value::reveal`] is the one function that takes the marks off. Shared parts
 //! are behind `Arc`, so cloning a value of any size costs a few machine words; what is true of all
-//! parts together ([`Facts`]) is gathered once, when a value is made, because walking a value in which
-//! parts are shared many times over can take forever. Operations of the language (arithmetic,
-//! comparison, conversion of conditions) are in the language crate.
+//! parts together is gathered once, when a value is made (see `facts`). Operations of the language
+//! (arithmetic, comparison, conversion of conditions) are in the language crate.
 
 use std::fmt;
 use std::sync::Arc;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+mod facts;
+mod fields;
+mod marks;
 mod order;
 
+pub use fields::Fields;
+pub use marks::Marks;
+
+use facts::Facts;
+
 use crate::{Fingerprint, Number, Type};
-
-/// Properties of a value that every operation hands on to its result.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord)]
-pub struct Marks(u8);
-
-impl Marks {
-    /// No mark.
-    pub const NONE: Self = Self(0);
-    /// Never shown, never stored in clear.
-    pub const SENSITIVE: Self = Self(1);
-    /// Never stored; of what a write-only attribute was given, a fingerprint may be.
-    pub const EPHEMERAL: Self = Self(2);
-    /// From something that is made anew with every run: even its fingerprint would tell nothing.
-    pub const OPENED: Self = Self(4);
-    /// Was given to a write-only attribute: it cannot be read back.
-    pub const GIVEN: Self = Self(8);
-
-    /// Both sets together.
-    pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// This set without the marks of `other`.
-    pub const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// Whether all marks of `other` are in this set.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether there is no mark.
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether the value must not be shown.
-    pub const fn sensitive(self) -> bool {
-        self.contains(Self::SENSITIVE)
-    }
-
-    /// Whether the value must not be stored.
-    pub const fn ephemeral(self) -> bool {
-        self.contains(Self::EPHEMERAL)
-    }
-}
 
 /// What a value is, apart from its marks.
 #[derive(Clone, PartialEq)]
@@ -89,129 +49,6 @@ pub enum Kind {
     /// A secret that state remembers but does not hold: equality by fingerprint only.
     Withheld(Type, Fingerprint),
 }
-
-/// Keys with values, sorted by key, in one shared allocation.
-#[derive(Clone, PartialEq)]
-pub struct Fields(Arc<[(Arc<str>, Value)]>);
-
-impl Fields {
-    /// From entries that are already sorted and distinct (checked in debug builds).
-    pub fn from_sorted(entries: Vec<(Arc<str>, Value)>) -> Self {
-        debug_assert!(entries.windows(2).all(|w| w[0].0 < w[1].0), "keys must be sorted and distinct");
-        Self(entries.into())
-    }
-
-    /// The value under `key`.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.binary_search_by(|(k, _)| (**k).cmp(key)).ok().map(|i| &self.0[i].1)
-    }
-
-    /// Entries in the order of their keys.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Arc<str>, &Value)> + ExactSizeIterator {
-        self.0.iter().map(|(k, v)| (k, v))
-    }
-
-    /// Keys in order.
-    pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.iter().map(|(k, _)| k)
-    }
-
-    /// Values in the order of their keys.
-    pub fn values(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter().map(|(_, v)| v)
-    }
-
-    /// How many entries there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// A copy in which `key` has `value`.
-    pub fn with(&self, key: &str, value: Value) -> Self {
-        let mut entries = self.0.to_vec();
-        match entries.binary_search_by(|(k, _)| (**k).cmp(key)) {
-            Ok(i) => entries[i].1 = value,
-            Err(i) => entries.insert(i, (Arc::from(key), value)),
-        }
-        Self(entries.into())
-    }
-}
-
-/// Sorts; of equal keys the last wins.
-impl<K: Into<Arc<str>>> FromIterator<(K, Value)> for Fields {
-    fn from_iter<I: IntoIterator<Item = (K, Value)>>(iter: I) -> Self {
-        let mut entries: Vec<(Arc<str>, Value)> = iter.into_iter().map(|(k, v)| (k.into(), v)).collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        entries.reverse();
-        entries.dedup_by(|a, b| a.0 == b.0);
-        entries.reverse();
-        Self(entries.into())
-    }
-}
-
-/// What is true of a value and everything in it together.
-#[derive(Clone, Copy, PartialEq)]
-struct Facts {
-    size: u32,
-    depth: u16,
-    /// Of the parts; those of the value itself stand beside it.
-    marks: Marks,
-    unknown: bool,
-    withheld: bool,
-}
-
-impl Facts {
-    const LEAF: Self = Self { size: PART, depth: 1, marks: Marks::NONE, unknown: false, withheld: false };
-
-    fn of(kind: &Kind) -> Self {
-        let mut facts = Self::LEAF;
-        match kind {
-            Kind::Bool(_) => {}
-            Kind::Number(n) => facts.text(n.text_len()),
-            Kind::String(s) => facts.text(s.len()),
-            Kind::List(_, items) | Kind::Set(_, items) | Kind::Tuple(items) => {
-                items.iter().for_each(|v| facts.part(v));
-            }
-            Kind::Map(_, fields) | Kind::Object(fields) => {
-                for (name, value) in fields.iter() {
-                    facts.text(name.len());
-                    facts.part(value);
-                }
-            }
-            Kind::Null(ty) | Kind::Unknown(ty) | Kind::Withheld(ty, _) => {
-                facts.unknown = matches!(kind, Kind::Unknown(_));
-                facts.withheld = matches!(kind, Kind::Withheld(..));
-                if !ty.is_primitive() {
-                    let (parts, depth) = ty.extent();
-                    facts.size = PART.saturating_mul(u32::try_from(parts).unwrap_or(u32::MAX));
-                    facts.depth = u16::try_from(depth).unwrap_or(u16::MAX);
-                }
-            }
-        }
-        facts
-    }
-
-    fn text(&mut self, length: usize) {
-        self.size = self.size.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
-    }
-
-    fn part(&mut self, value: &Value) {
-        let part = value.facts;
-        self.size = self.size.saturating_add(part.size);
-        self.depth = self.depth.max(part.depth.saturating_add(1));
-        self.marks = self.marks.union(part.marks).union(value.marks);
-        self.unknown |= part.unknown;
-        self.withheld |= part.withheld;
-    }
-}
-
-/// What each part of a value counts for in [`Value::size`], beside its text.
-const PART: u32 = 64;
 
 /// A value of the language: what it is, and its marks.
 #[derive(Clone, PartialEq)]
@@ -526,33 +363,6 @@ impl Value {
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
         }
     }
-
-    /// A total order over all values, for sets and for deterministic output: by kind, then numbers
-    /// by size, strings by bytes, collections by their text (see `order`).
-    pub fn total_cmp(&self, other: &Self) -> std::cmp::Ordering {
-        fn rank(kind: &Kind) -> u8 {
-            match kind {
-                Kind::Bool(_) => 1,
-                Kind::Number(_) => 2,
-                Kind::String(_) => 3,
-                Kind::List(..) | Kind::Tuple(_) => 4,
-                Kind::Set(..) => 5,
-                Kind::Map(..) | Kind::Object(_) => 6,
-                // Behind all values, as in the field.
-                Kind::Null(_) => 7,
-                Kind::Withheld(..) => 8,
-                Kind::Unknown(_) => 9,
-            }
-        }
-        match (&self.kind, &other.kind) {
-            (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
-            (Kind::Number(a), Kind::Number(b)) => a.cmp(b),
-            (Kind::String(a), Kind::String(b)) => a.cmp(b),
-            (a, b) if rank(a) == rank(b) && (4..=6).contains(&rank(a)) => order::compare(self, other),
-            (Kind::Withheld(_, a), Kind::Withheld(_, b)) => a.cmp(b),
-            (a, b) => rank(a).cmp(&rank(b)),
-        }
-    }
 }
 
 /// Redacts: a sensitive or ephemeral value shows only that it is one.
@@ -565,23 +375,6 @@ impl fmt::Debug for Value {
 impl fmt::Debug for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", Value::from(self.clone()))
-    }
-}
-
-impl fmt::Debug for Fields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(k, v)| (k, v))).finish()
-    }
-}
-
-impl fmt::Debug for Marks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.sensitive(), self.ephemeral()) {
-            (false, false) => f.write_str("unmarked"),
-            (true, false) => f.write_str("sensitive"),
-            (false, true) => f.write_str("ephemeral"),
-            (true, true) => f.write_str("sensitive, ephemeral"),
-        }
     }
 }
 
@@ -602,36 +395,6 @@ mod tests {
         let s = Value::set(Type::String, [Value::string("b"), Value::string("a").sensitive(), Value::string("b")]);
         assert!(s.marks().sensitive());
         assert_eq!(s.as_items().map(|i| i.len()), Some(2));
-    }
-
-    #[test]
-    fn of_equal_keys_the_last_wins() {
-        let f: Fields = [("a", Value::bool(false)), ("a", Value::bool(true))].into_iter().collect();
-        assert_eq!(f.get("a").and_then(Value::as_bool), Some(true));
-    }
-
-    #[test]
-    fn what_is_shared_many_times_is_measured_at_once() {
-        let mut v = Value::tuple(vec![Value::string("x").sensitive(), Value::unknown(Type::String)]);
-        assert_eq!((v.size(), v.depth()), (64 + 65 + 64, 2));
-        for _ in 0..60 {
-            v = Value::object([("a", v.clone()), ("b", v)]);
-        }
-        assert_eq!((v.size(), v.depth()), (u32::MAX as usize, 62));
-        assert!(v.all_marks().sensitive() && !v.marks().sensitive());
-        assert!(!v.is_wholly_known() && !v.has_withheld());
-        let known = Value::tuple(vec![Value::tuple(Vec::new()); 2]);
-        let known = (0..60).fold(known, |v, _| Value::tuple(vec![v; 2]));
-        assert!(known.same(&known.clone()) && known.total_cmp(&known.clone()).is_eq());
-    }
-
-    #[test]
-    fn types_of_null_values_count() {
-        let ty = (0..9).fold(Type::String, |t, _| Type::list(t));
-        let v = Value::tuple(vec![Value::null(ty)]);
-        assert_eq!((v.size(), v.depth()), (64 + 64 * 10, 11));
-        let ty = (0..60).fold(Type::String, |t, _| Type::tuple([t.clone(), t]));
-        assert_eq!(Value::null(ty).depth(), u16::MAX as usize);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The order of collections among each other.
+//! The order of values, and of collections among each other.
 //!
 //! The one decision: the field orders the elements of a set that are no primitives by a text of their
 //! content, so `[10]` stands before `[9]`. Here the texts are compared without being written, part by part,
@@ -9,8 +9,37 @@ use std::sync::Arc;
 
 use super::{Fields, Kind, Value};
 
+impl Value {
+    /// A total order over all values, for sets and for deterministic output: by kind, then numbers
+    /// by size, strings by bytes, collections by their text.
+    pub fn total_cmp(&self, other: &Self) -> Ordering {
+        fn rank(kind: &Kind) -> u8 {
+            match kind {
+                Kind::Bool(_) => 1,
+                Kind::Number(_) => 2,
+                Kind::String(_) => 3,
+                Kind::List(..) | Kind::Tuple(_) => 4,
+                Kind::Set(..) => 5,
+                Kind::Map(..) | Kind::Object(_) => 6,
+                // Behind all values, as in the field.
+                Kind::Null(_) => 7,
+                Kind::Withheld(..) => 8,
+                Kind::Unknown(_) => 9,
+            }
+        }
+        match (&self.kind, &other.kind) {
+            (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
+            (Kind::Number(a), Kind::Number(b)) => a.cmp(b),
+            (Kind::String(a), Kind::String(b)) => a.cmp(b),
+            (a, b) if rank(a) == rank(b) && (4..=6).contains(&rank(a)) => compare(self, other),
+            (Kind::Withheld(_, a), Kind::Withheld(_, b)) => a.cmp(b),
+            (a, b) => rank(a).cmp(&rank(b)),
+        }
+    }
+}
+
 /// Compares as the texts of both would compare. Equal are only equal values of one kind.
-pub(super) fn compare(a: &Value, b: &Value) -> Ordering {
+fn compare(a: &Value, b: &Value) -> Ordering {
     match (&a.kind, &b.kind) {
         (Kind::List(_, x) | Kind::Set(_, x), Kind::List(_, y) | Kind::Set(_, y)) => items(x, y, ']'),
         (Kind::Tuple(x), Kind::Tuple(y)) => items(x, y, '>'),
