@@ -6,11 +6,16 @@
 
 use mesh_lang::Ignore;
 use mesh_model::change::{Drift, Previewed};
-use mesh_model::{
-    Action, Address, Change, Diagnostic, Fingerprinter, Instance, Path, Reason, ResourceSchema, Step, Value,
-};
+use mesh_model::{Action, Address, Change, Diagnostic, Fingerprinter, Instance, Reason, ResourceSchema, Value};
 use mesh_sdk::{Observed, PlanRequest, PlanResponse, PreviewResponse, Rules, Verdict};
 use std::sync::Arc;
+
+mod drift;
+mod ignore;
+
+use drift::drift;
+pub use drift::{differences, drifted};
+pub use ignore::ignoring;
 
 /// The code of the error about an object that is there and not ours.
 pub const EXISTS: &str = "plan::exists";
@@ -255,58 +260,6 @@ fn known(
     }
 }
 
-/// What differs from state where nothing else is known: of an instance whose block has to wait.
-pub fn drifted(
-    address: &Address,
-    schema: &ResourceSchema,
-    rules: &dyn Rules,
-    saved: &Instance,
-    found: Option<&Observed>,
-    fingerprinter: &Fingerprinter,
-) -> Option<Drift> {
-    let Some(found) = found else {
-        return Some(Drift {
-            address: address.clone(),
-            before: saved.values.clone(),
-            after: Value::NULL,
-            paths: Vec::new(),
-        });
-    };
-    let last = rules.plan(&PlanRequest {
-        schema,
-        saved: Some(&saved.values),
-        observed: Some(&found.values),
-        desired: &configured(schema, &saved.values),
-        preview: None,
-        fingerprinter,
-    });
-    (last.verdict != Verdict::NoOp).then(|| Drift {
-        address: address.clone(),
-        paths: differences(&last.before, &last.after),
-        before: last.after,
-        after: last.before,
-    })
-}
-
-fn drift(input: &Input<'_>, response: &PlanResponse) -> Box<Drift> {
-    Box::new(Drift {
-        address: input.address.clone(),
-        before: response.after.clone(),
-        after: response.before.clone(),
-        paths: differences(&response.before, &response.after),
-    })
-}
-
-/// The part of saved values that a configuration can give.
-fn configured(schema: &ResourceSchema, saved: &Value) -> Value {
-    schema
-        .schema
-        .attributes
-        .iter()
-        .filter(|a| a.given == mesh_model::schema::Given::Computed)
-        .fold(saved.clone(), |v, a| v.with(a.name, Value::null(a.ty.clone())))
-}
-
 /// Whether every configured attribute is what state remembers of the last apply.
 fn unchanged_config(input: &Input<'_>, saved: &Instance, desired: &Value) -> bool {
     input.schema.schema.attributes.iter().all(|a| {
@@ -423,67 +376,5 @@ fn changed(
             },
         }),
         drift: None,
-    }
-}
-
-/// The configuration in which ignored parts are what is there.
-pub fn ignoring(ignore: &Ignore, desired: &Value, base: Option<&Value>) -> Value {
-    let Some(base) = base else { return desired.clone() };
-    match ignore {
-        Ignore::None => desired.clone(),
-        Ignore::All => base.clone(),
-        Ignore::Paths(paths) => paths.iter().fold(desired.clone(), |v, (path, _)| put(&v, &path.0, path.find(base))),
-    }
-}
-
-/// A copy of `value` in which the part at `steps` is `part` (null where there is none).
-fn put(value: &Value, steps: &[Step], part: Option<&Value>) -> Value {
-    let Some((first, rest)) = steps.split_first() else { return part.cloned().unwrap_or(Value::NULL) };
-    match first {
-        Step::Key(key) => match value.get(key) {
-            None if part.is_none() || value.as_fields().is_none() => value.clone(),
-            None => value.with(key, put(&Value::NULL, rest, part)),
-            Some(inner) => value.with(key, put(inner, rest, part)),
-        },
-        Step::Index(index) => {
-            let Some(items) = value.as_items() else { return value.clone() };
-            let mut items = items.to_vec();
-            if let Some(item) = items.get_mut(*index) {
-                *item = put(item, rest, part);
-            }
-            match value.kind() {
-                mesh_model::Kind::List(t, _) => Value::list(t.clone(), items),
-                _ => Value::tuple(items),
-            }
-            .mark(value.marks())
-        }
-    }
-}
-
-/// Paths of the outermost parts that differ.
-pub fn differences(a: &Value, b: &Value) -> Vec<Path> {
-    let mut out = Vec::new();
-    collect(a, b, &Path::default(), &mut out);
-    out
-}
-
-fn collect(a: &Value, b: &Value, at: &Path, out: &mut Vec<Path>) {
-    if a.same(b) {
-        return;
-    }
-    match (a.as_fields(), b.as_fields()) {
-        (Some(x), Some(y)) => {
-            let keys: std::collections::BTreeSet<_> = x.keys().chain(y.keys()).collect();
-            for key in keys {
-                let null = Value::NULL;
-                collect(
-                    x.get(key).unwrap_or(&null),
-                    y.get(key).unwrap_or(&null),
-                    &at.join(Step::Key(key.clone())),
-                    out,
-                );
-            }
-        }
-        _ => out.push(at.clone()),
     }
 }

@@ -5,6 +5,7 @@
 //! equal to the approved one or narrower. So a saved plan, an approved digest, a resumed run and a
 //! plain apply are one path.
 
+mod origin;
 pub mod takeover;
 
 use std::collections::BTreeSet;
@@ -24,6 +25,7 @@ use crate::engine::Engine;
 use crate::graph::{self, Graph};
 use crate::inputs::Inputs;
 use crate::plan::{self, Item, Options, Planning, Request};
+use origin::{Mark, OTHER_ORIGIN, Origin, mark, moved, stale};
 
 /// What a plan or an apply works on.
 pub struct Run<'r> {
@@ -381,46 +383,6 @@ impl Run<'_> {
         }
         Ok(report)
     }
-
-    /// Where state comes from, seen from a reviewed plan.
-    async fn origin(&self, reviewed: &Reviewed, snapshot: &Snapshot) -> Result<Origin, Diagnostics> {
-        let unfinished = snapshot.unfinished.as_ref().map(|u| &*u.digest);
-        let ours = unfinished == Some(reviewed.digest.as_str());
-        if reviewed.anywhere {
-            return Ok(if ours { Origin::Resumed } else { Origin::Same });
-        }
-        if snapshot.serial == reviewed.serial {
-            return Ok(match (ours, unfinished == reviewed.unfinished.as_deref()) {
-                (true, _) => Origin::Resumed,
-                (false, true) => Origin::Same,
-                (false, false) => Origin::Other,
-            });
-        }
-        let history = self.backend.history().await.map_err(|e| state_diagnostics(&e))?;
-        let since: Vec<_> = history.iter().filter(|h| h.serial > reviewed.serial).collect();
-        let all = u64::try_from(since.len()).ok() == snapshot.serial.checked_sub(reviewed.serial);
-        let only_ours = all && since.iter().all(|h| h.digest == reviewed.digest) && (ours || unfinished.is_none());
-        Ok(match (only_ours, ours) {
-            (true, true) => Origin::Resumed,
-            (true, false) => Origin::Done,
-            (false, _) => Origin::Other,
-        })
-    }
-}
-
-const OTHER_ORIGIN: &str = "state: another run has applied something since the plan was made";
-
-/// Where state comes from, seen from a reviewed plan.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Origin {
-    /// It is what the plan was made from.
-    Same,
-    /// This very plan has changed it, and nothing else has.
-    Resumed,
-    /// This very plan has changed it, and was not cut off: nothing is half done.
-    Done,
-    /// Something else has changed it.
-    Other,
 }
 
 fn writes<'p>(planning: &'p Planning<'_>) -> impl Iterator<Item = (&'p Change, &'p Item)> {
@@ -435,45 +397,12 @@ fn goes_on(fingerprinter: &mesh_model::Fingerprinter, before: &[Deferred], plann
         || writes(planning).any(|(c, i)| within(fingerprinter, before, c, i.desired.as_ref()))
 }
 
-/// What must not have moved between planning and locking.
-type Mark = (Arc<str>, u64, usize, usize, Option<Arc<str>>);
-
-fn mark(snapshot: &Snapshot) -> Mark {
-    (
-        snapshot.lineage.clone(),
-        snapshot.serial,
-        snapshot.open.len(),
-        snapshot.instances.len(),
-        snapshot.unfinished.as_ref().map(|u| u.digest.clone()),
-    )
-}
-
 fn rekey_is_due() -> Diagnostic {
     Diagnostic::warning(
         "state::rekey",
         "The keys of the state are not sealed as configured",
         "The encryption block names other recipients than the keys are sealed for (or they are not sealed at all). mesh state rekey seals \
          them for those that are configured, and for nobody else.",
-    )
-}
-
-fn moved() -> Diagnostic {
-    Diagnostic::error(
-        "apply::stale",
-        "State has changed since the plan was made",
-        "Another run has applied something in the meantime, so this plan is not applied. Run the same command again to see a new plan.",
-    )
-}
-
-fn stale(lines: &[String], digest: &str) -> Diagnostic {
-    Diagnostic::error(
-        "apply::stale",
-        "The approved plan does not fit any more",
-        format!(
-            "Planning again gives something that the approved plan does not say:\n  - {}\nNothing was changed. Make and review a \
-             new plan; its digest is {digest} as things are now.",
-            lines.join("\n  - ")
-        ),
     )
 }
 
