@@ -1,43 +1,25 @@
 //! A site for the on-prem example: a sandbox, a copy of the example with its variables, the program
-//! that plays pods, and small clients for what other people do there.
+//! that plays pods, and what other people do there.
 //!
 //! The one decision: secrets reach `mesh` through the environment only, and everything that it
 //! prints is kept, so that a scan of folder and transcript can prove that no secret is in either.
 
+mod clients;
+mod program;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use mesh_sandbox::{Options, Part, Sandbox, SoftToken, default_cache, free_port};
-use serde_json::{Value, json};
+use serde_json::json;
+
+pub(crate) use program::{Folder, Output, command, mesh, terraform};
 
 /// The KEK of the example.
 pub(crate) const KEK_ID: &str = "7651a4ea-eeb7-4c1f-927b-8c871c2127aa";
-
-/// What a command gave.
-#[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-impl Output {
-    /// Both streams.
-    pub(crate) fn text(&self) -> String {
-        format!("{}{}", self.stdout, self.stderr)
-    }
-
-    /// Panics with everything it said unless the code is as expected.
-    pub(crate) fn expect(self, code: i32, what: &str) -> Self {
-        assert_eq!(self.code, code, "{what}\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
-        self
-    }
-}
 
 /// What a sandbox of some parts is made with.
 pub(crate) fn options(parts: &[Part]) -> Options {
@@ -53,70 +35,6 @@ pub(crate) fn options(parts: &[Part]) -> Options {
 /// A sandbox of all parts, or of some.
 pub(crate) fn sandbox(parts: &[Part]) -> Sandbox {
     Sandbox::start(options(parts), &|_: &mesh_sandbox::Event| {}).expect("the sandbox starts")
-}
-
-/// Runs `mesh`, with the given variables of the environment and nothing else of ours.
-pub(crate) fn mesh(folder: &Path, arguments: &[&str], env: &BTreeMap<String, String>) -> Output {
-    let output = command(folder, arguments, env).output().expect("mesh runs");
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// The command that [`mesh`] runs.
-pub(crate) fn command(folder: &Path, arguments: &[&str], env: &BTreeMap<String, String>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mesh"));
-    #[expect(clippy::disallowed_methods, reason = "HAProxy is found through PATH")]
-    let path = std::env::var("PATH").unwrap_or_default();
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .env("PATH", path)
-        .env("NO_COLOR", "1")
-        .envs(env)
-        .stdin(Stdio::null());
-    command
-}
-
-/// The real `terraform`, for tests that compare with it; where there is none, they say so and do nothing.
-pub(crate) fn terraform() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "terraform is found as a user's shell does")]
-    let path = std::env::var("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|p| p.join("terraform")).find(|p| p.is_file());
-    if found.is_none() {
-        #[expect(clippy::print_stderr, reason = "a test that was not done says so")]
-        {
-            eprintln!("skipped: no terraform on PATH");
-        }
-    }
-    found
-}
-
-/// A folder with one file of configuration, and `mesh` in it without any variable.
-pub(crate) struct Folder(tempfile::TempDir);
-
-impl Folder {
-    pub(crate) fn new(hcl: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("main.mesh.hcl"), hcl).expect("writes");
-        Self(folder)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        mesh(self.path(), arguments, &BTreeMap::new())
-    }
-
-    /// The text of a file.
-    pub(crate) fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path().join(name)).expect("reads")
-    }
 }
 
 /// The running site.
@@ -372,107 +290,6 @@ haproxy = {{
             instructions[start..end].lines().map(|l| format!("{}\n", l.trim_start_matches(['|', '│', ' ']))).collect();
         run("sh", &["-ec", &script], &room);
         std::fs::copy(room.join("cert-chain.pem"), self.example().join("cert-chain.pem")).expect("the chain");
-    }
-
-    /// Calls the API server as an administrator.
-    pub(crate) fn kubernetes(&self, method: &str, path: &str, body: Option<Value>) -> Value {
-        let kubernetes = self.sandbox.kubernetes().expect("kubernetes");
-        let kind = match method {
-            "PATCH" => "application/merge-patch+json",
-            _ => "application/json",
-        };
-        let request = self
-            .http
-            .request(method.parse().expect("a method"), format!("{}{path}", kubernetes.url))
-            .bearer_auth(kubernetes.token("admin").expect("admin"))
-            .header("Content-Type", kind);
-        self.send(request, body)
-    }
-
-    /// Calls Vault as root.
-    pub(crate) fn vault(&self, method: &str, path: &str, body: Option<Value>) -> Value {
-        let vault = self.sandbox.vault().expect("vault");
-        let request = self
-            .http
-            .request(method.parse().expect("a method"), format!("{}/v1/{path}", vault.address))
-            .header("X-Vault-Token", vault.root_token());
-        self.send(request, body)
-    }
-
-    /// Logs in to Vault with a token of a service account; the answer, errors included.
-    pub(crate) fn login(&self, namespace: &str, account: &str) -> Value {
-        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
-        let request = json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
-        let answer = self.kubernetes("POST", &path, Some(request));
-        let jwt = answer["status"]["token"].as_str().unwrap_or_else(|| panic!("a token: {answer}"));
-        self.vault("POST", "auth/asm-c1/hsm/login", Some(json!({ "role": "istiod", "jwt": jwt })))
-    }
-
-    /// Reads a secret with the token of a login.
-    pub(crate) fn read_with(&self, token: &str, path: &str) -> Value {
-        let vault = self.sandbox.vault().expect("vault");
-        self.send(self.http.get(format!("{}/v1/{path}", vault.address)).header("X-Vault-Token", token), None)
-    }
-
-    fn send(&self, request: reqwest::blocking::RequestBuilder, body: Option<Value>) -> Value {
-        let request = match body {
-            Some(body) => request.body(body.to_string()),
-            None => request,
-        };
-        let text = request.send().and_then(reqwest::blocking::Response::text).expect("an answer");
-        serde_json::from_str(&text).unwrap_or(Value::Null)
-    }
-
-    /// Says something to HAProxy's stats socket.
-    pub(crate) fn haproxy(&self, line: &str) -> String {
-        let mut socket = UnixStream::connect(&self.sandbox.gateway().expect("gateway").stats_socket).expect("connects");
-        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        socket.write_all(format!("{line}\n").as_bytes()).expect("writes");
-        socket.shutdown(std::net::Shutdown::Write).expect("ends");
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).expect("reads");
-        answer
-    }
-
-    /// What answers behind a port of the VIP.
-    pub(crate) fn through_vip(&self, port: u16) -> String {
-        let stream = std::net::TcpStream::connect((self.vip.as_str(), port)).expect("the VIP answers");
-        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line).expect("reads");
-        line
-    }
-
-    /// Runs `pkcs11-tool` on the token.
-    pub(crate) fn pkcs11(&self, arguments: &[&str]) -> String {
-        let output = Command::new("pkcs11-tool")
-            .args([
-                "--module",
-                &self.token.module_path.display().to_string(),
-                "--token-label",
-                "asm-partition",
-                "--login",
-                "--pin",
-                &self.pin,
-            ])
-            .args(arguments)
-            .env("SOFTHSM2_CONF", &self.token.conf_path)
-            .output()
-            .expect("pkcs11-tool runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    /// Changes the label of the KEK as another program would.
-    pub(crate) fn relabel_kek(&self, label: &str) {
-        let output = Command::new(player())
-            .args(["relabel", &self.token.module_path.display().to_string(), "asm-partition"])
-            .arg(&self.token.pin_file)
-            .args([KEK_ID, label])
-            .env("SOFTHSM2_CONF", &self.token.conf_path)
-            .output()
-            .expect("mesh-play runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// No secret is in anything that mesh wrote or printed.

@@ -3,6 +3,9 @@
 //! The one decision: each case of a command that `terraform` has runs in both programs on the same
 //! configuration, and addresses and exit codes must be the same; where ours differ on purpose, the case says so.
 
+mod documents;
+mod history;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -252,122 +255,6 @@ fn forgotten_objects_stay_and_say_so() {
 }
 
 #[test]
-fn the_history_tells_who_did_what_and_leads_back() {
-    let folder = applied();
-    folder.run(&["state", "rm", "terraform_data.b[0]"]).expect(0, "rm");
-    folder.run(&["taint", "terraform_data.a"]).expect(0, "taint");
-    let shown = folder.run(&["state", "history"]).expect(0, "history").stdout;
-    assert!(
-        shown.starts_with("3 (current)  ") && shown.contains("\n  mesh taint terraform_data.a: 1 edited in state\n"),
-        "{shown}"
-    );
-    let json: Json =
-        serde_json::from_str(&folder.run(&["state", "history", "-json"]).expect(0, "JSON").stdout).expect("JSON");
-    let serials = json["serials"].as_array().expect("a list");
-    assert_eq!(serials.iter().map(|s| s["serial"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
-    assert_eq!((&serials[0]["command"], &serials[0]["summary"]["add"]), (&"mesh apply".into(), &8.into()));
-    assert_eq!(
-        (&serials[1]["command"], &serials[1]["summary"]["edited"]),
-        (&"mesh state rm terraform_data.b[0]".into(), &1.into())
-    );
-    assert!(serials[0]["digest"].is_string() && serials[1]["digest"].is_null() && serials[2]["current"] == true);
-
-    let asked = folder.run(&["state", "rollback", "1"]).expect(1, "nobody to ask");
-    for part in [
-        "  # terraform_data.b[0]: added\n",
-        "  # terraform_data.a: changed\n  # (tainted: true -> false)\n",
-        "1 added, 1 changed, 0 removed.",
-        "What is added is known again, whether its object is still there or not.\n",
-    ] {
-        assert!(asked.stdout.contains(part), "{part}: {}", asked.stdout);
-    }
-    assert!(asked.stdout.ends_with("Only state changes: no object is made, changed or deleted.\n"), "{}", asked.stdout);
-    assert_eq!(folder.run(&["state", "list", "terraform_data.b"]).stdout, "terraform_data.b[1]\n");
-    folder.run(&["state", "rollback", "9", "-auto-approve"]).expect(1, "no such serial");
-    folder.run(&["state", "rollback", "-auto-approve", "1"]).expect(0, "rollback");
-    let plan = folder.run(&["plan", "-detailed-exitcode"]);
-    assert_eq!(plan.code, 0, "{}", plan.text());
-    let again = folder.run(&["state", "rollback", "-auto-approve", "1"]).expect(0, "nothing to do");
-    assert!(again.stdout.contains("already"), "{}", again.stdout);
-    folder.run(&["state", "rollback", "-auto-approve", "3"]).expect(0, "a rollback can be rolled back");
-    assert_eq!(folder.run(&["state", "list", "terraform_data.b"]).stdout, "terraform_data.b[1]\n");
-}
-
-#[test]
-fn a_document_is_pushed_whole_or_not_at_all() {
-    let folder = applied();
-    let file = folder.path().join("pulled");
-    let pull = || folder.run(&["state", "pull"]).expect(0, "pull").stdout;
-    let push = |text: &str, flags: &[&str]| {
-        std::fs::write(&file, text).expect("writes");
-        folder.run(&[&["state", "push"], flags, &["pulled"]].concat())
-    };
-    let first = pull();
-    assert_eq!(push(&first, &[]).expect(0, "the same").stdout, "State is what the document says already.\n");
-    folder.run(&["state", "rm", "terraform_data.a"]).expect(0, "rm");
-    let older = push(&first, &[]).expect(1, "older");
-    assert!(older.stderr.contains("The state is newer than the document"), "{}", older.stderr);
-    assert!(push(&first, &["-force"]).expect(0, "forced").stdout.contains("as serial 3."));
-    let edited = |text: &str| {
-        let (content, _) = text.trim_end().rsplit_once('\n').expect("lines");
-        format!("{content}\n{{\"sha256\":\"edited\"}}\n")
-    };
-    let now = pull();
-    let without: String = now.lines().filter(|l| !l.contains("terraform_data.k[")).map(|l| format!("{l}\n")).collect();
-    let newer = edited(&without.replace("\"serial\":3", "\"serial\":30"));
-    let other = edited(&now.replacen("\"lineage\":\"", "\"lineage\":\"0", 1));
-    let broken = edited(&now.replacen("terraform_data.k", "terraform data.k", 1));
-    let refused: [(&str, &[&str]); 5] = [
-        (&other, &[]),
-        (&broken, &["-force"]),
-        (&now[..now.len() - 4], &["-force"]),
-        (&now.replacen("terraform_data.a", "terraform_data.c", 1), &["-force"]),
-        ("{}", &["-force"]),
-    ];
-    for (text, flags) in refused {
-        push(text, flags).expect(1, text);
-        assert_eq!(pull(), now, "a refused document changed the state");
-    }
-    folder.run(&["state", "push", "no-such-file"]).expect(1, "no file");
-    assert!(push(&newer, &[]).expect(0, "newer").stdout.contains("as serial 30."));
-    assert_eq!(folder.run(&["state", "list", "terraform_data.k"]).code, 1);
-    assert!(push(&other, &["-force"]).expect(0, "forced").stdout.contains("as serial 31."));
-    let plan = folder.run(&["plan", "-detailed-exitcode"]);
-    assert_eq!(plan.code, 0, "{}", plan.text());
-}
-
-#[test]
-fn no_secret_leaves_state_or_comes_into_it() {
-    let secret = "canary-4711-secret";
-    let text = format!(
-        "resource \"local_file\" \"p\" {{\n  filename = \"f\"\n  sensitive_content = \"{secret}\"\n}}\nresource \"terraform_data\" \"d\" {{\n  input = sensitive(\"{secret}\")\n}}\n"
-    );
-    let folder = Folder::new(&text);
-    folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
-    let pulled = folder.run(&["state", "pull"]).expect(0, "pull").stdout;
-    assert!(!pulled.contains(secret) && pulled.contains("withheld"), "{pulled}");
-    let at = pulled.find("\"sensitive_content\":{").expect("a withheld result");
-    // Behind the brace that closes the value.
-    let mut depth = 0;
-    let end = pulled[at..].find(|c| {
-        depth += i32::from(c == '{') - i32::from(c == '}');
-        c == '}' && depth == 0
-    });
-    let end = at + end.expect("an end");
-    let (content, _) = pulled.trim_end().rsplit_once('\n').expect("lines");
-    let clear = format!(
-        "{}\"sensitive_content\":\"{secret}\"{}\n{{\"sha256\":\"edited\"}}\n",
-        &content[..at],
-        &content[end + 1..]
-    );
-    std::fs::write(folder.path().join("clear"), clear).expect("writes");
-    let refused = folder.run(&["state", "push", "-force", "clear"]).expect(1, "a secret in clear");
-    assert!(refused.stderr.contains("local_file.p holds sensitive_content"), "{}", refused.stderr);
-    assert!(!refused.text().contains(secret));
-    assert_eq!(folder.run(&["state", "pull"]).stdout, pulled);
-}
-
-#[test]
 fn edits_wait_for_the_lock_and_say_who_holds_it() {
     let folder = Folder::new("resource \"terraform_data\" \"a\" {}\n");
     folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
@@ -431,31 +318,6 @@ fn what_is_open_is_not_edited() {
 }
 
 #[test]
-fn a_state_moves_to_another_place_with_its_key() {
-    let folder = applied();
-    let pulled = folder.run(&["state", "pull"]).expect(0, "pull").stdout;
-    for (with_key, code) in [(false, 1), (true, 0)] {
-        let place = tempfile::tempdir().expect("a folder");
-        copy(folder.path(), place.path());
-        for name in ["mesh.state", "mesh.state.key"] {
-            if name != "mesh.state.key" || !with_key {
-                std::fs::remove_file(place.path().join(name)).expect("removes");
-            }
-        }
-        std::fs::remove_dir_all(place.path().join("mesh.state.history")).expect("removes");
-        std::fs::write(place.path().join("pulled"), &pulled).expect("writes");
-        let run = |arguments: &[&str]| crate::site::mesh(place.path(), arguments, &std::collections::BTreeMap::new());
-        let pushed = run(&["state", "push", "pulled"]).expect(code, "push");
-        if with_key {
-            run(&["plan", "-detailed-exitcode"]).expect(0, "everything is known there");
-        } else {
-            assert!(pushed.stderr.contains("copy its key"), "{}", pushed.stderr);
-            assert!(run(&["state", "list"]).stdout.is_empty());
-        }
-    }
-}
-
-#[test]
 fn what_is_left_follows_a_provider_to_its_new_alias() {
     let folder = Folder::new(
         "provider \"builtin\" {\n  alias = \"old\"\n}\nresource \"terraform_data\" \"a\" {\n  provider = builtin.old\n}\n",
@@ -478,38 +340,4 @@ fn what_is_left_follows_a_provider_to_its_new_alias() {
     assert!(pulled.contains("builtin.new") && !pulled.contains("builtin.old"), "{pulled}");
     let gone = folder.run(&["apply", "-auto-approve"]).expect(0, "apply");
     assert!(gone.stdout.contains("1 destroyed"), "{}", gone.stdout);
-}
-
-#[test]
-fn as_much_history_is_kept_as_is_said() {
-    let spec = |history: &str| {
-        format!(
-            "mesh {{\n  history {{\n    {history}\n  }}\n}}\nvariable \"v\" {{}}\nresource \"terraform_data\" \"t\" {{ input = var.v }}\n"
-        )
-    };
-    let folder = Folder::new(&spec("serials = 3"));
-    for n in 0..5 {
-        folder.run(&["apply", "-auto-approve", &format!("-var=v={n}")]).expect(0, "apply");
-    }
-    let serials = |folder: &Folder| {
-        let json: Json = serde_json::from_str(&folder.run(&["state", "history", "-json"]).expect(0, "history").stdout)
-            .expect("is JSON");
-        let rows = json["serials"].as_array().expect("serials").clone();
-        rows.iter().map(|row| row["serial"].as_u64().expect("a number")).collect::<Vec<_>>()
-    };
-    assert_eq!(serials(&folder), [3, 4, 5]);
-    let write = |history: &str| std::fs::write(folder.path().join("main.mesh.hcl"), spec(history)).expect("writes");
-    write("bytes = 1");
-    folder.run(&["apply", "-auto-approve", "-var=v=9"]).expect(0, "apply");
-    assert_eq!(serials(&folder), [5, 6], "the two newest always are");
-    for (bad, part) in [
-        ("serials = 0", "from 1 on"),
-        ("serials = 1.5", "from 1 on"),
-        ("serial = 1", "\"serial\" is not expected"),
-        ("serials = terraform_data.t.id", "variables only"),
-    ] {
-        write(bad);
-        let refused = folder.run(&["plan", "-var=v=9"]).expect(1, bad).text();
-        assert!(refused.contains(part) && refused.contains("main.mesh.hcl:3"), "{bad}: {refused}");
-    }
 }

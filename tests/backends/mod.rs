@@ -2,255 +2,28 @@
 
 mod migration;
 mod other_states;
+mod place;
 mod proxy;
 #[path = "../../state/http/src/tests/server.rs"]
 #[expect(dead_code, reason = "the tests of that backend ask it more")]
 mod server;
 mod settings;
+mod stack;
 mod workspaces;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use mesh_sandbox::{Part, Sandbox};
+pub(crate) use place::{Place, kubernetes, postgres, s3, servers};
 
-use crate::site::{Output, command, mesh, sandbox};
-use proxy::Proxy;
+use crate::site::mesh;
+use place::{http, server};
+use stack::Stack;
 
 /// In one line, without what frames it.
 fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("│ ", "")
-}
-
-/// The servers of all scenes, here and in `kills`; the kernel ends them with the process.
-pub(crate) fn servers() -> &'static Sandbox {
-    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(|| sandbox(&[&Part::ALL[..], &[Part::Minio]].concat()))
-}
-
-/// A backend with a state of its own, and a network to it.
-pub(crate) struct Place {
-    /// The `mesh` block; the address is a variable.
-    pub(crate) block: String,
-    /// What reaches it directly.
-    pub(crate) direct: BTreeMap<String, String>,
-    /// What reaches it through the network.
-    through: BTreeMap<String, String>,
-    network: Proxy,
-    /// What messages call it.
-    called: String,
-    _folder: tempfile::TempDir,
-}
-
-fn variables(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
-}
-
-fn port_of(address: &str) -> u16 {
-    address.rsplit(':').next().and_then(|p| p.parse().ok()).expect("a port")
-}
-
-pub(crate) fn s3() -> Place {
-    let (minio, folder) = (servers().minio().expect("minio"), tempfile::tempdir().expect("a folder"));
-    let bucket = minio.bucket("state").expect("a bucket");
-    let network = Proxy::new(port_of(&minio.address));
-    let block = format!(
-        "mesh {{\n  backend \"s3\" {{\n    bucket       = \"{bucket}\"\n    prefix       = \"team/prod\"\n    endpoint     = var.endpoint\n    ca_cert_file = \"{}\"\n  }}\n}}\nvariable \"endpoint\" {{}}\n",
-        minio.ca_file.display()
-    );
-    let env = |address: &str| {
-        variables(&[
-            ("MESH_VAR_endpoint", address),
-            ("AWS_ACCESS_KEY_ID", &minio.access_key),
-            ("AWS_SECRET_ACCESS_KEY", minio.secret_key()),
-        ])
-    };
-    let through = env(&format!("https://127.0.0.1:{}", network.port));
-    let called = format!("s3 bucket {bucket}, prefix team/prod");
-    Place { block, direct: env(&minio.address), through, network, called, _folder: folder }
-}
-
-pub(crate) fn postgres() -> Place {
-    // A sandbox of its own: the others take longer to start.
-    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    let sandbox = SANDBOX.get_or_init(|| sandbox(&[Part::Postgres]));
-    let (server, folder) = (sandbox.postgres().expect("a database"), tempfile::tempdir().expect("a folder"));
-    let schema = sandbox.namespace("state").replace('-', "_");
-    let network = Proxy::new(server.port);
-    let block = format!(
-        "mesh {{\n  backend \"postgres\" {{\n    connection   = var.connection\n    ca_cert_file = \"{}\"\n    schema       = \"{schema}\"\n    name         = \"prod\"\n  }}\n}}\nvariable \"connection\" {{}}\n",
-        server.ca_file.display()
-    );
-    let env = |port: u16| {
-        let connection = format!("postgresql://{}@127.0.0.1:{port}/postgres?sslmode=verify-full", server.user);
-        variables(&[("MESH_VAR_connection", &connection), ("PGPASSWORD", server.password())])
-    };
-    let (direct, through, called) = (env(server.port), env(network.port), format!("state {schema}.prod"));
-    Place { block, direct, through, network, called, _folder: folder }
-}
-
-pub(crate) fn kubernetes() -> Place {
-    let (cluster, folder) = (servers().kubernetes().expect("a cluster"), tempfile::tempdir().expect("a folder"));
-    let namespace = servers().namespace("state");
-    let made = std::process::Command::new("curl")
-        .args(["-sf", "--cacert"])
-        .arg(&cluster.ca_file)
-        .args([
-            "-H",
-            &format!("Authorization: Bearer {}", token("admin")),
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-        ])
-        .arg(format!("{{\"metadata\":{{\"name\":\"{namespace}\"}}}}"))
-        .arg(format!("{}/api/v1/namespaces", cluster.url))
-        .output()
-        .expect("curl runs");
-    assert!(made.status.success(), "{made:?}");
-    let network = Proxy::new(port_of(&cluster.url));
-    let direct = cluster.kubeconfig("admin").expect("a kubeconfig");
-    let text = std::fs::read_to_string(direct).expect("reads");
-    let through = folder.path().join("through");
-    let moved = text.replace(&cluster.url, &format!("https://127.0.0.1:{}", network.port));
-    std::fs::write(&through, moved).expect("writes");
-    let block = format!(
-        "mesh {{\n  backend \"kubernetes\" {{\n    namespace  = \"{namespace}\"\n    name       = \"prod\"\n    kubeconfig = var.kubeconfig\n  }}\n}}\nvariable \"kubeconfig\" {{}}\n"
-    );
-    let env = |file: &Path| variables(&[("MESH_VAR_kubeconfig", &file.display().to_string())]);
-    let called = format!("kubernetes namespace {namespace}, state prod");
-    Place { block, direct: env(direct), through: env(&through), network, called, _folder: folder }
-}
-
-/// A server of Terraform's protocol.
-fn server() -> &'static server::Server {
-    static SERVER: OnceLock<server::Server> = OnceLock::new();
-    SERVER.get_or_init(server::Server::start)
-}
-
-/// Terraform's protocol. Its copy on this machine belongs to one address, so every command takes the same way.
-fn http() -> Place {
-    let (server, folder) = (server(), tempfile::tempdir().expect("a folder"));
-    let network = Proxy::new(port_of(&server.address));
-    let path = folder.path().file_name().expect("a name").to_string_lossy().into_owned();
-    let address = format!("http://127.0.0.1:{}/{path}", network.port);
-    let block = format!(
-        "mesh {{\n  backend \"http\" {{\n    address      = \"{address}\"\n    lock_address = \"{address}\"\n    username     = \"ada\"\n  }}\n}}\n"
-    );
-    let env = variables(&[("TF_HTTP_PASSWORD", "pw")]);
-    Place { block, direct: env.clone(), through: env, network, called: address, _folder: folder }
-}
-
-/// The token of a user of the cluster.
-fn token(user: &str) -> String {
-    let file = servers().kubernetes().expect("a cluster").kubeconfig(user).expect("a kubeconfig");
-    let json: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(file).expect("reads")).expect("it is written as JSON");
-    json["users"][0]["user"]["token"].as_str().expect("a token").to_owned()
-}
-
-/// The id of the lock and who holds it; `None` also where its holder is gone.
-fn held(folder: &Path, env: &BTreeMap<String, String>) -> Option<(String, String)> {
-    let text = mesh(folder, &["lock", "list"], env).text();
-    let (_, rest) = text.split_once('\n')?;
-    let (holder, rest) = rest.split_once("\n  lock id ")?;
-    let (id, end) = rest.split_once("; ")?;
-    (!end.contains("its holder is gone")).then(|| (id.to_owned(), holder.trim().to_owned()))
-}
-
-/// A folder with a configuration whose state is at a place.
-struct Stack<'p> {
-    place: &'p Place,
-    folder: tempfile::TempDir,
-}
-
-impl<'p> Stack<'p> {
-    fn new(place: &'p Place, hcl: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("main.mesh.hcl"), format!("{}{hcl}", place.block)).expect("writes");
-        Self { place, folder }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        mesh(self.path(), arguments, &self.place.direct)
-    }
-
-    /// Starts a command; what it says goes to a file, since a pipe that nobody reads would stop it.
-    fn start(&self, arguments: &[&str], env: &BTreeMap<String, String>) -> Child {
-        self.spawn(command(self.path(), arguments, env))
-    }
-
-    /// The same, as on another machine: in a namespace of its own, where this one does not know which processes live.
-    fn start_elsewhere(&self, arguments: &[&str], env: &BTreeMap<String, String>) -> Child {
-        let inner = command(self.path(), arguments, env);
-        let mut outer = Command::new("unshare");
-        outer.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-        outer.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null()).current_dir(self.path()).env_clear();
-        for (name, value) in inner.get_envs() {
-            match value {
-                Some(value) => outer.env(name, value),
-                None => outer.env_remove(name),
-            };
-        }
-        self.spawn(outer)
-    }
-
-    fn spawn(&self, mut command: Command) -> Child {
-        let said = std::fs::File::create(self.path().join("said")).expect("a file");
-        let errors = said.try_clone().expect("a copy");
-        command.stdout(said).stderr(errors).spawn().expect("starts")
-    }
-
-    fn lock(&self) -> Option<(String, String)> {
-        held(self.path(), &self.place.direct)
-    }
-
-    /// Waits until somebody holds the lock.
-    fn locked(&self) -> (String, String) {
-        let started = Instant::now();
-        loop {
-            if let Some(lock) = self.lock() {
-                return lock;
-            }
-            assert!(
-                started.elapsed() < Duration::from_secs(20),
-                "nobody takes the lock: {}",
-                self.run(&["lock", "list"]).text()
-            );
-        }
-    }
-
-    /// Waits until a run has done something under the lock.
-    fn working(&self) -> (String, String) {
-        let lock = self.locked();
-        while self.run(&["state", "list"]).expect(0, "state list").stdout.is_empty() {}
-        lock
-    }
-
-    fn break_lock(&self) {
-        if let Some((id, _)) = held(self.path(), &self.place.direct) {
-            self.run(&["unlock", "-force", &id]).expect(0, "unlock");
-        }
-    }
-
-    /// Files that were made.
-    fn files(&self) -> BTreeSet<String> {
-        let there = std::fs::read_dir(self.path().join("out")).into_iter().flatten().flatten();
-        there.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
-    }
-
-    /// Waits for what [`Stack::start`] has started.
-    fn ends(&self, mut child: Child) -> Output {
-        let code = child.wait().expect("ends").code().unwrap_or(-1);
-        let said = std::fs::read_to_string(self.path().join("said")).expect("reads");
-        Output { code, stdout: said, stderr: String::new() }
-    }
 }
 
 const MANY: &str = r#"
