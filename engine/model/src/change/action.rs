@@ -1,7 +1,7 @@
 //! What is done to an instance and why, with the words of the machine formats.
 //!
-//! The one decision: reasons are for people, never for decisions. What is done is in the action alone, the order of
-//! a replace's two halves and what becomes of the old object included.
+//! The one decision: what is done is in the action alone, the order of a replace's two halves and what becomes of
+//! the old object included. A reason only says why.
 
 /// What is done to an instance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord, Hash)]
