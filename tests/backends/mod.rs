@@ -3,6 +3,7 @@
 mod migration;
 mod other_states;
 mod place;
+mod pod;
 mod proxy;
 #[path = "../../state/http/src/tests/server.rs"]
 #[expect(dead_code, reason = "the tests of that backend ask it more")]

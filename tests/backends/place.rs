@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use mesh_sandbox::{Part, Sandbox};
+use serde_json::{Value, json};
 
 use super::proxy::Proxy;
 use super::server::Server;
@@ -82,21 +83,7 @@ pub(crate) fn postgres() -> Place {
 pub(crate) fn kubernetes() -> Place {
     let (cluster, folder) = (servers().kubernetes().expect("a cluster"), tempfile::tempdir().expect("a folder"));
     let namespace = servers().namespace("state");
-    let made = std::process::Command::new("curl")
-        .args(["-sf", "--cacert"])
-        .arg(&cluster.ca_file)
-        .args([
-            "-H",
-            &format!("Authorization: Bearer {}", token("admin")),
-            "-H",
-            "Content-Type: application/json",
-            "-d",
-        ])
-        .arg(format!("{{\"metadata\":{{\"name\":\"{namespace}\"}}}}"))
-        .arg(format!("{}/api/v1/namespaces", cluster.url))
-        .output()
-        .expect("curl runs");
-    assert!(made.status.success(), "{made:?}");
+    make("namespaces", &json!({ "metadata": { "name": namespace } }));
     let network = Proxy::new(port_of(&cluster.url));
     let direct = cluster.kubeconfig("admin").expect("a kubeconfig");
     let text = std::fs::read_to_string(direct).expect("reads");
@@ -130,10 +117,25 @@ pub(super) fn http() -> Place {
     Place { block, direct: env.clone(), through: env, network, called: address, _folder: folder }
 }
 
+/// Makes something in the cluster as an administrator; the answer.
+pub(super) fn make(path: &str, object: &Value) -> Value {
+    let cluster = servers().kubernetes().expect("a cluster");
+    let group = if path.contains("/role") { "apis/rbac.authorization.k8s.io" } else { "api" };
+    let made = std::process::Command::new("curl")
+        .args(["-sf", "--cacert"])
+        .arg(&cluster.ca_file)
+        .args(["-H", &format!("Authorization: Bearer {}", token("admin")), "-H", "Content-Type: application/json"])
+        .args(["-d", &object.to_string(), &format!("{}/{group}/v1/{path}", cluster.url)])
+        .output()
+        .expect("curl runs");
+    assert!(made.status.success(), "{path}: {made:?}");
+    serde_json::from_slice(&made.stdout).expect("JSON")
+}
+
 /// The token of a user of the cluster.
 fn token(user: &str) -> String {
     let file = servers().kubernetes().expect("a cluster").kubeconfig(user).expect("a kubeconfig");
-    let json: serde_json::Value =
+    let json: Value =
         serde_json::from_str(&std::fs::read_to_string(file).expect("reads")).expect("it is written as JSON");
     json["users"][0]["user"]["token"].as_str().expect("a token").to_owned()
 }

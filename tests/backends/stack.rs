@@ -45,10 +45,21 @@ impl<'p> Stack<'p> {
 
     /// The same, as on another machine: in a namespace of its own, where this one does not know which processes live.
     pub(super) fn start_elsewhere(&self, arguments: &[&str], env: &BTreeMap<String, String>) -> Child {
+        let namespaces = ["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
+        self.start_within(&namespaces, arguments, env)
+    }
+
+    /// The same in namespaces of its own, by what `unshare` is told before the program's name.
+    pub(super) fn start_within(
+        &self,
+        namespaces: &[&str],
+        arguments: &[&str],
+        env: &BTreeMap<String, String>,
+    ) -> Child {
         let inner = command(self.path(), arguments, env);
         let mut outer = Command::new("unshare");
-        outer.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-        outer.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null()).current_dir(self.path()).env_clear();
+        outer.args(namespaces).arg(inner.get_program()).args(inner.get_args());
+        outer.stdin(Stdio::null()).current_dir(self.path()).env_clear();
         for (name, value) in inner.get_envs() {
             match value {
                 Some(value) => outer.env(name, value),

@@ -63,7 +63,8 @@ impl Access {
                 let options = KubeConfigOptions { context: context.clone(), cluster: None, user: None };
                 kube::Config::from_custom_kubeconfig((**file).clone(), &options).await.map_err(|e| chain(&e))?
             }
-            Self::InCluster => kube::Config::incluster_dns().map_err(|e| chain(&e))?,
+            Self::InCluster => kube::Config::incluster_env()
+                .map_err(|e| format!("in_cluster is for a run in a pod with a service account: {}", chain(&e)))?,
         };
         // The client takes for granted that the token fits into a header.
         let written = serde_json::to_value(&config.auth_info).unwrap_or_default();

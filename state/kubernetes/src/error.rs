@@ -60,7 +60,7 @@ pub(crate) fn failed(doing: &'static str, place: &str, namespace: &str, error: &
     match status.code {
         401 => unusable("Give the kubeconfig credentials that are valid now.".to_owned()),
         403 => unusable(format!(
-            "Grant the account get, list, create, update and delete on secrets, and get, create and update on \
+            "Grant the account get, list, create, update and delete on secrets, and get, create, update and delete on \
              leases.coordination.k8s.io, in namespace {namespace} (see `kubectl auth can-i --list -n {namespace}`); a \
              quota or an admission policy is widened by whoever set it."
         )),

@@ -27,7 +27,7 @@ pub fn kind() -> BackendKind {
     BackendKind {
         name: "kubernetes",
         doc: "State in Secrets of one namespace, with a Lease as the lock. The account needs get, list, create, update \
-              and delete on secrets, and get, create and update on leases of coordination.k8s.io there.",
+              and delete on secrets, and get, create, update and delete on leases of coordination.k8s.io there.",
         example: "mesh {\n  backend \"kubernetes\" {\n    namespace  = \"mesh-state\"\n    name       = \"prod\"\n    kubeconfig = \
                   \"kubeconfig.yaml\"\n    context    = \"admin\"\n  }\n}\n",
         settings: Schema::of([
