@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::certs;
-use crate::error::{Result, at};
+use crate::error::{Error, Result, at};
+use crate::folder::write_private;
 use crate::http::Http;
-use crate::process::{Launcher, Program, Server};
+use crate::process::{Launcher, Program, Server, run};
 use crate::unique::{free_port, secret, word};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,6 +45,31 @@ impl Minio {
         let folder = self.drive.join(&name);
         at(&folder, std::fs::create_dir(&folder))?;
         Ok(name)
+    }
+
+    /// Temporary credentials of the root account that may only do what the statements of a policy (JSON) allow: the
+    /// variables in which programs look for them.
+    ///
+    /// # Errors
+    /// The store's own words.
+    pub fn session(&self, statements: &str) -> Result<[(&'static str, String); 3]> {
+        let policy = format!("Policy={{\"Version\":\"2012-10-17\",\"Statement\":[{statements}]}}");
+        let root = self.drive.with_file_name("root");
+        write_private(&root, &format!("user = \"{}:{}\"\n", self.access_key, self.secret_key))?;
+        let (ca, root) = (self.ca_file.display().to_string(), root.display().to_string());
+        let given = [&self.address, "--cacert", &ca, "--config", &root, "--aws-sigv4", "aws:amz:us-east-1:sts"];
+        let asked = ["Action=AssumeRole", "Version=2011-06-15", &policy].map(|part| ["--data-urlencode", part]);
+        let answer = run(Path::new("curl"), &[&["-s"], &given[..], asked.as_flattened()].concat(), &[], &self.drive)?;
+        let part = |tag: &str| {
+            let rest = answer.split_once(&format!("<{tag}>")).map(|(_, rest)| rest);
+            let found = rest.and_then(|rest| Some(rest.split_once("</")?.0.to_owned()));
+            found.ok_or_else(|| Error::Answer { what: "AssumeRole".to_owned(), words: answer.clone() })
+        };
+        Ok([
+            ("AWS_ACCESS_KEY_ID", part("AccessKeyId")?),
+            ("AWS_SECRET_ACCESS_KEY", part("SecretAccessKey")?),
+            ("AWS_SESSION_TOKEN", part("SessionToken")?),
+        ])
     }
 
     pub(crate) fn server(&self) -> &Server {

@@ -3,8 +3,8 @@
 mod migration;
 mod other_states;
 mod place;
-mod pod;
 mod proxy;
+mod rights;
 #[path = "../../state/http/src/tests/server.rs"]
 #[expect(dead_code, reason = "the tests of that backend ask it more")]
 mod server;

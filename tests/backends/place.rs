@@ -61,12 +61,15 @@ pub(crate) fn s3() -> Place {
     Place { block, direct: env(&minio.address), through, network, called, _folder: folder }
 }
 
-pub(crate) fn postgres() -> Place {
-    // A sandbox of its own: the others take longer to start.
+/// The database, in a sandbox of its own: the other servers take longer to start.
+pub(super) fn database() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    let sandbox = SANDBOX.get_or_init(|| sandbox(&[Part::Postgres]));
-    let (server, folder) = (sandbox.postgres().expect("a database"), tempfile::tempdir().expect("a folder"));
-    let schema = sandbox.namespace("state").replace('-', "_");
+    SANDBOX.get_or_init(|| sandbox(&[Part::Postgres]))
+}
+
+pub(crate) fn postgres() -> Place {
+    let (server, folder) = (database().postgres().expect("a database"), tempfile::tempdir().expect("a folder"));
+    let schema = database().namespace("state").replace('-', "_");
     let network = Proxy::new(server.port);
     let block = format!(
         "mesh {{\n  backend \"postgres\" {{\n    connection   = var.connection\n    ca_cert_file = \"{}\"\n    schema       = \"{schema}\"\n    name         = \"prod\"\n  }}\n}}\nvariable \"connection\" {{}}\n",

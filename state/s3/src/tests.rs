@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 use mesh_model::Value;
@@ -129,31 +128,6 @@ async fn of_many_writers_at_once_one_wins() {
     assert_eq!(won.iter().map(|n| vec![*n as u8; 100]).collect::<Vec<_>>(), [blob.bytes]);
 }
 
-/// Temporary credentials of the root account that may do only this.
-fn session(statement: &str) -> Vec<(&'static str, String)> {
-    let minio = minio();
-    let policy = format!("Policy={{\"Version\":\"2012-10-17\",\"Statement\":[{statement}]}}");
-    let output = Command::new("curl")
-        .args(["-s", "--aws-sigv4", "aws:amz:us-east-1:sts", "--cacert"])
-        .arg(&minio.ca_file)
-        .args(["-u", &format!("{}:{}", minio.access_key, minio.secret_key()), &minio.address])
-        .args(["--data-urlencode", "Action=AssumeRole", "--data-urlencode", "Version=2011-06-15", "--data-urlencode"])
-        .arg(policy)
-        .output()
-        .expect("curl runs");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    [
-        ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
-        ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
-        ("AWS_SESSION_TOKEN", "SessionToken"),
-    ]
-    .map(|(name, tag)| {
-        let (_, rest) = text.split_once(&format!("<{tag}>")).unwrap_or_else(|| panic!("{text}"));
-        (name, rest.split_once("</").expect("an end").0.to_owned())
-    })
-    .into()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_name_the_place_the_reason_and_the_way_out() {
     let bucket = bucket();
@@ -176,7 +150,7 @@ async fn errors_name_the_place_the_reason_and_the_way_out() {
         "{{\"Effect\":\"Allow\",\"Action\":[\"s3:GetObject\",\"s3:ListBucket\"],\"Resource\":[\"arn:aws:s3:::{bucket}\",\"arn:aws:s3:::{bucket}/*\"]}}"
     );
     let mut given = Given::new(&bucket, "p");
-    given.env.extend(session(&read).into_iter().map(|(k, v)| (k.to_owned(), v)));
+    given.env.extend(minio().session(&read).expect("credentials").into_iter().map(|(k, v)| (k.to_owned(), v)));
     let reader = given.store();
     assert!(
         reader.get("head").await.expect("may read").is_none() && reader.list("").await.expect("may list").is_empty()
