@@ -135,18 +135,29 @@ fn wrong_settings_are_said_with_their_line() {
     }
 }
 
-/// Makes the key `mesh` in the transit engine of a Vault.
-fn transit_key(vault: &mesh_sandbox::Vault) {
+/// Makes the key `mesh` in the transit engine of a Vault; a token that may do with it what README names, and no more.
+fn transit_key(vault: &mesh_sandbox::Vault) -> String {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let http = reqwest::blocking::Client::builder()
         .tls_certs_only([certificate(&vault.ca_file)])
         .timeout(Duration::from_secs(20))
         .build()
         .expect("a client");
-    for (path, body) in [("sys/mounts/transit", json!({ "type": "transit" })), ("transit/keys/mesh", json!({}))] {
+    let policy =
+        ["encrypt", "decrypt"].map(|what| format!("path \"transit/{what}/mesh\" {{ capabilities = [\"update\"] }}\n"));
+    let mut answer = String::new();
+    for (path, body) in [
+        ("sys/mounts/transit", json!({ "type": "transit" })),
+        ("transit/keys/mesh", json!({})),
+        ("sys/policies/acl/mesh-state", json!({ "policy": policy.concat() })),
+        ("auth/token/create", json!({ "policies": ["mesh-state"], "no_default_policy": true })),
+    ] {
         let request = http.post(format!("{}/v1/{path}", vault.address)).header("X-Vault-Token", vault.root_token());
-        request.body(body.to_string()).send().and_then(|r| r.error_for_status()).expect("Vault does it");
+        let done = request.body(body.to_string()).send().and_then(|r| r.error_for_status()).expect("Vault does it");
+        answer = done.text().expect("an answer");
     }
+    let made: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
+    made["auth"]["client_token"].as_str().expect("a token").to_owned()
 }
 
 /// Vault's transit as a recipient.
@@ -161,9 +172,8 @@ fn transit(vault: &mesh_sandbox::Vault) -> String {
 fn a_vault_that_is_lost_in_the_middle_of_an_apply_loses_no_result() {
     let sandbox = sandbox(&[Part::Vault]);
     let vault = sandbox.vault().expect("vault");
-    transit_key(vault);
     let mut bed = Bed::new();
-    bed.env.insert("VAULT_TOKEN".into(), vault.root_token().to_owned());
+    bed.env.insert("VAULT_TOKEN".into(), transit_key(vault));
     let spec = "resource \"local_file\" \"first\" {\n  filename = \"first.txt\"\n  content  = \"x\"\n}\nresource \"mesh_gate\" \"g\" {\n  waiting_for = \"signed.txt\"\n  \
                 open_when   = fileexists(\"signed.txt\")\n  depends_on  = [local_file.first]\n  poll {\n    timeout  = \"60s\"\n    interval = \"1s\"\n  }\n}\nresource \"local_file\" \"last\" {\n  \
                 filename   = \"last.txt\"\n  content    = \"x\"\n  depends_on = [mesh_gate.g]\n}\n";
@@ -196,8 +206,8 @@ fn a_vault_that_is_lost_in_the_middle_of_an_apply_loses_no_result() {
 fn vault_and_a_token_seal_and_recipients_change() {
     let sandbox = sandbox(&[Part::Vault]);
     let vault = sandbox.vault().expect("vault");
-    transit_key(vault);
     let mut bed = Bed::new();
+    bed.env.insert("VAULT_TOKEN".into(), transit_key(vault));
     let place = tempfile::tempdir().expect("a folder");
     let token = sandbox.soft_token(place.path(), "state", "87654321", "12345678").expect("a token");
     let hsm = format!(
@@ -213,7 +223,6 @@ fn vault_and_a_token_seal_and_recipients_change() {
     let hsm = format!(
         "    recipient \"hsm\" \"kek\" {{\n      key_id = \"state-kek\"\n      connection {{\n{hsm}      }}\n    }}"
     );
-    bed.env.insert("VAULT_TOKEN".into(), vault.root_token().to_owned());
 
     // State that was open before is sealed when it is asked for.
     bed.recipients(&[]);
