@@ -5,6 +5,7 @@
 //! of each stage. What that cannot promise is declared: no fencing, no journal there, no history there.
 
 mod backend;
+mod envelope;
 mod protocol;
 #[cfg(test)]
 mod tests;

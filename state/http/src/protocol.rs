@@ -1,8 +1,10 @@
 //! The requests of the protocol.
 //!
 //! The one decision: as Terraform sends them, byte for byte where servers look: `?ID=` of the lock behind the
-//! address of a write, the lock as JSON in its names, and 423 or 409 with the holder for a lock that is held.
+//! address of a write, the lock as JSON in its names, and 423 or 409 with the holder for a lock that is held. What is
+//! written is the business of [`envelope`].
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,6 +13,8 @@ use md5::{Digest as _, Md5};
 use mesh_state::{BadSetting, LockInfo, Settings, StateError};
 use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
+
+use crate::envelope;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(120);
@@ -82,6 +86,12 @@ pub(crate) struct Server {
     write: Place,
     lock: Option<(Place, Place)>,
     user: Option<(String, Option<String>)>,
+    /// Of the last write that is known to be there; `None` until the server was asked.
+    serial: Arc<Mutex<Option<u64>>>,
+}
+
+fn locked(serial: &Mutex<Option<u64>>) -> MutexGuard<'_, Option<u64>> {
+    serial.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn place(settings: &Settings<'_>, address: &'static str, method: &'static str) -> Result<Option<Place>, BadSetting> {
@@ -120,7 +130,7 @@ impl Server {
         };
         let given = |name, variable| settings.text(name).or_else(|| settings.variable(variable)).map(str::to_owned);
         let user = given("username", "TF_HTTP_USERNAME").map(|u| (u, given("password", "TF_HTTP_PASSWORD")));
-        Ok(Self { http, read, write, lock, user })
+        Ok(Self { http, read, write, lock, user, serial: Arc::default() })
     }
 
     /// For people, without what may be secret in an address.
@@ -186,29 +196,53 @@ impl Server {
         match response.status() {
             StatusCode::OK => {
                 let bytes = response.bytes().await.map_err(|e| self.error("reading", e.without_url()))?.to_vec();
-                Ok(Some(bytes).filter(|b| !b.is_empty()))
+                let held = envelope::unwrap(bytes).map_err(|version| StateError::Unusable {
+                    place: self.place(),
+                    why: format!("it was written by a later version of mesh (format {version})"),
+                    way_out: "Use that version.".to_owned(),
+                })?;
+                *locked(&self.serial) = Some(held.serial);
+                Ok(Some(held.state).filter(|b| !b.is_empty()))
             }
-            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => {
+                *locked(&self.serial) = Some(0);
+                Ok(None)
+            }
             _ => Err(self.refused("reading", response).await),
         }
     }
 
     /// Writes the state under a lock.
-    pub(crate) async fn put(&self, lock: &str, bytes: &[u8]) -> Result<(), StateError> {
+    pub(crate) async fn put(&self, lock: &str, state: &[u8]) -> Result<(), StateError> {
+        // Unknown again until this write has ended well: it may be there all the same.
+        let known = locked(&self.serial).take();
+        if known.is_none() {
+            self.get().await?;
+        }
+        let serial = known.or_else(|| locked(&self.serial).take()).unwrap_or_default() + 1;
+        let bytes = envelope::wrap(serial, state).ok_or_else(|| self.error("writing", "the state is no text"))?;
         let make = || {
             let mut place = self.write.clone();
             if self.locks() {
                 place.url.query_pairs_mut().append_pair("ID", lock);
             }
-            let sum = STANDARD.encode(Md5::digest(bytes));
+            let sum = STANDARD.encode(Md5::digest(&bytes));
             let request = self.request(&place).header("Content-Type", "application/json").header("Content-MD5", sum);
-            request.body(bytes.to_vec())
+            request.body(bytes.clone())
         };
         let response = self.send("writing", make).await?;
         match response.status() {
-            StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
+            StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => {
+                *locked(&self.serial) = Some(serial);
+                Ok(())
+            }
             StatusCode::LOCKED | StatusCode::CONFLICT => Err(StateError::LockLost { place: self.place() }),
-            _ => Err(self.refused("writing", response).await),
+            _ => {
+                let refused = self.refused("writing", response).await;
+                // An earlier try may have been kept, and its answer lost.
+                let kept = self.get().await.is_ok_and(|kept| kept.as_deref() == Some(state));
+                if kept { Ok(()) } else { Err(refused) }
+            }
         }
     }
 

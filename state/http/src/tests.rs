@@ -4,6 +4,7 @@
 mod server;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use mesh_model::Value;
@@ -12,13 +13,22 @@ use server::Server;
 
 use super::*;
 
-fn backend(server: &Server, folder: &std::path::Path, name: &str) -> HttpBackend {
-    let address = Value::string(format!("{}/{name}", server.address));
+/// The address behind the state's where it is locked, and the methods.
+type Locking = [&'static str; 3];
+const TERRAFORM: Locking = ["", "LOCK", "UNLOCK"];
+const GITLAB: Locking = ["/lock", "POST", "DELETE"];
+
+fn backend(server: &Server, folder: &Path, name: &str) -> HttpBackend {
+    locking(TERRAFORM, server, folder, name)
+}
+
+fn locking([lock, lock_method, unlock_method]: Locking, server: &Server, folder: &Path, name: &str) -> HttpBackend {
+    let address = format!("{}/{name}", server.address);
     let values = Value::object([
-        ("address", address.clone()),
-        ("lock_address", address),
-        ("lock_method", Value::string("LOCK")),
-        ("unlock_method", Value::string("UNLOCK")),
+        ("address", Value::string(&*address)),
+        ("lock_address", Value::string(format!("{address}{lock}"))),
+        ("lock_method", Value::string(lock_method)),
+        ("unlock_method", Value::string(unlock_method)),
         ("update_method", Value::string("POST")),
         ("username", Value::string("ada")),
         ("password", Value::string("pw")),
@@ -35,7 +45,7 @@ fn info() -> LockInfo {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_suite() {
     let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
-    let open = |name: &str| -> Arc<dyn Backend> { Arc::new(backend(&server, folder.path(), name)) };
+    let open = |name: &str| -> Arc<dyn Backend> { Arc::new(locking(GITLAB, &server, folder.path(), name)) };
     conformance::run(&open).await.expect("every promise is kept");
 }
 
@@ -94,6 +104,42 @@ async fn what_could_not_be_handed_over_is_by_the_next_lock() {
     theirs.release().await.expect("releases");
     let apart = open().lock(info(), std::time::Duration::ZERO).await;
     let _ = apart.map(drop).map_err(|e| assert!(matches!(e, StateError::Corrupt { .. }), "{e}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_though_the_server_says_otherwise_is_kept() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let open = || locking(GITLAB, &server, folder.path(), "s");
+    let writer = open().lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    server.lose_answers();
+    for serial in 1..3 {
+        let done = writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect("it is there");
+        assert_eq!(done.serial, serial);
+    }
+    writer.release().await.expect("releases");
+    assert_eq!(open().snapshot().await.expect("reads").serial, 2);
+    let posts = server.log().iter().filter(|line| line.starts_with("POST /s?")).count();
+    assert!(posts > 2, "tried again: {posts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_was_kept_as_lines_is_gone_on_with() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let (old, new) = (backend(&server, folder.path(), "old"), backend(&server, folder.path(), "new"));
+    let writer = old.lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect("ends");
+    writer.release().await.expect("releases");
+    let kept = envelope::unwrap(server.content("/old").expect("a state")).expect("of this version");
+    assert!(kept.state.starts_with(b"{\"mesh_state\""), "it is lines");
+    server.keep("/new", kept.state);
+    std::fs::create_dir_all(folder.path().join("new")).expect("a folder");
+    std::fs::copy(folder.path().join("old/mesh.state.key"), folder.path().join("new/mesh.state.key")).expect("the key");
+    assert_eq!(new.snapshot().await.expect("reads").serial, 1);
+    let writer = new.lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect("ends");
+    writer.release().await.expect("releases");
+    assert_eq!(new.snapshot().await.expect("reads").serial, 2);
+    assert_eq!(envelope::unwrap(server.content("/new").expect("a state")).expect("of this version").serial, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,16 +1,18 @@
 //! A server of Terraform's http protocol, in memory, on loopback.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Default)]
 struct Kept {
-    states: HashMap<String, Vec<u8>>,
+    /// The versions of each state; the highest number is the state.
+    states: HashMap<String, BTreeMap<u64, Vec<u8>>>,
     locks: HashMap<String, String>,
     log: Vec<String>,
     refuses: bool,
+    loses_answers: bool,
 }
 
 pub(super) struct Server {
@@ -39,7 +41,7 @@ impl Server {
     }
 
     pub(super) fn content(&self, path: &str) -> Option<Vec<u8>> {
-        locked(&self.kept).states.get(path).cloned()
+        locked(&self.kept).states.get(path)?.values().last().cloned()
     }
 
     pub(super) fn hold(&self, path: &str, lock: &str) {
@@ -48,6 +50,16 @@ impl Server {
 
     pub(super) fn refuse_writes(&self, refuses: bool) {
         locked(&self.kept).refuses = refuses;
+    }
+
+    /// Keeps what is written from now on, and says that it has failed.
+    pub(super) fn lose_answers(&self) {
+        locked(&self.kept).loses_answers = true;
+    }
+
+    /// Keeps a state that nobody has sent.
+    pub(super) fn keep(&self, path: &str, state: Vec<u8>) {
+        locked(&self.kept).states.entry(path.to_owned()).or_default().insert(0, state);
     }
 
     pub(super) fn log(&self) -> Vec<String> {
@@ -100,11 +112,25 @@ fn answer(kept: &mut Kept, method: &str, target: &str, user: &str, body: Vec<u8>
         let json: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
         json["ID"].as_str().unwrap_or_default().to_owned()
     };
+    // GitLab's way to lock: an address of its own, and another code.
+    let (path, method, conflict) = match (path.strip_suffix("/lock"), method) {
+        (Some(state), "POST") => (state, "LOCK", 409),
+        (Some(state), "DELETE") => (state, "UNLOCK", 409),
+        _ => (path, method, 423),
+    };
     let held = kept.locks.get(path).cloned();
     match (method, held) {
-        ("GET", _) => kept.states.get(path).map_or((404, Vec::new()), |bytes| (200, bytes.clone())),
-        ("LOCK", Some(lock)) => (423, lock.into_bytes()),
+        ("GET", _) => match kept.states.get(path).and_then(|versions| versions.values().last()) {
+            Some(bytes) => (200, bytes.clone()),
+            None => (404, Vec::new()),
+        },
+        ("LOCK", Some(lock)) => (conflict, lock.into_bytes()),
         ("LOCK", None) => {
+            let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let all = ["ID", "Operation", "Info", "Who", "Version", "Created", "Path"];
+            if let Some(missing) = all.into_iter().find(|name| !json[name].is_string()) {
+                return (400, format!("{missing} is missing").into_bytes());
+            }
             kept.locks.insert(path.to_owned(), String::from_utf8_lossy(&body).into_owned());
             (200, Vec::new())
         }
@@ -119,8 +145,16 @@ fn answer(kept: &mut Kept, method: &str, target: &str, user: &str, body: Vec<u8>
         ("POST", _) if kept.refuses => (507, b"no space".to_vec()),
         ("POST", Some(lock)) if query != format!("ID={}", id(&lock)) => (423, lock.into_bytes()),
         ("POST", _) => {
-            kept.states.insert(path.to_owned(), body);
-            (200, Vec::new())
+            // As strict as GitLab, which parses what it keeps and numbers its versions by it.
+            let json: Result<serde_json::Value, _> = serde_json::from_slice(&body);
+            let Ok(json) = json else { return (400, b"message body does not match declared format".to_vec()) };
+            let Some(serial) = json["serial"].as_u64() else { return (500, b"a version has no number".to_vec()) };
+            let versions = kept.states.entry(path.to_owned()).or_default();
+            if versions.contains_key(&serial) {
+                return (422, b"duplicate key value violates unique constraint".to_vec());
+            }
+            versions.insert(serial, body);
+            if kept.loses_answers { (503, b"who knows".to_vec()) } else { (200, Vec::new()) }
         }
         _ => (405, Vec::new()),
     }
