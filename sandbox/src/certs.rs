@@ -1,4 +1,4 @@
-//! The cluster's own CA, the apiserver's certificate and the service accounts' key.
+//! A server's own CA and certificate, the key of a cluster's service accounts, and certificates of clients.
 //!
 //! A CA of its own with a proper server certificate, and not the one that the apiserver makes for itself: that one is
 //! a CA certificate, which rustls refuses for a server.
@@ -34,7 +34,25 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 subjectAltName = IP:127.0.0.1, IP:10.96.0.1, DNS:localhost, DNS:kubernetes, DNS:kubernetes.default, \
 DNS:kubernetes.default.svc, DNS:kubernetes.default.svc.cluster.local
+[client]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 ";
+
+/// Makes a certificate for a client called `name` in a folder that [`make`] has filled; the certificate and its key.
+pub(crate) fn client(openssl: &Path, folder: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
+    let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let (out, keyout) = (certificate.display().to_string(), key.display().to_string());
+    let subject = format!("/CN={name}");
+    let begin = ["req", "-x509", "-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let rest = ["-nodes", "-days", "3650", "-CA", "ca.pem", "-CAkey", "ca.key", "-extensions", "client"];
+    let own = ["-subj", &*subject, "-keyout", &*keyout, "-out", &*out];
+    run(openssl, &[&begin[..], &rest, &own].concat(), &[], folder)?;
+    Ok((certificate, key))
+}
 
 /// Makes all files in `folder`.
 pub(crate) fn make(openssl: &Path, folder: &Path) -> Result<Certs> {

@@ -20,6 +20,8 @@ use crate::process::{Launcher, Program, Server, run};
 use crate::unique::{free_port, secret};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// Who comes with a certificate in place of a password, once somebody has made the role.
+const CERTIFIED: &str = "certified";
 /// Where Debian puts the programs: a folder a version.
 const PACKAGES: &str = "/usr/lib/postgresql";
 
@@ -36,6 +38,7 @@ pub struct Postgres {
     /// What stands before each command, so that it does not run as root.
     prefix: Vec<OsString>,
     setpriv: PathBuf,
+    openssl: PathBuf,
     launcher: Launcher,
     folder: PathBuf,
     server: Mutex<Option<Server>>,
@@ -66,6 +69,20 @@ impl Postgres {
         &self.password
     }
 
+    /// The name of a role that shows a certificate in place of a password; it is still to be made.
+    #[must_use]
+    pub fn certified(&self) -> &'static str {
+        CERTIFIED
+    }
+
+    /// The certificate of that role, and its key.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn certificate(&self) -> Result<(PathBuf, PathBuf)> {
+        certs::client(&self.openssl, &self.folder, CERTIFIED)
+    }
+
     /// Stops it at once, as if it had crashed; its data stays.
     ///
     /// # Errors
@@ -93,6 +110,7 @@ impl Postgres {
         args.extend(setting("ssl", &"on"));
         args.extend(setting("ssl_cert_file", &self.folder.join("serving.pem").display()));
         args.extend(setting("ssl_key_file", &self.folder.join("serving.key").display()));
+        args.extend(setting("ssl_ca_file", &self.ca_file.display()));
         let log = self.folder.join("postgres.log");
         let before = said_ready(&log);
         let program = Program {
@@ -152,6 +170,9 @@ impl Postgres {
             &pwfile,
         ];
         run(setpriv, &[&before[..], &rest[..]].concat(), &[], folder)?;
+        let rules = folder.join("data").join("pg_hba.conf");
+        let usual = at(&rules, std::fs::read_to_string(&rules))?;
+        at(&rules, std::fs::write(&rules, format!("hostssl all {CERTIFIED} all cert\n{usual}")))?;
         let postgres = Self {
             port: free_port()?,
             ca_file: made.ca,
@@ -160,6 +181,7 @@ impl Postgres {
             programs: programs.to_owned(),
             prefix,
             setpriv: setpriv.to_owned(),
+            openssl: openssl.to_owned(),
             launcher: launcher.clone(),
             folder: folder.to_owned(),
             server: Mutex::default(),

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 use mesh_state::{BadSetting, LockInfo, Settings, StateError};
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::envelope;
@@ -94,15 +94,40 @@ fn locked(serial: &Mutex<Option<u64>>) -> MutexGuard<'_, Option<u64>> {
     serial.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn place(settings: &Settings<'_>, address: &'static str, method: &'static str) -> Result<Option<Place>, BadSetting> {
-    let Some(text) = settings.text(address) else { return Ok(None) };
+/// A setting, or what the environment says in its place, in Terraform's words.
+fn given<'s>(settings: &Settings<'s>, name: &str) -> Option<&'s str> {
+    settings.text(name).or_else(|| settings.variable(&format!("TF_HTTP_{}", name.to_ascii_uppercase())))
+}
+
+fn place(
+    settings: &Settings<'_>,
+    address: &'static str,
+    method: &'static str,
+    usual: &str,
+) -> Result<Option<Place>, BadSetting> {
+    let Some(text) = given(settings, address) else { return Ok(None) };
     let url: Url = text.parse().map_err(|e| BadSetting::of(address, format!("{text:?} is no address: {e}.")))?;
     if !matches!(url.scheme(), "http" | "https") || url.password().is_some() {
         return Err(BadSetting::of(address, "It must be an http or https address without a password."));
     }
-    let name = settings.text(method).unwrap_or("GET");
+    let name = given(settings, method).unwrap_or(usual);
     let method = name.parse().map_err(|_| BadSetting::of(method, format!("{name:?} is no method of HTTP.")))?;
     Ok(Some(Place { method, url }))
+}
+
+/// The certificate that the server wants to see, with its key.
+fn identity(certificate: &str, key: &str) -> Result<Identity, BadSetting> {
+    let read = |setting, file: &str| {
+        std::fs::read(file).map_err(|e| BadSetting::of(setting, format!("{file} cannot be used: {e}.")))
+    };
+    let mut pem = read("client_cert_file", certificate)?;
+    pem.push(b'\n');
+    pem.extend(read("client_key_file", key)?);
+    // The library's own words may quote a piece of the key.
+    Identity::from_pem(&pem).map_err(|_| {
+        let why = format!("{certificate} and {key} hold no certificate with an unencrypted key in PEM.");
+        BadSetting::of("client_cert_file", why)
+    })
 }
 
 impl Server {
@@ -115,21 +140,31 @@ impl Server {
             let pem = std::fs::read(file).map_err(|e| bad(e.to_string()))?;
             http = http.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(|e| bad(e.to_string()))?);
         }
+        match (settings.text("client_cert_file"), settings.text("client_key_file")) {
+            (Some(certificate), Some(key)) => http = http.identity(identity(certificate, key)?),
+            (None, None) => {}
+            _ => {
+                let why = "client_cert_file and client_key_file go together: set both or none.";
+                return Err(BadSetting::of("client_cert_file", why));
+            }
+        }
         let http = http.build().map_err(|e| BadSetting::all(format!("These settings give no client: {e}.")))?;
-        let none = || BadSetting::of("address", "address must say where the state is.");
-        let write = place(settings, "address", "update_method")?.ok_or_else(none)?;
+        let none =
+            || BadSetting::all("Nothing says where the state is: set address, or TF_HTTP_ADDRESS in the environment.");
+        let write = place(settings, "address", "update_method", "POST")?.ok_or_else(none)?;
         let read = Place { method: Method::GET, url: write.url.clone() };
-        let lock = match place(settings, "lock_address", "lock_method")? {
+        let lock = match place(settings, "lock_address", "lock_method", "LOCK")? {
             Some(lock) => {
-                let unlock = place(settings, "unlock_address", "unlock_method")?;
-                let method = settings.text("unlock_method").and_then(|m| m.parse().ok()).unwrap_or(Method::DELETE);
-                let unlock = unlock.unwrap_or_else(|| Place { method, url: lock.url.clone() });
-                Some((lock, unlock))
+                let unlock = match place(settings, "unlock_address", "unlock_method", "UNLOCK")? {
+                    Some(unlock) => Some(unlock),
+                    None => place(settings, "lock_address", "unlock_method", "UNLOCK")?,
+                };
+                unlock.map(|unlock| (lock, unlock))
             }
             None => None,
         };
-        let given = |name, variable| settings.text(name).or_else(|| settings.variable(variable)).map(str::to_owned);
-        let user = given("username", "TF_HTTP_USERNAME").map(|u| (u, given("password", "TF_HTTP_PASSWORD")));
+        let owned = |name| given(settings, name).map(str::to_owned);
+        let user = owned("username").map(|user| (user, owned("password")));
         Ok(Self { http, read, write, lock, user, serial: Arc::default() })
     }
 

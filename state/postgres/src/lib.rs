@@ -57,6 +57,8 @@ pub fn kind() -> BackendKind {
                 "CA certificates of the server (PEM), instead of the system's. With it sslmode=require checks the \
                  server, too.",
             ),
+            Attribute::optional("client_cert_file", text.clone(), "A certificate to show to the server (PEM)."),
+            Attribute::optional("client_key_file", text.clone(), "Its key (PEM, not encrypted)."),
             Attribute::optional("schema", text.clone(), "The schema that holds the tables. Default mesh.")
                 .default(Value::string("mesh")),
             Attribute::optional("name", text, "The name of this state among those of the schema. Default default.")

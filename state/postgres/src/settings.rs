@@ -60,6 +60,16 @@ pub(crate) fn target(settings: &Settings<'_>) -> Result<Target, BadSetting> {
             return Err(BadSetting::of("connection", why));
         }
     };
+    let certificate = settings.text("client_cert_file").map(str::to_owned).or(parted.certificate);
+    let key = settings.text("client_key_file").map(str::to_owned).or(parted.key);
+    let own = match (&certificate, &key) {
+        (Some(certificate), Some(key)) => Some((&**certificate, &**key)),
+        (None, None) => None,
+        _ => {
+            let why = "client_cert_file and client_key_file go together: set both or none.";
+            return Err(BadSetting::of("client_cert_file", why));
+        }
+    };
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }
@@ -74,7 +84,7 @@ pub(crate) fn target(settings: &Settings<'_>) -> Result<Target, BadSetting> {
     }
     let database = config.get_dbname().unwrap_or(&user);
     let place = format!("PostgreSQL database {database} at {}, state {schema}.{name}", hosts(&config));
-    Ok(Target { tls: Tls::new(check)?, config, schema, name, place })
+    Ok(Target { tls: Tls::new(check, own)?, config, schema, name, place })
 }
 
 fn unreadable() -> BadSetting {
@@ -111,6 +121,8 @@ struct Parted {
     rest: String,
     mode: Option<String>,
     root_certificate: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
 }
 
 /// `None` for what is no connection string.
@@ -164,6 +176,8 @@ impl Parted {
         let place = match key.trim() {
             "sslmode" => &mut self.mode,
             "sslrootcert" => &mut self.root_certificate,
+            "sslcert" => &mut self.certificate,
+            "sslkey" => &mut self.key,
             _ => return false,
         };
         *place = Some(value.trim().trim_matches('\'').to_owned());

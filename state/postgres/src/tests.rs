@@ -176,6 +176,41 @@ async fn sslmode_means_what_it_says() -> Result<(), Failure> {
 }
 
 #[tokio::test]
+async fn a_certificate_stands_for_a_password() -> Result<(), Failure> {
+    let admin = backend("certified", tempfile::tempdir()?.path()).target().connect().await?;
+    let (role, server) = (postgres().certified(), postgres());
+    admin.batch_execute(&format!("CREATE ROLE {role} LOGIN; GRANT CREATE ON DATABASE postgres TO {role}")).await?;
+    let (certificate, key) = server.certificate()?;
+    let (certificate, key, ca) = (certificate.display(), key.display(), server.ca_file.display().to_string());
+    let connection = format!("postgresql://{role}@127.0.0.1:{}/postgres?sslmode=verify-full", server.port);
+    let folder = tempfile::tempdir()?;
+    let (certificate, key) = (certificate.to_string(), key.to_string());
+    let files = [("client_cert_file", &*certificate), ("client_key_file", &*key)];
+    let own = [("connection", &*connection), ("ca_cert_file", &*ca), ("schema", "certified")];
+    let backend = open(&[&own[..], &files].concat(), &[]).map_err(|bad| bad.why)?.keyed_at(folder.path().join("k"));
+    let writer = lock(&backend).await?;
+    writer.record(None, put(1)).await?;
+    writer.finish(Outputs::new(), Summary::default()).await?;
+    writer.release().await?;
+    // The words of the database's own tools.
+    let all = format!("{connection}&sslcert={certificate}&sslkey={key}&sslrootcert={ca}");
+    let same = open(&[("connection", &all), ("schema", "certified")], &[]).map_err(|bad| bad.why)?;
+    assert_eq!(same.keyed_at(folder.path().join("k")).snapshot().await?.instances.len(), 1);
+    let without = open(&own, &[]).map_err(|bad| bad.why)?.snapshot().await.expect_err("no certificate");
+    assert!(without.to_string().contains("certificate"), "{without}");
+    for (given, words) in [
+        (&files[..1], "go together"),
+        (&[files[0], ("client_key_file", &*ca)], "no unencrypted key"),
+        (&[("client_cert_file", "/nowhere"), files[1]], "/nowhere cannot be used"),
+        (&[("client_cert_file", &*ca), files[1]], "not the key of the certificate"),
+    ] {
+        let bad = open(&[&own[..], given].concat(), &[]).err().expect(words);
+        assert!(bad.why.contains(words), "{}", bad.why);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn history_stays_within_its_limits() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let backend = backend("retention", folder.path()).retaining(Retention { entries: 3, bytes: u64::MAX });

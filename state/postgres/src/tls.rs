@@ -13,7 +13,7 @@ use mesh_state::BadSetting;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -34,7 +34,8 @@ pub(crate) enum Check<'a> {
 pub(crate) struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    pub(crate) fn new(check: Check<'_>) -> Result<Self, BadSetting> {
+    /// `own`: the files with the certificate that the server is shown, and with its key.
+    pub(crate) fn new(check: Check<'_>, own: Option<(&str, &str)>) -> Result<Self, BadSetting> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let unusable = |e: rustls::Error| BadSetting::all(format!("TLS cannot be used: {e}."));
         let builder = ClientConfig::builder_with_provider(provider.clone());
@@ -44,17 +45,35 @@ impl Tls {
             Check::System => builder.with_platform_verifier().map_err(unusable)?,
             Check::Against(file) => builder.with_root_certificates(roots(file)?),
         };
-        Ok(Self(Arc::new(builder.with_no_client_auth())))
+        let config = match own {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates("client_cert_file", certificate)?;
+                // The library's own words may quote a piece of the key.
+                let bad = |why: &str| BadSetting::of("client_key_file", format!("{key} cannot be used: {why}."));
+                let read = PrivateKeyDer::from_pem_file(key).map_err(|_| bad("it holds no unencrypted key in PEM"))?;
+                builder.with_client_auth_cert(chain, read).map_err(|_| bad("it is not the key of the certificate"))?
+            }
+        };
+        Ok(Self(Arc::new(config)))
     }
 }
 
+/// What is in a file, which must be something.
+fn certificates(setting: &'static str, file: &str) -> Result<Vec<CertificateDer<'static>>, BadSetting> {
+    let bad = |why: &dyn std::fmt::Display| BadSetting::of(setting, format!("{file} cannot be used: {why}."));
+    let read = CertificateDer::pem_file_iter(file).map_err(|e| bad(&e))?;
+    let read = read.collect::<Result<Vec<_>, _>>().map_err(|e| bad(&e))?;
+    if read.is_empty() { Err(bad(&"it holds no PEM certificate")) } else { Ok(read) }
+}
+
 fn roots(file: &str) -> Result<RootCertStore, BadSetting> {
-    let bad = |why: &dyn std::fmt::Display| BadSetting::of("ca_cert_file", format!("{file} cannot be used: {why}."));
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|e| bad(&e))? {
-        roots.add(certificate.map_err(|e| bad(&e))?).map_err(|e| bad(&e))?;
+    for certificate in certificates("ca_cert_file", file)? {
+        let bad = |e| BadSetting::of("ca_cert_file", format!("{file} cannot be used: {e}."));
+        roots.add(certificate).map_err(bad)?;
     }
-    if roots.is_empty() { Err(bad(&"it holds no PEM certificate")) } else { Ok(roots) }
+    Ok(roots)
 }
 
 /// Takes every certificate, as `prefer` and `require` mean it.
