@@ -16,6 +16,29 @@ pub(crate) struct Certs {
     pub(crate) accounts_key: PathBuf,
 }
 
+/// A CA, a server on loopback and a client, for a test's own server.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    /// The CA's certificate (PEM).
+    pub ca: PathBuf,
+    /// Certificate and key of the server.
+    pub server: (PathBuf, PathBuf),
+    /// Certificate and key of the client.
+    pub client: (PathBuf, PathBuf),
+}
+
+impl Certificates {
+    /// Makes them in a folder, with the `openssl` of the path.
+    ///
+    /// # Errors
+    /// Its own words.
+    pub fn new(folder: &Path) -> Result<Self> {
+        let openssl = Path::new("openssl");
+        let made = make(openssl, folder)?;
+        Ok(Self { ca: made.ca, server: (made.serving, made.serving_key), client: client(openssl, folder, "client")? })
+    }
+}
+
 /// Our own, so that the distribution's `openssl.cnf` decides nothing.
 const CONFIG: &str = "\
 [req]

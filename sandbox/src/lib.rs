@@ -56,6 +56,7 @@ mod vault;
 mod tests;
 
 pub use background::{Down, ServerState, State, Status, Up, down, env, status, supervise, up};
+pub use certs::Certificates;
 pub use error::{Error, Result};
 pub use gateway::Gateway;
 pub use kubernetes::{Kubernetes, Node, READY_ANNOTATION};

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mesh_model::Value;
+use mesh_sandbox::Certificates;
 use mesh_state::{Backend, LockInfo, Settings, StateError, Summary, conformance};
 use server::Server;
 
@@ -140,6 +141,86 @@ async fn a_state_that_was_kept_as_lines_is_gone_on_with() {
     writer.release().await.expect("releases");
     assert_eq!(new.snapshot().await.expect("reads").serial, 2);
     assert_eq!(envelope::unwrap(server.content("/new").expect("a state")).expect("of this version").serial, 1);
+}
+
+/// HAProxy in front of a server, who lets nobody in without a certificate.
+struct Guard(std::process::Child);
+
+impl Guard {
+    fn new(server: &Server, port: u16, folder: &Path, made: &Certificates) -> Self {
+        let read = |file: &Path| std::fs::read_to_string(file).expect("reads");
+        let both = folder.join("both.pem");
+        std::fs::write(&both, read(&made.server.0) + &read(&made.server.1)).expect("writes");
+        let text = format!(
+            "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\nlisten guard\n  bind \
+             127.0.0.1:{port} ssl crt {} ca-file {} verify required\n  server s {}\n",
+            both.display(),
+            made.ca.display(),
+            server.address.trim_start_matches("http://")
+        );
+        let config = folder.join("haproxy.cfg");
+        std::fs::write(&config, text).expect("writes");
+        let mut program = std::process::Command::new("haproxy");
+        let guard = Self(program.args(["-db", "-q", "-f"]).arg(config).spawn().expect("haproxy starts"));
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(std::time::Instant::now() < until, "haproxy listens");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        guard
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_environment_of_a_pipeline_is_enough_and_a_certificate_is_shown() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().expect("a folder"));
+    let made = Certificates::new(folder.path()).expect("certificates");
+    let port = mesh_sandbox::free_port().expect("a port");
+    let _guard = Guard::new(&server, port, folder.path(), &made);
+    let address = format!("https://127.0.0.1:{port}/s");
+    let env = [
+        ("TF_HTTP_ADDRESS", &*address),
+        ("TF_HTTP_LOCK_ADDRESS", &format!("{address}/lock")),
+        ("TF_HTTP_UNLOCK_ADDRESS", &format!("{address}/lock")),
+        ("TF_HTTP_LOCK_METHOD", "POST"),
+        ("TF_HTTP_UNLOCK_METHOD", "DELETE"),
+        ("TF_HTTP_USERNAME", "ada"),
+        ("TF_HTTP_PASSWORD", "pw"),
+    ];
+    let env: BTreeMap<String, String> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let file = |path: &Path| Value::string(path.display().to_string());
+    let trusted = [("ca_cert_file", file(&made.ca))];
+    let shown = [("client_cert_file", file(&made.client.0)), ("client_key_file", file(&made.client.1))];
+    let open = |given: &[(&'static str, Value)]| {
+        let values = Value::object(trusted.iter().chain(given).cloned());
+        HttpBackend::beside(&Settings::new(&values, &env), folder.path().to_owned())
+    };
+    let backend = open(&shown).map_err(|bad| bad.why).expect("settings");
+    let writer = backend.lock(info(), std::time::Duration::ZERO).await.expect("locks");
+    writer.finish(mesh_state::Outputs::new(), Summary::default()).await.expect("ends");
+    writer.release().await.expect("releases");
+    assert_eq!(backend.snapshot().await.expect("reads").serial, 1);
+    let log = server.log();
+    for line in ["POST /s/lock", "POST /s?ID=", "DELETE /s/lock"] {
+        assert!(log.iter().any(|l| l.starts_with(line)), "{line} is not in {log:?}");
+    }
+    assert!(open(&[]).map_err(|bad| bad.why).expect("settings").snapshot().await.is_err(), "nothing was shown");
+    for (given, words) in [
+        (&shown[..1], "go together"),
+        (&[shown[0].clone(), ("client_key_file", file(&made.ca))], "no certificate with an unencrypted key"),
+        (&[("client_cert_file", Value::string("/nowhere")), shown[1].clone()], "/nowhere cannot be used"),
+    ] {
+        let bad = open(given).err().expect(words);
+        assert!(bad.why.contains(words), "{}", bad.why);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
