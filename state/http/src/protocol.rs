@@ -106,7 +106,8 @@ fn place(
     usual: &str,
 ) -> Result<Option<Place>, BadSetting> {
     let Some(text) = given(settings, address) else { return Ok(None) };
-    let url: Url = text.parse().map_err(|e| BadSetting::of(address, format!("{text:?} is no address: {e}.")))?;
+    // Not shown: it may hold a password all the same.
+    let url: Url = text.parse().map_err(|e| BadSetting::of(address, format!("{address} is no address: {e}.")))?;
     if !matches!(url.scheme(), "http" | "https") || url.password().is_some() {
         return Err(BadSetting::of(address, "It must be an http or https address without a password."));
     }

@@ -238,10 +238,12 @@ async fn refusals_are_said_in_the_servers_words() {
     let error = eve.snapshot().await.expect_err("eve may not").to_string();
     assert!(error.contains("401") && error.contains("username") && !error.contains("canary"), "{error}");
     assert!(!eve.describe().contains("canary"));
-    let bad = Value::object([("address", Value::string("ftp://x/y"))]);
     let env = BTreeMap::new();
-    let settings = Settings::new(&bad, &env);
-    assert!(HttpBackend::new(&settings).is_err());
+    for address in ["ftp://x/y", "https://ada:canary@h:99999/s", "https://ada:canary@h/s"] {
+        let bad = Value::object([("address", Value::string(address))]);
+        let bad = HttpBackend::new(&Settings::new(&bad, &env)).err().expect(address);
+        assert!(bad.why.contains("address") && !bad.why.contains("canary"), "{}", bad.why);
+    }
 }
 
 #[test]

@@ -26,8 +26,9 @@ pub(crate) fn bucket(settings: &Settings<'_>) -> Result<Bucket, BadSetting> {
     let given = settings.text("endpoint");
     let endpoint = given.map_or_else(|| format!("https://s3.{region}.amazonaws.com"), str::to_owned);
     let setting = if given.is_some() { "endpoint" } else { "region" };
+    // Not shown: it may hold a password all the same.
     let endpoint: Url =
-        endpoint.parse().map_err(|e| BadSetting::of(setting, format!("{endpoint:?} is no address: {e}.")))?;
+        endpoint.parse().map_err(|e| BadSetting::of(setting, format!("{setting} gives no address: {e}.")))?;
     if !endpoint.username().is_empty() || endpoint.password().is_some() {
         return Err(BadSetting::of("endpoint", "endpoint must hold no user and no password."));
     }

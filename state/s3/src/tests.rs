@@ -176,12 +176,15 @@ fn settings_that_cannot_be_used_say_which_and_why() {
         ("prefix", "a/../b", "cannot be used"),
         ("endpoint", "ftp://x", "no address"),
         ("endpoint", "not a url", "no address"),
+        ("endpoint", "https://ada:canary@h:99999", "no address"),
+        ("endpoint", "https://ada:canary@h", "no password"),
         ("ca_cert_file", "/no/such/file", "/no/such/file"),
         ("access_key", "x", "go together"),
         ("session_token", "x", "goes with"),
     ] {
         let error = Given::new("bucket", "p").with(setting, value).try_store().err().expect(setting);
         assert!(error.setting == Some(setting) && error.why.contains(words), "{error:?}");
+        assert!(!error.why.contains("canary"), "{error:?}");
     }
     let none = Given::new("bucket", "p").variable("AWS_ACCESS_KEY_ID", "").try_store().err().expect("no credentials");
     assert!(none.why.contains("AWS_SECRET_ACCESS_KEY"));
