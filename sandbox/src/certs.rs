@@ -65,30 +65,32 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 ";
 
+const ISSUER: [&str; 4] = ["-CA", "ca.pem", "-CAkey", "ca.key"];
+
+/// Makes a key and its certificate; `rest` says which.
+fn certificate(openssl: &Path, folder: &Path, rest: &[&str]) -> Result<()> {
+    let key =
+        ["-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"];
+    run(openssl, &[&["req", "-x509"], &key[..], rest].concat(), &[], folder).map(drop)
+}
+
 /// Makes a certificate for a client called `name` in a folder that [`make`] has filled; the certificate and its key.
 pub(crate) fn client(openssl: &Path, folder: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
-    let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
-    let (out, keyout) = (certificate.display().to_string(), key.display().to_string());
-    let subject = format!("/CN={name}");
-    let begin = ["req", "-x509", "-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
-    let rest = ["-nodes", "-days", "3650", "-CA", "ca.pem", "-CAkey", "ca.key", "-extensions", "client"];
-    let own = ["-subj", &*subject, "-keyout", &*keyout, "-out", &*out];
-    run(openssl, &[&begin[..], &rest, &own].concat(), &[], folder)?;
-    Ok((certificate, key))
+    let (subject, out, keyout) = (format!("/CN={name}"), format!("{name}.pem"), format!("{name}.key"));
+    let own = ["-subj", &*subject, "-extensions", "client", "-keyout", &*keyout, "-out", &*out];
+    certificate(openssl, folder, &[&ISSUER[..], &own].concat())?;
+    Ok((folder.join(out), folder.join(keyout)))
 }
 
 /// Makes all files in `folder`.
 pub(crate) fn make(openssl: &Path, folder: &Path) -> Result<Certs> {
     let config = folder.join("openssl.cnf");
     at(&config, std::fs::write(&config, CONFIG))?;
-    let key =
-        ["-config", "openssl.cnf", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"];
-    let certificate = |rest: &[&str]| run(openssl, &[&["req", "-x509"], &key[..], rest].concat(), &[], folder);
-    certificate(&["-subj", "/CN=sandbox-ca", "-extensions", "ca", "-keyout", "ca.key", "-out", "ca.pem"])?;
-    let issuer = ["-CA", "ca.pem", "-CAkey", "ca.key"];
+    let ca = ["-subj", "/CN=sandbox-ca", "-extensions", "ca", "-keyout", "ca.key", "-out", "ca.pem"];
+    certificate(openssl, folder, &ca)?;
     let serving =
         ["-subj", "/CN=kube-apiserver", "-extensions", "serving", "-keyout", "serving.key", "-out", "serving.pem"];
-    certificate(&[&issuer[..], &serving[..]].concat())?;
+    certificate(openssl, folder, &[&ISSUER[..], &serving].concat())?;
     let accounts = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "accounts.key"];
     run(openssl, &accounts, &[], folder)?;
     Ok(Certs {

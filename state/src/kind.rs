@@ -76,6 +76,29 @@ impl<'s> Settings<'s> {
         Keyring::elsewhere(file, self.encryption.cloned(), place)
     }
 
+    /// The files of a certificate to show to a server, and of its key: the settings `client_cert_file` and
+    /// `client_key_file`, where they are not given what was said in another way.
+    ///
+    /// # Errors
+    /// One without the other.
+    pub fn client_certificate<'a>(
+        &self,
+        certificate: Option<&'a str>,
+        key: Option<&'a str>,
+    ) -> Result<Option<(&'a str, &'a str)>, BadSetting>
+    where
+        's: 'a,
+    {
+        match (self.text("client_cert_file").or(certificate), self.text("client_key_file").or(key)) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) => Ok(None),
+            _ => {
+                let why = "client_cert_file and client_key_file go together: set both or none.";
+                Err(BadSetting::of("client_cert_file", why))
+            }
+        }
+    }
+
     /// A variable of the environment that is set and not empty.
     pub fn variable(&self, name: &str) -> Option<&'s str> {
         self.env.get(name).map(String::as_str).filter(|text| !text.is_empty())

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) use place::{Place, kubernetes, postgres, s3, servers};
+pub(crate) use server::Server;
 
 use crate::site::mesh;
 use place::{http, server};
@@ -214,8 +215,7 @@ fn a_network_that_is_cut_loses_nothing_over_http() {
         stack.run(&["unlock", "-force", id.split('.').next().expect("an id")]).expect(0, "unlock");
         // Nothing is left to be done, and yet the same command has to end: other machines see the server's state alone.
         stack.run(&arguments).expect(0, "the same command");
-        let path = stack.place.called.rsplit_once('/').expect("an address").1;
-        let kept = server().content(&format!("/{path}")).expect("a state is handed over");
+        let kept = server().content(&format!("/{}", place.own)).expect("a state is handed over");
         let kept: serde_json::Value = serde_json::from_slice(&kept).expect("JSON");
         let state = kept["state"].as_str().expect("a state");
         assert_eq!(state.matches("{\"instance\":").count(), 600, "the server has all of it");

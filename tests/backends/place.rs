@@ -30,6 +30,8 @@ pub(crate) struct Place {
     pub(super) network: Proxy,
     /// What messages call it.
     pub(super) called: String,
+    /// What of its server is its own: a bucket, a schema, a namespace, a path.
+    pub(super) own: String,
     _folder: tempfile::TempDir,
 }
 
@@ -58,7 +60,7 @@ pub(crate) fn s3() -> Place {
     };
     let through = env(&format!("https://127.0.0.1:{}", network.port));
     let called = format!("s3 bucket {bucket}, prefix team/prod");
-    Place { block, direct: env(&minio.address), through, network, called, _folder: folder }
+    Place { block, direct: env(&minio.address), through, network, called, own: bucket, _folder: folder }
 }
 
 /// The database, in a sandbox of its own: the other servers take longer to start.
@@ -80,7 +82,7 @@ pub(crate) fn postgres() -> Place {
         variables(&[("MESH_VAR_connection", &connection), ("PGPASSWORD", server.password())])
     };
     let (direct, through, called) = (env(server.port), env(network.port), format!("state {schema}.prod"));
-    Place { block, direct, through, network, called, _folder: folder }
+    Place { block, direct, through, network, called, own: schema, _folder: folder }
 }
 
 pub(crate) fn kubernetes() -> Place {
@@ -98,13 +100,13 @@ pub(crate) fn kubernetes() -> Place {
     );
     let env = |file: &Path| variables(&[("MESH_VAR_kubeconfig", &file.display().to_string())]);
     let called = format!("kubernetes namespace {namespace}, state prod");
-    Place { block, direct: env(direct), through: env(&through), network, called, _folder: folder }
+    Place { block, direct: env(direct), through: env(&through), network, called, own: namespace, _folder: folder }
 }
 
 /// A server of Terraform's protocol.
 pub(super) fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
+    SERVER.get_or_init(|| Server::start("pw"))
 }
 
 /// Terraform's protocol. Its copy on this machine belongs to one address, so every command takes the same way.
@@ -117,7 +119,7 @@ pub(super) fn http() -> Place {
         "mesh {{\n  backend \"http\" {{\n    address      = \"{address}\"\n    lock_address = \"{address}\"\n    username     = \"ada\"\n  }}\n}}\n"
     );
     let env = variables(&[("TF_HTTP_PASSWORD", "pw")]);
-    Place { block, direct: env.clone(), through: env, network, called: address, _folder: folder }
+    Place { block, direct: env.clone(), through: env, network, called: address, own: path, _folder: folder }
 }
 
 /// Makes something in the cluster as an administrator; the answer.

@@ -55,8 +55,7 @@ fn life(run: &dyn Fn(&[&str]) -> Output) {
 fn the_account_of_a_pod_is_enough_to_keep_state_in_its_cluster() {
     let place = kubernetes();
     let files = tempfile::tempdir().expect("a folder");
-    let namespace = place.called.split([' ', ',']).nth(2).expect("a namespace");
-    account(namespace, files.path());
+    account(&place.own, files.path());
     let mut env = place.direct.clone();
     let port = servers().kubernetes().expect("a cluster").url.rsplit(':').next().expect("a port").to_owned();
     env.insert("KUBERNETES_SERVICE_HOST".into(), "127.0.0.1".into());
@@ -82,9 +81,8 @@ fn the_account_of_a_pod_is_enough_to_keep_state_in_its_cluster() {
 #[test]
 fn three_rights_on_a_prefix_are_enough_to_keep_state_in_a_bucket() {
     let mut place = s3();
-    let bucket = place.called.split([' ', ',']).nth(2).expect("a bucket");
     let allow = |action: &[&str], resource: &str| {
-        let resource = format!("arn:aws:s3:::{bucket}{resource}");
+        let resource = format!("arn:aws:s3:::{}{resource}", place.own);
         json!({ "Effect": "Allow", "Action": action, "Resource": resource }).to_string()
     };
     let statements =
@@ -101,8 +99,7 @@ fn three_rights_on_a_prefix_are_enough_to_keep_state_in_a_bucket() {
 fn an_account_that_may_make_a_schema_is_enough_to_keep_state_in_a_database() {
     let mut place = postgres();
     let server = database().postgres().expect("a database");
-    let schema = place.called.split([' ', '.']).nth(1).expect("a schema");
-    let account = format!("team_{schema}");
+    let account = format!("team_{}", place.own);
     let sql = |text: &str| {
         let done = Command::new("psql")
             .args(["-v", "ON_ERROR_STOP=1", "-qc", text, &server.connection("postgres", "verify-full")])

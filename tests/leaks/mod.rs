@@ -18,5 +18,4 @@ mod mistakes;
 mod places;
 mod scene;
 mod sealed;
-mod server;
 mod takeover;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::canary::{text, word};
 use super::life::Others;
 use super::scene::{SEEN, Scene, servers};
-use super::server::Server;
+use crate::backends::Server;
 
 const HCL: &str = r#"
 variable "secret" { sensitive = true }
@@ -154,7 +154,8 @@ pub(super) fn kubernetes() -> Place {
 }
 
 pub(super) fn http() -> Place {
-    let (server, password) = (Server::start(), word("http password"));
+    let password = word("http password");
+    let server = Server::start(&password);
     let address = &server.address;
     Place {
         name: "http",
@@ -163,7 +164,7 @@ pub(super) fn http() -> Place {
         ),
         env: vec![("TF_HTTP_PASSWORD", password.clone())],
         secrets: vec![("the password of the http server", password)],
-        dump: Box::new(move || server.all()),
+        dump: Box::new(move || server.requests()),
     }
 }
 

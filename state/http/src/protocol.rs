@@ -141,13 +141,8 @@ impl Server {
             let pem = std::fs::read(file).map_err(|e| bad(e.to_string()))?;
             http = http.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(|e| bad(e.to_string()))?);
         }
-        match (settings.text("client_cert_file"), settings.text("client_key_file")) {
-            (Some(certificate), Some(key)) => http = http.identity(identity(certificate, key)?),
-            (None, None) => {}
-            _ => {
-                let why = "client_cert_file and client_key_file go together: set both or none.";
-                return Err(BadSetting::of("client_cert_file", why));
-            }
+        if let Some((certificate, key)) = settings.client_certificate(None, None)? {
+            http = http.identity(identity(certificate, key)?);
         }
         let http = http.build().map_err(|e| BadSetting::all(format!("These settings give no client: {e}.")))?;
         let none =

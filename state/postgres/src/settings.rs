@@ -60,16 +60,7 @@ pub(crate) fn target(settings: &Settings<'_>) -> Result<Target, BadSetting> {
             return Err(BadSetting::of("connection", why));
         }
     };
-    let certificate = settings.text("client_cert_file").map(str::to_owned).or(parted.certificate);
-    let key = settings.text("client_key_file").map(str::to_owned).or(parted.key);
-    let own = match (&certificate, &key) {
-        (Some(certificate), Some(key)) => Some((&**certificate, &**key)),
-        (None, None) => None,
-        _ => {
-            let why = "client_cert_file and client_key_file go together: set both or none.";
-            return Err(BadSetting::of("client_cert_file", why));
-        }
-    };
+    let own = settings.client_certificate(parted.certificate.as_deref(), parted.key.as_deref())?;
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_TIMEOUT);
     }

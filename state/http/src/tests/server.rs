@@ -1,22 +1,27 @@
-//! A server of Terraform's http protocol, in memory, on loopback.
+//! A server of Terraform's http protocol, in memory, on loopback, which forgets nothing that it was sent.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 #[derive(Default)]
 struct Kept {
+    /// Who is let in, as it stands in a request.
+    user: String,
     /// The versions of each state; the highest number is the state.
-    states: HashMap<String, BTreeMap<u64, Vec<u8>>>,
+    states: HashMap<String, BTreeMap<u64, Arc<[u8]>>>,
     locks: HashMap<String, String>,
-    log: Vec<String>,
+    requests: Vec<(String, Arc<[u8]>)>,
     refuses: bool,
     loses_answers: bool,
 }
 
-pub(super) struct Server {
-    pub(super) address: String,
+pub(crate) struct Server {
+    pub(crate) address: String,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -25,10 +30,12 @@ fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 impl Server {
-    pub(super) fn start() -> Self {
+    /// For `ada`.
+    pub(crate) fn start(password: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let kept = Arc::new(Mutex::new(Kept::default()));
+        let user = format!("Basic {}", STANDARD.encode(format!("ada:{password}")));
+        let kept = Arc::new(Mutex::new(Kept { user, ..Kept::default() }));
         let shared = kept.clone();
         // Ends with the process of the tests.
         std::thread::spawn(move || {
@@ -40,30 +47,36 @@ impl Server {
         Self { address, kept }
     }
 
-    pub(super) fn content(&self, path: &str) -> Option<Vec<u8>> {
-        locked(&self.kept).states.get(path)?.values().last().cloned()
+    pub(crate) fn content(&self, path: &str) -> Option<Vec<u8>> {
+        locked(&self.kept).states.get(path)?.values().last().map(|state| state.to_vec())
     }
 
-    pub(super) fn hold(&self, path: &str, lock: &str) {
+    pub(crate) fn hold(&self, path: &str, lock: &str) {
         locked(&self.kept).locks.insert(path.to_owned(), lock.to_owned());
     }
 
-    pub(super) fn refuse_writes(&self, refuses: bool) {
+    pub(crate) fn refuse_writes(&self, refuses: bool) {
         locked(&self.kept).refuses = refuses;
     }
 
     /// Keeps what is written from now on, and says that it has failed.
-    pub(super) fn lose_answers(&self) {
+    pub(crate) fn lose_answers(&self) {
         locked(&self.kept).loses_answers = true;
     }
 
     /// Keeps a state that nobody has sent.
-    pub(super) fn keep(&self, path: &str, state: Vec<u8>) {
-        locked(&self.kept).states.entry(path.to_owned()).or_default().insert(0, state);
+    pub(crate) fn keep(&self, path: &str, state: Vec<u8>) {
+        locked(&self.kept).states.entry(path.to_owned()).or_default().insert(0, state.into());
     }
 
-    pub(super) fn log(&self) -> Vec<String> {
-        locked(&self.kept).log.clone()
+    /// Methods and addresses of all requests.
+    pub(crate) fn log(&self) -> Vec<String> {
+        locked(&self.kept).requests.iter().map(|(line, _)| line.clone()).collect()
+    }
+
+    /// All requests with what was sent; without what they log in with, since the server is meant to know it.
+    pub(crate) fn requests(&self) -> Vec<(String, Vec<u8>)> {
+        locked(&self.kept).requests.iter().map(|(line, body)| (line.clone(), body.to_vec())).collect()
     }
 }
 
@@ -90,7 +103,7 @@ fn serve(stream: &TcpStream, kept: &Mutex<Kept>) {
         }
         let mut words = line.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let (status, answer) = answer(&mut locked(kept), method, target, &user, body);
+        let (status, answer) = answer(&mut locked(kept), method, target, &user, body.into());
         let head = format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\n\r\n", answer.len());
         let mut stream = stream;
         if stream.write_all(&[head.into_bytes(), answer].concat()).is_err() {
@@ -99,12 +112,9 @@ fn serve(stream: &TcpStream, kept: &Mutex<Kept>) {
     }
 }
 
-/// `ada:pw`.
-const USER: &str = "Basic YWRhOnB3";
-
-fn answer(kept: &mut Kept, method: &str, target: &str, user: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
-    kept.log.push(format!("{method} {target}"));
-    if user != USER {
+fn answer(kept: &mut Kept, method: &str, target: &str, user: &str, body: Arc<[u8]>) -> (u16, Vec<u8>) {
+    kept.requests.push((format!("{method} {target}"), body.clone()));
+    if user != kept.user {
         return (401, b"who are you?".to_vec());
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -121,7 +131,7 @@ fn answer(kept: &mut Kept, method: &str, target: &str, user: &str, body: Vec<u8>
     let held = kept.locks.get(path).cloned();
     match (method, held) {
         ("GET", _) => match kept.states.get(path).and_then(|versions| versions.values().last()) {
-            Some(bytes) => (200, bytes.clone()),
+            Some(state) => (200, state.to_vec()),
             None => (404, Vec::new()),
         },
         ("LOCK", Some(lock)) => (conflict, lock.into_bytes()),
