@@ -6,5 +6,5 @@ cd "$(dirname "$0")"
 cargo fmt --all -- --check
 cargo clippy --workspace --all-targets --locked -- -D warnings
 # The servers are built here, where it shows, and not inside a silent test.
-cargo run --locked --bin mesh -- sandbox run -- true
+./demo.sh
 cargo test --workspace --locked

@@ -201,3 +201,17 @@ fn killed_again_and_again_the_same_command_finishes() {
         assert!(!known.contains("deposed"), "{known}");
     }
 }
+
+#[test]
+fn files_are_looked_up_in_the_folder_that_chdir_names() {
+    let folder = Folder::new("");
+    std::fs::create_dir_all(folder.path().join("site/parts")).expect("a folder");
+    std::fs::write(folder.path().join("beside.txt"), "beside").expect("writes");
+    std::fs::write(folder.path().join("site/parts/a.tftpl"), "${x}!").expect("writes");
+    let text = "output \"o\" {\n  value = [\n    file(\"${path.module}/../beside.txt\"),\n    fileexists(\"../beside.txt\"),\n    fileset(\"parts\", \"*\"),\n    \
+                templatefile(\"parts/a.tftpl\", { x = 1 }),\n    abspath(\"q\") == \"${path.cwd}/site/q\",\n  ]\n}\n";
+    std::fs::write(folder.path().join("site/main.mesh.hcl"), text).expect("writes");
+    folder.run(&["-chdir=site", "apply", "-auto-approve"]).expect(0, "apply");
+    let said = folder.run(&["-chdir=site", "output", "-json", "o"]).expect(0, "output").stdout;
+    assert_eq!(said.trim(), "[\"beside\",true,[\"a.tftpl\"],\"1!\",true]");
+}

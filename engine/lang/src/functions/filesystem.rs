@@ -18,10 +18,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "abspath",
         PATH,
         Ty::String,
-        |c, a| {
-            let path = std::path::absolute(c.root.join(text(a, 0)));
-            Ok(Value::string(clean(&path.map_err(|e| CallError::at(0, e.to_string()))?.to_string_lossy())))
-        },
+        |c, a| Ok(Value::string(absolute(&c.root.join(text(a, 0)))?)),
         "The path from the root of the file system; a relative one starts at the root module.",
     ),
     Function::new(
@@ -84,12 +81,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// The path of a file from the root of the file system, without detours through `..`.
+/// A path from the root of the file system, without detours through `..`. A relative one starts where the program is,
+/// which `-chdir` changes; `path.cwd` is where it was started.
+fn absolute(path: &Path) -> Result<String, CallError> {
+    let path = std::path::absolute(path).map_err(|e| CallError::at(0, e.to_string()))?;
+    Ok(clean(&path.to_string_lossy()))
+}
+
+/// The same for a file as a function names it.
 fn full(context: &Context, path: &str) -> Result<PathBuf, CallError> {
     if path.starts_with('~') && path.len() > 1 && !path.starts_with("~/") {
         return Err(CallError::at(0, "~ is only your own home folder; write the path of another user's in full"));
     }
-    Ok(clean(&context.cwd.join(context.resolve(path)).to_string_lossy()).into())
+    absolute(&context.resolve(path)).map(PathBuf::from)
 }
 
 /// A path as it is remembered: what is below the root module goes with it.
